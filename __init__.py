@@ -1,0 +1,1 @@
+"""Face-editing nodes for ComfyUI."""

@@ -1,0 +1,1 @@
+"""The `face-latents` command: the stand-alone workflow runner and its siblings."""

@@ -1,0 +1,1 @@
+"""Face models: networks, checkpoints, alignment, and the values that nodes exchange."""

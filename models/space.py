@@ -1,0 +1,76 @@
+"""The latent space a code lives in: what keeps codes of different models apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .errors import FaceLatentsError, SpaceMismatchError
+
+SHOWN_DIGITS = 16  # of the model identity, in messages
+
+
+@dataclass(frozen=True, eq=False)
+class LatentSpace:
+    """Name, shape and model identity of a latent space, with the code statistics where known.
+
+    Two spaces are the same when name, shape and model identity agree (:meth:`same_as`);
+    the statistics do not take part.
+
+    Attributes:
+        name: ``"z"``, ``"w"``, ``"w_plus"`` or ``"vae"``.
+        shape: shape of one code, without the batch dimension.
+        model_id: hash of the checkpoint's tensors; ``"vae:<channels>"`` for a host VAE latent.
+        mean: mean of the training codes, ``(*shape)`` float32 on the CPU, or None.
+        std: standard deviation of the training codes, same shape, or None.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    model_id: str
+    mean: Tensor | None = None
+    std: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for label, statistic in (("mean", self.mean), ("std", self.std)):
+            if statistic is not None and tuple(statistic.shape) != self.shape:
+                raise FaceLatentsError(
+                    f"The {label} of latent space '{self.name}' has shape "
+                    f"{tuple(statistic.shape)}, but one code has shape {self.shape}."
+                )
+
+    @property
+    def latent_dims(self) -> int:
+        """Number of trailing dimensions that make one code."""
+        return len(self.shape)
+
+    def same_as(self, other: LatentSpace) -> bool:
+        """True when codes of both spaces may be combined."""
+        return (self.name, self.shape, self.model_id) == (other.name, other.shape, other.model_id)
+
+    def describe(self) -> str:
+        """One phrase for messages, e.g. ``'z' (512) of model 0123456789abcdef``."""
+        shape = " x ".join(str(n) for n in self.shape)
+        return f"'{self.name}' ({shape}) of model {self.model_id[:SHOWN_DIGITS]}"
+
+
+def require_same_space(a: LatentSpace, b: LatentSpace, what: str) -> None:
+    """Refuse to combine codes of two spaces.
+
+    Args:
+        a, b: the two spaces.
+        what: names both sides, e.g. ``"Add Direction: the face latent and the direction"``.
+
+    Raises:
+        SpaceMismatchError: when :meth:`LatentSpace.same_as` is false; names both spaces.
+    """
+    if a.same_as(b):
+        return
+    if a.model_id != b.model_id:
+        hint = "Encode, load or fit both with the same model."
+    else:
+        hint = "Both come from the same model, but one has to be converted to the other's space."
+    raise SpaceMismatchError(
+        f"{what} are in different latent spaces: {a.describe()} and {b.describe()}. {hint}"
+    )

@@ -1,0 +1,156 @@
+"""The immutable values that travel on wires between nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from .errors import FaceLatentsError
+from .space import LatentSpace, require_same_space
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoContext:
+    """Where a face came from: all that is needed to put its edit back into the photo.
+
+    Attributes:
+        photo: ``(H, W, 3)`` float32 on the CPU, nominally in [0, 1].
+        transform: ``(2, 3)`` float64, photo pixel (x, y, 1) -> aligned crop pixel; pixel centres
+            lie at integer coordinates.
+        size: the aligned crop is ``size x size`` pixels.
+        landmarks: ``(5, 2)`` float64 in photo pixels: left eye, right eye, nose, left mouth
+            corner, right mouth corner, left being the viewer's left.
+        code: ``(*shape)``, the unedited code; an edit is measured against it.
+        photo_key: equal for faces of the same photo.
+        face_index: which face of that photo, 0 being the largest.
+        alpha: ``(H, W)`` in [0, 1] where the photo had an alpha channel.
+    """
+
+    photo: Tensor
+    transform: Tensor
+    size: int
+    landmarks: Tensor
+    code: Tensor
+    photo_key: str
+    face_index: int
+    alpha: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for name, expected in (("transform", (2, 3)), ("landmarks", (5, 2))):
+            got = tuple(getattr(self, name).shape)
+            if got != expected:
+                raise FaceLatentsError(f"Photo context: {name} has shape {got}, not {expected}.")
+        if self.photo.ndim != 3 or self.photo.shape[-1] != 3:
+            raise FaceLatentsError(
+                f"Photo context: the photo has shape {tuple(self.photo.shape)}, not (H, W, 3)."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class FaceLatent:
+    """A batch of codes in one latent space, each with the photo it came from, if any.
+
+    Attributes:
+        samples: ``(B, *space.shape)``, floating point, B >= 1.
+        space: the space of every code.
+        contexts: one :class:`PhotoContext` or None per code; all None when left out.
+        extras: the other entries of a host LATENT dict, handed back by To VAE Latent.
+    """
+
+    samples: Tensor
+    space: LatentSpace
+    contexts: tuple[PhotoContext | None, ...] = ()
+    extras: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.samples.shape)
+        if shape[1:] != self.space.shape or not shape or shape[0] < 1:
+            raise FaceLatentsError(
+                f"A face latent of space {self.space.describe()} needs codes of shape "
+                f"(batch, {', '.join(map(str, self.space.shape))}) with at least one code; "
+                f"got {shape}."
+            )
+        if not self.samples.is_floating_point():
+            raise FaceLatentsError(
+                f"A face latent holds floating point codes; got {self.samples.dtype}."
+            )
+        if not self.contexts:
+            object.__setattr__(self, "contexts", (None,) * shape[0])
+        if len(self.contexts) != shape[0]:
+            raise FaceLatentsError(
+                f"A face latent of {shape[0]} codes got {len(self.contexts)} photo contexts."
+            )
+
+    def __len__(self) -> int:
+        return self.samples.shape[0]
+
+    def with_samples(self, samples: Tensor) -> FaceLatent:
+        """The same faces with new codes ``(N, *space.shape)``.
+
+        Contexts stay when N equals the old batch size; a single context serves all N codes
+        (morph frames of one photo). Otherwise no code can be traced to a photo, and the
+        contexts are dropped.
+        """
+        count = samples.shape[0]
+        if count == len(self):
+            contexts = self.contexts
+        elif len(self) == 1:
+            contexts = self.contexts * count
+        else:
+            contexts = (None,) * count
+        return replace(self, samples=samples, contexts=contexts)
+
+
+def join_latents(items: Sequence[FaceLatent]) -> FaceLatent:
+    """One batch out of several, in order; extras are the first one's.
+
+    Raises:
+        FaceLatentsError: when there is nothing to join.
+        SpaceMismatchError: when the spaces differ.
+    """
+    if not items:
+        raise FaceLatentsError("There are no face latents to join: connect at least one.")
+    first = items[0]
+    for number, item in enumerate(items[1:], start=2):
+        require_same_space(first.space, item.space, f"Face latents 1 and {number} to be joined")
+    dtype = first.samples.dtype
+    for item in items[1:]:
+        dtype = torch.promote_types(dtype, item.samples.dtype)
+    samples = torch.cat([item.samples.to(first.samples.device, dtype) for item in items])
+    contexts = tuple(context for item in items for context in item.contexts)
+    return FaceLatent(samples, first.space, contexts, dict(first.extras))
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A vector of a latent space along which one attribute changes.
+
+    Attributes:
+        vector: ``(*space.shape)``, or ``(N, *space.shape)`` for a batch; adding it once is
+            strength 1.
+        space: the space it belongs to.
+        name: the attribute, e.g. ``"smile"``.
+        unit: what strength 1 means, e.g. "one standard deviation of smile".
+        safe_range: strengths (low, high) at which pictures were found natural.
+        accuracy: held-out figure, as `method` words it; None where not measured.
+        method: how it was made.
+    """
+
+    vector: Tensor
+    space: LatentSpace
+    name: str
+    unit: str = ""
+    safe_range: tuple[float, float] = (-3.0, 3.0)
+    accuracy: float | None = None
+    method: str = ""
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.vector.shape)
+        if shape != self.space.shape and shape[1:] != self.space.shape:
+            raise FaceLatentsError(
+                f"Direction '{self.name}' has shape {shape}; space {self.space.describe()} needs "
+                f"{self.space.shape}, or a batch of them."
+            )
