@@ -1,0 +1,49 @@
+"""Norms, unit vectors and angles on flattened codes ``(*, D)``, safe at both ends of the range."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def flatten_codes(codes: Tensor, latent_dims: int, dtype: torch.dtype) -> Tensor:
+    """Return codes ``(*, *latent_shape)`` as ``(*, D)`` in the compute dtype."""
+    return codes.to(dtype).flatten(codes.ndim - latent_dims)
+
+
+def unit_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Split vectors into direction and length.
+
+    The largest component is divided out before squaring, so that 1e-30 and 1e30 are as exact as 1.
+
+    Args:
+        x: vectors ``(*, D)``.
+
+    Returns:
+        Unit vectors ``(*, D)``, zero where ``x`` is zero, and lengths ``(*, 1)``.
+    """
+    peak = x.detach().abs().amax(-1, keepdim=True)
+    peak = torch.where(peak == 0, torch.ones_like(peak), peak)
+    scaled = x / peak
+    norm = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
+    return scaled / torch.where(norm == 0, torch.ones_like(norm), norm), norm * peak
+
+
+def length(x: Tensor) -> Tensor:
+    """Return Euclidean lengths ``(*, 1)`` of vectors ``(*, D)``."""
+    return unit_and_length(x)[1]
+
+
+def angle_between_units(u: Tensor, v: Tensor) -> Tensor:
+    """Return the angle ``2 atan2(|u - v|, |u + v|)`` in radians, ``(*, 1)``.
+
+    Exact for tiny angles and near pi, where ``arccos`` of a float32 dot product is not (Kahan 2006,
+    "How futile are mindless assessments of roundoff", section 12). A zero vector is at pi/2 to
+    every other vector and at 0 to itself.
+    """
+    return 2 * torch.atan2(length(u - v), length(u + v))
+
+
+def dot(u: Tensor, v: Tensor) -> Tensor:
+    """Return inner products over the last dimension, ``(*, 1)``."""
+    return (u * v).sum(-1, keepdim=True)

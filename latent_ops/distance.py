@@ -1,0 +1,282 @@
+"""How far apart codes are: five metrics, distance matrices, nearest neighbours and duplicates."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ._geometry import angle_between_units, flatten_codes, length, unit_and_length
+from ._validation import (
+    compute_dtype,
+    latent_shape,
+    require_choice,
+    require_codes,
+    require_count,
+    require_match,
+    require_stack,
+)
+
+METRICS = ("euclidean", "rms", "cosine", "angle", "whitened")
+
+# Numbers in one block of differences of a distance matrix: 64 MiB in float32.
+_BLOCK_ELEMENTS = 2**24
+
+
+def euclidean(a: Tensor, b: Tensor, *, latent_dims: int = 1) -> Tensor:
+    """Return the Euclidean distance ``sqrt(sum_i (a_i - b_i)^2)``.
+
+    Args:
+        a: ``(*, *latent_shape)``.
+        b: ``(*, *latent_shape)``; batches broadcast.
+        latent_dims: number of trailing dimensions that make one code.
+
+    Returns:
+        ``(*)``, one number per pair. Distances of half precision codes are float32, because float16
+        ends at 65504 and has three digits.
+
+    Raises:
+        TypeError: if an argument is not a floating-point tensor.
+        ValueError: if shapes or devices disagree.
+    """
+    return distance(a, b, "euclidean", latent_dims=latent_dims)
+
+
+def rms(a: Tensor, b: Tensor, *, latent_dims: int = 1) -> Tensor:
+    """Return the root mean square difference per component, ``euclidean / sqrt(D)``.
+
+    Comparable between spaces of different size. Args, Returns, Raises: as :func:`euclidean`.
+    """
+    return distance(a, b, "rms", latent_dims=latent_dims)
+
+
+def cosine_distance(a: Tensor, b: Tensor, *, latent_dims: int = 1) -> Tensor:
+    """Return ``1 - cos(angle)``, 0 for parallel, 1 for perpendicular, 2 for opposite codes.
+
+    Computed as ``2 d^2 / (d^2 + s^2)`` with d and s the lengths of the difference and the sum of
+    the unit vectors, so that small distances keep their digits. A zero code is at 1 from every
+    other code and at 0 from a zero code. Args, Returns, Raises: as :func:`euclidean`.
+    """
+    return distance(a, b, "cosine", latent_dims=latent_dims)
+
+
+def angle(a: Tensor, b: Tensor, *, latent_dims: int = 1) -> Tensor:
+    """Return the angle between codes in radians, 0 to pi, as ``2 atan2(|u - v|, |u + v|)``.
+
+    A zero code is at pi/2 from every other code and at 0 from a zero code. Args, Returns, Raises:
+    as :func:`euclidean`.
+    """
+    return distance(a, b, "angle", latent_dims=latent_dims)
+
+
+def whitened(a: Tensor, b: Tensor, std: Tensor, *, latent_dims: int = 1) -> Tensor:
+    """Return the Mahalanobis distance for a diagonal covariance, ``|(a - b) / std|``.
+
+    Args:
+        a: ``(*, *latent_shape)``.
+        b: ``(*, *latent_shape)``; batches broadcast.
+        std: standard deviation of each component over the codes of the model, ``latent_shape``,
+            all positive.
+        latent_dims: number of trailing dimensions that make one code.
+
+    Returns, Raises: as :func:`euclidean`; also ValueError if ``std`` is not positive throughout.
+    """
+    return distance(a, b, "whitened", std=std, latent_dims=latent_dims)
+
+
+def distance(
+    a: Tensor,
+    b: Tensor,
+    metric: str = "euclidean",
+    std: Tensor | None = None,
+    *,
+    latent_dims: int = 1,
+) -> Tensor:
+    """Return the distance by a metric of :data:`METRICS`.
+
+    Args:
+        a: ``(*, *latent_shape)``.
+        b: ``(*, *latent_shape)``; batches broadcast.
+        metric: ``euclidean``, ``rms``, ``cosine``, ``angle`` or ``whitened``.
+        std: as in :func:`whitened`; only that metric uses it.
+        latent_dims: number of trailing dimensions that make one code.
+
+    Returns, Raises: as :func:`euclidean`; also ValueError if the metric is unknown, or ``whitened``
+        lacks a usable ``std``.
+    """
+    require_codes("a", a, latent_dims)
+    require_match("a", a, "b", b, latent_dims)
+    x, y, spread = _prepare(a, b, metric, std, latent_dims)
+    return _compare(x, y, metric, spread)
+
+
+def pairwise(
+    codes: Tensor,
+    others: Tensor | None = None,
+    metric: str = "euclidean",
+    std: Tensor | None = None,
+    *,
+    latent_dims: int | None = None,
+) -> Tensor:
+    """Return the matrix of distances between every code and every other.
+
+    Differences are taken directly, in blocks of bounded memory: the shortcut
+    ``|x|^2 + |y|^2 - 2 <x, y>`` cancels, and puts equal codes at 1e-3 and not at 0.
+
+    Args:
+        codes: ``(N, *latent_shape)``, everything after the first dimension is the code.
+        others: ``(M, *latent_shape)``; ``codes`` itself when None.
+        metric: as in :func:`distance`.
+        std: as in :func:`whitened`.
+        latent_dims: optional, checked against the shape of ``codes``.
+
+    Returns:
+        ``(N, M)``. Without ``others`` it is exactly symmetric with an exactly zero diagonal (NaN
+        where a code is not finite).
+
+    Raises:
+        TypeError, ValueError: as :func:`distance`.
+    """
+    dims = require_stack("codes", codes, latent_dims)
+    second = codes
+    if others is not None:
+        require_stack("others", others)
+        require_match("codes", codes[:1], "others", others[:1], dims)
+        second = others
+    x, y, spread = _prepare(codes, second, metric, std, dims)
+    count, other_count = x.shape[0], y.shape[0]
+    rows = max(1, _BLOCK_ELEMENTS // max(1, other_count * x.shape[1]))
+    blocks = [
+        _compare(x[i : i + rows, None], y[None], metric, spread) for i in range(0, count, rows)
+    ]
+    matrix = torch.cat(blocks) if blocks else x.new_zeros((0, other_count))
+    if others is not None:
+        return matrix
+    upper = matrix.triu(1)
+    itself = torch.where(x.isfinite().all(1), 0.0, torch.nan).to(matrix.dtype)
+    return upper + upper.T + torch.diag(itself)
+
+
+def nearest(
+    codes: Tensor,
+    candidates: Tensor,
+    metric: str = "euclidean",
+    k: int = 1,
+    std: Tensor | None = None,
+    *,
+    latent_dims: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Find the k nearest candidates of each code.
+
+    Args:
+        codes: ``(*, *latent_shape)``.
+        candidates: ``(M, *latent_shape)``, everything after the first dimension is the code.
+        metric: as in :func:`distance`.
+        k: how many, 1 to M.
+        std: as in :func:`whitened`.
+        latent_dims: optional, checked against the shape of ``candidates``.
+
+    Returns:
+        Indices into ``candidates`` (int64) and distances, ``(*, k)`` each, nearest first. Of
+        equally near candidates the one with the lower index comes first.
+
+    Raises:
+        TypeError, ValueError: as :func:`distance`; also ValueError if ``k`` does not fit.
+    """
+    dims = require_stack("candidates", candidates, latent_dims)
+    require_codes("codes", codes, dims)
+    require_match(
+        "codes",
+        codes.reshape(-1, *latent_shape(codes, dims))[:1],
+        "candidates",
+        candidates[:1],
+        dims,
+    )
+    require_count("k", k, 1)
+    if k > candidates.shape[0]:
+        raise ValueError(f"k is {k}, but there are only {candidates.shape[0]} candidates.")
+    batch = codes.shape[: codes.ndim - dims]
+    stack = codes.reshape(-1, *latent_shape(codes, dims))
+    matrix = pairwise(stack, candidates, metric, std)
+    values, indices = torch.sort(matrix, dim=1, stable=True)
+    return indices[:, :k].reshape(*batch, k), values[:, :k].reshape(*batch, k)
+
+
+def duplicates(
+    codes: Tensor,
+    tolerance: float = 0.0,
+    metric: str = "euclidean",
+    std: Tensor | None = None,
+    *,
+    latent_dims: int | None = None,
+) -> Tensor:
+    """Find pairs of codes that are no further apart than a tolerance.
+
+    Args:
+        codes: ``(N, *latent_shape)``, everything after the first dimension is the code.
+        tolerance: largest distance that still counts, in the unit of the metric; 0 finds exact
+            copies.
+        metric: as in :func:`distance`.
+        std: as in :func:`whitened`.
+        latent_dims: optional, checked against the shape of ``codes``.
+
+    Returns:
+        Pairs of indices ``(P, 2)``, int64, the smaller one first, in ascending order.
+
+    Raises:
+        TypeError, ValueError: as :func:`distance`; also ValueError for a negative tolerance.
+    """
+    if not math.isfinite(tolerance) or tolerance < 0:
+        raise ValueError(f"tolerance must be a distance of at least 0, got {tolerance}.")
+    matrix = pairwise(codes, metric=metric, std=std, latent_dims=latent_dims)
+    close = torch.ones_like(matrix, dtype=torch.bool).triu(1) & (matrix <= tolerance)
+    return close.nonzero()
+
+
+def _prepare(
+    a: Tensor, b: Tensor, metric: str, std: Tensor | None, latent_dims: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return flat codes ``(*, D)``, as unit vectors for the angular metrics, and the spread."""
+    require_choice("metric", metric, METRICS)
+    dtype = compute_dtype(a, b)
+    spread = None
+    if metric == "whitened":
+        std = _require_std(a, std, latent_dims)
+        dtype = compute_dtype(a, b, std)
+        spread = flatten_codes(std, latent_dims, dtype)
+    x, y = flatten_codes(a, latent_dims, dtype), flatten_codes(b, latent_dims, dtype)
+    if metric in ("cosine", "angle"):
+        return unit_and_length(x)[0], unit_and_length(y)[0], None
+    return x, y, spread
+
+
+def _compare(x: Tensor, y: Tensor, metric: str, spread: Tensor | None) -> Tensor:
+    """Return distances ``(*)`` between prepared codes ``(*, D)``."""
+    if metric == "angle":
+        return angle_between_units(x, y).squeeze(-1)
+    if metric == "cosine":
+        d, s = length(x - y).square(), length(x + y).square()
+        total = d + s
+        return (2 * d / torch.where(total == 0, torch.ones_like(total), total)).squeeze(-1)
+    # Subtract before dividing: the other way round loses digits where the mean is far from zero.
+    difference = x - y if spread is None else (x - y) / spread
+    result = length(difference).squeeze(-1)
+    return result / math.sqrt(x.shape[-1]) if metric == "rms" else result
+
+
+def _require_std(codes: Tensor, std: Tensor | None, latent_dims: int) -> Tensor:
+    """Return ``std`` when it is a positive tensor of the shape of one code."""
+    if std is None:
+        raise ValueError(
+            "The whitened distance needs std, the standard deviation of each component over the "
+            "model's codes. This model may not state it: use euclidean or rms there."
+        )
+    require_codes("std", std, latent_dims)
+    if std.ndim != latent_dims:
+        raise ValueError(f"std must have the shape of one code, got {tuple(std.shape)}.")
+    require_match("codes", codes, "std", std, latent_dims)
+    bad = int((~(torch.isfinite(std) & (std > 0))).sum())
+    if bad:
+        raise ValueError(f"std must be positive and finite; {bad} of {std.numel()} values are not.")
+    return std
