@@ -1,0 +1,64 @@
+"""Small smooth maps in crop coordinates, sampled at the photo's own pixels."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_FINE = 512  # maps are raised to about this side by cubic splines, then read bilinearly
+
+
+def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
+    """Separable Gaussian blur of ``(C, H, W)`` with the border repeated; sigma in pixels."""
+    if sigma <= 0:
+        return maps.clone()
+    radius = max(1, math.ceil(3 * sigma))
+    x = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    out = F.pad(maps[:, None], (radius, radius, 0, 0), mode="replicate")
+    out = F.conv2d(out, kernel.view(1, 1, 1, -1))
+    out = F.pad(out, (0, 0, radius, radius), mode="replicate")
+    return F.conv2d(out, kernel.view(1, 1, -1, 1))[:, 0]
+
+
+def resize(maps: Tensor, side: int) -> Tensor:
+    """``(C, N, N)`` to ``(C, side, side)`` over the same square, antialiased when shrinking."""
+    if maps.shape[-1] == side:
+        return maps.clone()
+    return F.interpolate(
+        maps[None], (side, side), mode="bicubic", align_corners=False, antialias=True
+    )[0]
+
+
+def prepare_maps(maps: Tensor, photo_pixels_per_crop: float) -> Tensor:
+    """Make ``(C, N, N)`` maps fit to be read bilinearly at photo pixels.
+
+    Raised with cubic interpolation where the photo is finer than the maps, so that no facet of
+    the coarse grid shows; blurred where the photo is coarser, so that none is skipped.
+
+    Args:
+        maps: ``(C, N, N)`` float32 over the crop's square.
+        photo_pixels_per_crop: side of the crop's square in photo pixels.
+    """
+    side = maps.shape[-1]
+    if photo_pixels_per_crop < side:
+        shrink = side / max(photo_pixels_per_crop, 1.0)
+        return gaussian_blur(maps, 0.5 * math.sqrt(max(shrink * shrink - 1.0, 0.0)))
+    fine = min(max(_FINE, side), math.ceil(photo_pixels_per_crop))
+    return resize(maps, fine) if fine > side else maps.clone()
+
+
+def sample_maps(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Read ``(C, N, N)`` maps at fractions x, y of the square (each ``(H, W)``); 0 outside.
+
+    Returns:
+        ``(C, H, W)``.
+    """
+    grid = torch.stack([x * 2 - 1, y * 2 - 1], dim=-1)[None].to(maps.dtype)
+    return F.grid_sample(
+        maps[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )[0]
