@@ -1,0 +1,75 @@
+"""Which architecture a checkpoint has: told by tensor names and shapes, never by file name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from .architectures import linear
+from .errors import UnsupportedModelError
+from .safefile import Header, TensorSpec
+
+
+class FaceNet(Protocol):
+    """What every architecture's network offers; each is an `nn.Module` in evaluation mode."""
+
+    size: int
+    space_name: str
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """Shape of one code."""
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """`(B, 3, S, S)` in [0, 1] to `(B, *code_shape)` float32."""
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """`(B, *code_shape)` to `(B, 3, S, S)` float32, nominally in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One kind of checkpoint: how it is told from others, and how its network is built."""
+
+    name: str
+    description: str
+    detect: Callable[[Mapping[str, tuple[int, ...]]], bool]
+    expected: Callable[[Mapping[str, tuple[int, ...]]], dict[str, TensorSpec]]
+    load: Callable[[Mapping[str, Tensor]], FaceNet]
+
+
+ARCHITECTURES: tuple[Architecture, ...] = (
+    Architecture(
+        linear.NAME,
+        "linear face model (eigenfaces)",
+        linear.detect,
+        linear.expected,
+        linear.load,
+    ),
+)
+
+
+def detect_architecture(header: Header, shapes: Mapping[str, tuple[int, ...]]) -> Architecture:
+    """The architecture whose names and shapes a checkpoint has.
+
+    Args:
+        header: of the file, for the message.
+        shapes: tensor name to shape, without what does not belong to the network.
+
+    Raises:
+        UnsupportedModelError: no architecture fits; shows names seen and architectures known.
+    """
+    for architecture in ARCHITECTURES:
+        if architecture.detect(shapes):
+            return architecture
+    names = sorted(shapes)
+    seen = ", ".join(f"{name} {list(shapes[name])}" for name in names[:8])
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    known = "; ".join(f"{a.name}: {a.description}" for a in ARCHITECTURES)
+    raise UnsupportedModelError(
+        f"{header.path}: not a face model known here. Its tensors: {seen or 'none'}{more}. "
+        f"Known architectures: {known}. If it is a model of another kind, convert it first."
+    )

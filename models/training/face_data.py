@@ -1,0 +1,148 @@
+"""The face data set (zip shards with a table of landmarks and labels) as aligned crops."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..align import LANDMARK_NAMES, TIGHT, AlignmentTemplate, align
+from ..errors import FaceLatentsError
+
+logger = logging.getLogger(__name__)
+
+METADATA_FILE = "metadata.csv"
+AGE_BINS = ("20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
+
+
+@dataclass(frozen=True, eq=False)
+class FaceSet:
+    """Aligned crops of one split, with their table rows.
+
+    Attributes:
+        crops: `(N, 3, S, S)` uint8.
+        rows: N rows of the table, as text.
+    """
+
+    crops: Tensor
+    rows: tuple[dict[str, str], ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> Tensor:
+        """A numeric column `(N,)` float32."""
+        return torch.tensor([float(row[name]) for row in self.rows])
+
+    def floats(self, index: slice | Tensor = slice(None)) -> Tensor:
+        """Crops as float32 in [0, 1]."""
+        return self.crops[index].float() / 255
+
+
+def read_rows(data_dir: str | Path, split: str, *, max_tier: int = 2) -> list[dict[str, str]]:
+    """Rows of the table that belong to a split ("train" or "val").
+
+    Raises:
+        FaceLatentsError: there is no table, or it lacks the columns or the split.
+    """
+    path = Path(data_dir) / METADATA_FILE
+    if not path.is_file():
+        raise FaceLatentsError(
+            f"{path} was not found. Give the folder that holds {METADATA_FILE} and the "
+            "faces-*.zip files."
+        )
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        needed = {"name", "shard", "split"} | {f"{n}_{a}" for n in LANDMARK_NAMES for a in "xy"}
+        missing = needed - set(reader.fieldnames or ())
+        if missing:
+            raise FaceLatentsError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
+        rows = [
+            row for row in reader if row["split"] == split and int(row.get("tier", 1)) <= max_tier
+        ]
+    if not rows:
+        raise FaceLatentsError(f"{path} has no rows of the split '{split}'.")
+    return rows
+
+
+def load_faces(
+    data_dir: str | Path,
+    split: str,
+    *,
+    template: AlignmentTemplate = TIGHT,
+    max_tier: int = 2,
+    cache_dir: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FaceSet:
+    """Read, align and keep every face of a split; landmarks come from the table.
+
+    Args:
+        data_dir: folder of `metadata.csv` and the zip shards.
+        split: "train" or "val".
+        template: alignment; also sets the crop size.
+        max_tier: 1 for the stricter part of the data, 2 for all of it.
+        cache_dir: where the crops are kept between runs; None keeps nothing.
+        progress: called with (done, all).
+
+    Raises:
+        FaceLatentsError: the table or a shard is missing.
+    """
+    rows = read_rows(data_dir, split, max_tier=max_tier)
+    cache = None
+    if cache_dir is not None:
+        facts = json.dumps([template.size, template.points.tolist(), [r["name"] for r in rows]])
+        key = hashlib.sha256(facts.encode()).hexdigest()[:12]
+        cache = Path(cache_dir) / f"crops-{split}-{key}.npy"
+        if cache.is_file():
+            crops = np.load(cache, allow_pickle=False)
+            return FaceSet(torch.from_numpy(crops), tuple(rows))
+    crops = np.empty((len(rows), 3, template.size, template.size), dtype=np.uint8)
+    archives: dict[str, zipfile.ZipFile] = {}
+    try:
+        for i, row in enumerate(rows):
+            crops[i] = _aligned(_photo(Path(data_dir), row, archives), row, template)
+            if progress is not None and (i + 1) % 64 == 0:
+                progress(i + 1, len(rows))
+    finally:
+        for archive in archives.values():
+            archive.close()
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        partial = cache.with_suffix(f".{os.getpid()}.npy")
+        np.save(partial, crops)
+        os.replace(partial, cache)
+    return FaceSet(torch.from_numpy(crops), tuple(rows))
+
+
+def _photo(folder: Path, row: dict[str, str], archives: dict[str, zipfile.ZipFile]) -> Tensor:
+    shard = row["shard"]
+    if shard not in archives:
+        path = folder / Path(shard).name
+        if not path.is_file():
+            raise FaceLatentsError(f"{path} was not found; the table {METADATA_FILE} names it.")
+        archives[shard] = zipfile.ZipFile(path)
+    with Image.open(io.BytesIO(archives[shard].read(row["name"]))) as image:
+        return torch.from_numpy(np.array(image.convert("RGB")))
+
+
+def landmarks_of(row: dict[str, str]) -> Tensor:
+    """`(5, 2)` float64 landmarks in photo pixels."""
+    points = [[float(row[f"{name}_{axis}"]) for axis in "xy"] for name in LANDMARK_NAMES]
+    return torch.tensor(points, dtype=torch.float64)
+
+
+def _aligned(photo: Tensor, row: dict[str, str], template: AlignmentTemplate) -> np.ndarray:
+    crop, _ = align(photo, landmarks_of(row), template)
+    return (crop * 255).round().clamp(0, 255).to(torch.uint8).numpy()

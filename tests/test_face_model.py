@@ -1,0 +1,182 @@
+"""Loading face models, sampling, and the bundled model's quality."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from face_latents.models.align import TIGHT, WIDE
+from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
+from face_latents.models.face_model import (
+    FaceModel,
+    direction_names,
+    load_face_model,
+    save_face_model,
+)
+from face_latents.models.safefile import load_tensors, save_tensors, tensors_hash
+from face_latents.models.space import LatentSpace
+from face_latents.models.values import Direction
+
+SIZE, COUNT = 8, 32
+
+
+def net_tensors(seed: int = 0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    half = (3, SIZE, SIZE // 2)
+    components = torch.randint(-127, 128, (COUNT, *half), dtype=torch.int8, generator=generator)
+    parity = torch.ones(COUNT, dtype=torch.int8)
+    parity[::3] = -1
+    return {
+        "linear.mean": torch.rand(half, generator=generator),
+        "linear.components": components,
+        "linear.step": torch.full((COUNT,), 0.001),
+        "linear.parity": parity,
+        "linear.std": torch.linspace(2, 0.5, COUNT),
+    }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    target = tmp_path / "tiny.safetensors"
+    space = LatentSpace("z", (COUNT,), "any")
+    directions = {
+        name: Direction(torch.eye(COUNT)[i], space, name, "1 sd", (-2.0, 2.0), 0.9, "made up")
+        for i, name in enumerate(("smile", "age"))
+    }
+    metadata = {"name": "Tiny", "licence": "MIT"}
+    save_face_model(target, net_tensors(), metadata, WIDE.resized(SIZE), directions)
+    return target
+
+
+@pytest.fixture
+def model(path: Path) -> FaceModel:
+    return load_face_model(path)
+
+
+def rewrite(path: Path, tensors: dict | None = None, metadata: dict | None = None) -> None:
+    old_tensors, old_metadata = load_tensors(path)
+    merged = {**old_tensors, **(tensors or {})}
+    facts = {**old_metadata, **(metadata or {})}
+    save_tensors(
+        path,
+        {name: t for name, t in merged.items() if t is not None},
+        {name: value for name, value in facts.items() if value is not None},
+    )
+
+
+def test_round_trip(model: FaceModel, path: Path) -> None:
+    assert model.name == "Tiny"
+    assert model.metadata["licence"] == "MIT"
+    assert model.template.name == "wide"
+    assert model.template.size == SIZE
+    assert torch.equal(model.template.points, WIDE.points)
+    assert model.space.name == "z"
+    assert model.space.shape == (COUNT,)
+    assert model.space.model_id == tensors_hash(net_tensors())
+    assert list(model.directions) == ["smile", "age"] == direction_names(path)
+    smile = model.directions["smile"]
+    assert torch.equal(smile.vector, torch.eye(COUNT)[0])
+    assert smile.space is model.space
+    assert (smile.unit, smile.safe_range, smile.accuracy) == ("1 sd", (-2.0, 2.0), 0.9)
+
+
+def test_encode_and_decode(model: FaceModel) -> None:
+    codes = model.sample(3, seed=1)
+    crops = model.decode(codes)
+    assert crops.shape == (3, 3, SIZE, SIZE)
+    assert crops.dtype == torch.float32
+    torch.testing.assert_close(model.encode(crops), codes, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.decode(codes.double()), crops)
+
+
+def test_directions_do_not_enter_the_identity(path: Path, model: FaceModel) -> None:
+    rewrite(path, {"directions.new": torch.ones(COUNT)})
+    again = load_face_model(path)
+    assert again.space.same_as(model.space)
+    assert list(again.directions) == ["smile", "age", "new"]
+
+
+def test_other_weights_are_another_space(tmp_path: Path, model: FaceModel) -> None:
+    save_face_model(tmp_path / "b", net_tensors(seed=1), {}, TIGHT)
+    other = load_face_model(tmp_path / "b")
+    assert not other.space.same_as(model.space)
+    assert other.name == "b"
+
+
+def test_altered_weights_are_refused(path: Path) -> None:
+    rewrite(path, {"linear.mean": torch.zeros(3, SIZE, SIZE // 2)})
+    with pytest.raises(UnsupportedModelError, match="do not match the identity"):
+        load_face_model(path)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata", "words"),
+    [
+        ({"linear.step": torch.ones(3)}, {}, r"linear.step: expected shape \[32\], got \[3\]"),
+        ({"linear.step": torch.ones(COUNT).half()}, {}, "expected type F32, got F16"),
+        ({"linear.step": None}, {}, "not a face model known here"),
+        ({"directions.smile": torch.ones(3)}, {}, "'smile' has shape"),
+        ({}, {"directions": "{"}, "not valid JSON"),
+        ({}, {"directions": '{"smile": {"safe_range": [1]}}'}, "'smile' is malformed"),
+        ({}, {"template": '{"points": [[1, 2]]}'}, "alignment template|must have 5"),
+    ],
+)
+def test_files_that_do_not_fit(path: Path, tensors: dict, metadata: dict, words: str) -> None:
+    rewrite(path, tensors, {"model_id": None, **metadata})
+    with pytest.raises(FaceLatentsError, match=words):
+        load_face_model(path)
+
+
+def test_unknown_model_shows_what_was_seen(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "x", {f"layer{i:02}.weight": torch.ones(2, i + 1) for i in range(12)})
+    with pytest.raises(UnsupportedModelError) as caught:
+        load_face_model(tmp_path / "x")
+    message = str(caught.value)
+    assert "layer00.weight [2, 1]" in message
+    assert "layer07" in message
+    assert "layer08" not in message
+    assert "4 more" in message
+    assert "linear" in message
+
+
+@pytest.mark.parametrize("shape", [(3, SIZE, SIZE), (1, 3, SIZE, 7), (1, 1, SIZE, SIZE)])
+def test_wrong_crops(model: FaceModel, shape: tuple[int, ...]) -> None:
+    with pytest.raises(FaceLatentsError, match=r"batch, 3, 8, 8"):
+        model.encode(torch.rand(shape))
+
+
+@pytest.mark.parametrize("shape", [(COUNT,), (1, COUNT - 1), (1, 1, COUNT)])
+def test_wrong_codes(model: FaceModel, shape: tuple[int, ...]) -> None:
+    with pytest.raises(FaceLatentsError, match=r"batch, 32"):
+        model.decode(torch.rand(shape))
+
+
+def test_bad_pixels(model: FaceModel) -> None:
+    crops = torch.rand(1, 3, SIZE, SIZE)
+    crops[0, 0, 0, 0] = float("nan")
+    with pytest.raises(FaceLatentsError, match="not numbers"):
+        model.encode(crops)
+
+
+def test_sampling(model: FaceModel) -> None:
+    codes = model.sample(400, seed=5)
+    assert torch.equal(codes[:2], model.sample(2, seed=5))
+    assert not torch.equal(codes[:2], model.sample(2, seed=6))
+    assert abs(codes.std().item() - 1) < 0.02
+    torch.testing.assert_close(model.sample(2, 5, truncation_psi=0.5), codes[:2] * 0.5)
+    assert model.sample(1, 5, truncation_psi=0.0).abs().max() == 0
+    assert torch.equal(model.sample(1, seed=2**64 + 3), model.sample(1, seed=3))
+    with pytest.raises(FaceLatentsError, match="1 or more"):
+        model.sample(0, seed=0)
+
+
+def test_sample_reference_value(model: FaceModel) -> None:
+    expected = torch.randn(COUNT, generator=torch.Generator().manual_seed(9))
+    assert torch.equal(model.sample(1, seed=9)[0], expected)
+
+
+def test_metadata_is_plain_text(path: Path) -> None:
+    _, metadata = load_tensors(path)
+    assert json.loads(metadata["template"])["size"] == SIZE
