@@ -1,1 +1,43 @@
-"""ComfyUI nodes."""
+"""ComfyUI nodes: each validates its inputs, calls the maths or the models, and wraps the result."""
+
+from __future__ import annotations
+
+from . import (
+    batch,
+    decode,
+    direction_files,
+    direction_nodes,
+    edit,
+    encode,
+    host,
+    interpolate,
+    latent_files,
+    load_model,
+    measure,
+    vae_latent,
+)
+
+_MODULES = (
+    load_model,
+    encode,
+    decode,
+    edit,
+    direction_files,
+    direction_nodes,
+    interpolate,
+    batch,
+    measure,
+    latent_files,
+    vae_latent,
+)
+
+NODE_CLASS_MAPPINGS: dict[str, type] = {
+    node_id: node for module in _MODULES for node_id, (node, _) in module.NODES.items()
+}
+NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {
+    node_id: name for module in _MODULES for node_id, (_, name) in module.NODES.items()
+}
+
+host.register_model_folder()
+
+__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]

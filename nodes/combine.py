@@ -1,0 +1,65 @@
+"""Which codes meet which direction or which other codes, and whose photo the result belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from ..models.errors import FaceLatentsError
+from ..models.space import require_same_space
+from ..models.values import Direction, FaceLatent, PhotoContext
+
+
+def vector_for(latent: FaceLatent, direction: Direction, node: str) -> Tensor:
+    """The direction's vector(s), ``(*shape)`` or ``(N, *shape)``, ready to meet the codes.
+
+    Raises:
+        SpaceMismatchError: the direction belongs to another space; both are named.
+        FaceLatentsError: a batch of directions that fits neither one face nor one each.
+    """
+    require_same_space(
+        latent.space, direction.space, f"{node}: the face latent and direction '{direction.name}'"
+    )
+    vector = direction.vector.to(latent.samples.device)
+    count = len(vector) if vector.ndim > latent.space.latent_dims else 1
+    if count not in (1, len(latent)) and len(latent) != 1:
+        raise FaceLatentsError(
+            f"{node}: direction '{direction.name}' is a batch of {count} directions, the face "
+            f"latent holds {len(latent)} faces. Use one direction, or one per face."
+        )
+    return vector
+
+
+def pair(a: FaceLatent, b: FaceLatent, node: str) -> tuple[Tensor, Tensor]:
+    """Codes of two face latents whose batches fit: equal, or one of them a single face.
+
+    Raises:
+        SpaceMismatchError: they are in different spaces.
+        FaceLatentsError: the batches do not fit.
+    """
+    require_same_space(a.space, b.space, f"{node}: inputs a and b")
+    if len(a) != len(b) and 1 not in (len(a), len(b)):
+        raise FaceLatentsError(
+            f"{node}: input a holds {len(a)} faces and b {len(b)}. Give both the same number, or "
+            "one of them a single face (Select Face Latent takes one out)."
+        )
+    return a.samples, b.samples.to(a.samples.device)
+
+
+def result_of_pair(a: FaceLatent, b: FaceLatent, samples: Tensor) -> FaceLatent:
+    """New codes that belong to the photos of `a`, or of `b` where a face of `a` has none."""
+    own, other = a.with_samples(samples).contexts, b.with_samples(samples).contexts
+    contexts = tuple(x if x is not None else y for x, y in zip(own, other, strict=True))
+    return replace(a.with_samples(samples), contexts=contexts)
+
+
+def first_photo(latent: FaceLatent) -> PhotoContext | None:
+    """The photo that frames or a mean of several faces go back into: the first one known."""
+    return next((context for context in latent.contexts if context is not None), None)
+
+
+def mean_of(latent: FaceLatent) -> Tensor | None:
+    """The mean code of the latent's space on the latent's device, where the model states it."""
+    mean = latent.space.mean
+    return None if mean is None else mean.to(latent.samples.device)

@@ -1,0 +1,79 @@
+"""Running a network over many items: batches, progress, Cancel, and running out of memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..models.errors import FaceLatentsError
+from ..models.face_model import FaceModel
+from . import host
+
+logger = logging.getLogger(__name__)
+
+CPU_BATCH = 8
+GPU_BATCH = 32
+WORKING_COPIES = 96  # full-size feature maps a network holds at once, generously
+
+
+def encode_crops(model: FaceModel, crops: Tensor, what: str = "Encoding faces") -> Tensor:
+    """Codes ``(B, *shape)`` of aligned crops ``(B, 3, S, S)`` in [0, 1], on the host's device."""
+    return _run(model, crops, model.encode, what)
+
+
+def decode_codes(model: FaceModel, codes: Tensor, what: str = "Decoding faces") -> Tensor:
+    """Pictures ``(B, 3, S, S)``, not clamped, of codes ``(B, *shape)``, on the host's device."""
+    return _run(model, codes, model.decode, what)
+
+
+def _run(
+    model: FaceModel, items: Tensor, function: Callable[[Tensor], Tensor], what: str
+) -> Tensor:
+    """Apply `function` batch by batch; halve the batch when memory runs out."""
+    size = model.template.size
+    item_bytes = 3 * 4 * size * size * WORKING_COPIES
+    target = host.intermediate_device()
+    batch = min(len(items), GPU_BATCH if host.compute_device().type != "cpu" else CPU_BATCH)
+    done: list[Tensor] = []
+    start = 0
+    with host.Progress(len(items), what) as progress:
+        while start < len(items):
+            part = items[start : start + batch]
+            result = _attempt(model, part, function, target, item_bytes * len(part))
+            if result is None:
+                if batch == 1:
+                    raise FaceLatentsError(
+                        f"{what}: there is not enough memory even for one face of {size} x {size} "
+                        "pixels. Close other programs or workflows that use the graphics card, or "
+                        "start ComfyUI with --cpu."
+                    )
+                batch = (batch + 1) // 2
+                logger.info("%s: out of memory, going on with batches of %d", what, batch)
+                continue
+            done.append(result)
+            start += len(part)
+            progress.step(len(part))
+    return torch.cat(done) if len(done) > 1 else done[0]
+
+
+def _attempt(
+    model: FaceModel,
+    part: Tensor,
+    function: Callable[[Tensor], Tensor],
+    target: torch.device,
+    memory: int,
+) -> Tensor | None:
+    """One batch, or None when it did not fit into memory."""
+    try:
+        device = host.load_to_device(model.module, memory)
+        with torch.inference_mode():
+            return function(part.to(device, torch.float32)).to(target)
+    except Exception as error:
+        if not host.is_out_of_memory(error):
+            raise
+    # Outside the handler: the traceback would keep the failed batch's tensors alive.
+    host.free_cached_memory()
+    return None

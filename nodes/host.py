@@ -1,0 +1,290 @@
+"""The one door to ComfyUI. Every service has a stand-alone fallback, so the nodes run without it.
+
+The host counts as present when it has *already imported* its own modules, not when they could be
+imported: a ComfyUI checkout next to the command line tool must not change what the tool does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..models.errors import FaceLatentsError
+
+logger = logging.getLogger(__name__)
+
+MODEL_FOLDER = "face_latents"
+MODEL_EXTENSIONS = frozenset({".safetensors"})
+
+
+class HostError(FaceLatentsError):
+    """ComfyUI is running, but a part of it that the nodes need does not work."""
+
+
+@dataclass
+class StandAlone:
+    """Folders used where ComfyUI is not running; the command line tool sets them."""
+
+    input: Path = field(default_factory=lambda: Path.cwd() / "input")
+    output: Path = field(default_factory=lambda: Path.cwd() / "output")
+    temp: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "face-latents")
+    models: Path = field(default_factory=lambda: Path.cwd() / "models" / MODEL_FOLDER)
+    device: str | None = None  # None: CUDA where there is one, else the CPU
+
+
+stand_alone = StandAlone()
+
+
+def present() -> bool:
+    """True when ComfyUI runs this code."""
+    return "folder_paths" in sys.modules and "comfy" in sys.modules
+
+
+def _host(name: str) -> ModuleType | None:
+    """Module `name` of ComfyUI, or None when ComfyUI is not running.
+
+    Raises:
+        HostError: ComfyUI runs but the module fails to import; the cause keeps its traceback.
+    """
+    if not present():
+        return None
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        logger.exception("ComfyUI is running, but its module '%s' could not be imported", name)
+        raise HostError(
+            f"ComfyUI is running, but its part '{name}' could not be imported: "
+            f"{type(error).__name__}: {error}. Update or repair ComfyUI; the full report is in "
+            "its log."
+        ) from error
+
+
+# --- devices and memory ------------------------------------------------------------------------
+
+_patchers_lock = threading.Lock()
+
+
+def compute_device() -> torch.device:
+    """The device networks run on."""
+    management = _host("comfy.model_management")
+    if management is not None:
+        return torch.device(management.get_torch_device())
+    if stand_alone.device is not None:
+        return torch.device(stand_alone.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def intermediate_device() -> torch.device:
+    """The device on which results travel between nodes."""
+    management = _host("comfy.model_management")
+    if management is not None:
+        return torch.device(management.intermediate_device())
+    return torch.device("cpu")
+
+
+def load_to_device(module: nn.Module, memory_required: int = 0) -> torch.device:
+    """Bring a network onto the compute device, under ComfyUI's memory management if it runs.
+
+    Args:
+        module: the network.
+        memory_required: bytes the coming call needs besides the weights.
+
+    Returns:
+        The device its inputs have to be on.
+    """
+    management = _host("comfy.model_management")
+    if management is None:
+        device = compute_device()
+        module.to(device)
+        return device
+    patcher = _patcher(module, management)
+    management.load_models_gpu([patcher], memory_required=memory_required)
+    return torch.device(patcher.load_device)
+
+
+def _patcher(module: nn.Module, management: ModuleType) -> Any:
+    """The one memory handle of `module`, made at first use.
+
+    The handle refers to the module, so it is kept on the module itself (a cycle that the garbage
+    collector frees), inside a list, which keeps it out of the module's own attributes.
+    """
+    with _patchers_lock:
+        holder = module.__dict__.setdefault("_face_latents_host_handle", [])
+        if not holder:
+            patching = _host("comfy.model_patcher")
+            # Read as an attribute at every use: the host swaps the class at start-up on GPUs.
+            make = getattr(patching, "CoreModelPatcher", None) or patching.ModelPatcher
+            holder.append(
+                make(
+                    module,
+                    load_device=management.get_torch_device(),
+                    offload_device=management.unet_offload_device(),
+                )
+            )
+        return holder[0]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True when `error` means that a device ran out of memory."""
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return True
+    management = _host("comfy.model_management")
+    check = getattr(management, "is_oom", None)
+    if check is not None and check(error):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    )
+
+
+def free_cached_memory() -> None:
+    """Give cached device memory back, after running out of it."""
+    management = _host("comfy.model_management")
+    if management is not None:
+        management.soft_empty_cache()
+    elif torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+# --- progress and interrupt --------------------------------------------------------------------
+
+
+def check_interrupt() -> None:
+    """Stop here if the person pressed Cancel (raises the host's own interrupt)."""
+    management = _host("comfy.model_management")
+    if management is not None:
+        management.throw_exception_if_processing_interrupted()
+
+
+class Progress:
+    """A progress bar, ComfyUI's or a terminal one; each :meth:`step` also honours Cancel."""
+
+    def __init__(self, total: int, label: str) -> None:
+        self._bar: Any = None
+        utils = _host("comfy.utils")
+        self._hosted = utils is not None
+        if utils is not None:
+            self._bar = utils.ProgressBar(total)
+        else:
+            from tqdm import tqdm
+
+            # disable=None: no bar where the output is not a terminal.
+            self._bar = tqdm(total=total, desc=label, leave=False, disable=None)
+
+    def __enter__(self) -> Progress:
+        check_interrupt()
+        return self
+
+    def step(self, count: int = 1) -> None:
+        """`count` more items are done."""
+        self._bar.update(count)
+        check_interrupt()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._hosted:
+            self._bar.close()
+
+
+# --- folders -----------------------------------------------------------------------------------
+
+
+def register_model_folder() -> None:
+    """Make ``models/face_latents`` known to ComfyUI (and to its extra_model_paths.yaml)."""
+    paths = _host("folder_paths")
+    if paths is None:
+        return
+    paths.add_model_folder_path(MODEL_FOLDER, str(Path(paths.models_dir) / MODEL_FOLDER))
+    folders, _ = paths.folder_names_and_paths[MODEL_FOLDER]
+    # A new key lists files of every kind until its extensions are set.
+    paths.folder_names_and_paths[MODEL_FOLDER] = (folders, set(MODEL_EXTENSIONS))
+
+
+def model_folders() -> list[Path]:
+    """Folders that may hold the user's models and directions."""
+    paths = _host("folder_paths")
+    if paths is None:
+        return [stand_alone.models]
+    if MODEL_FOLDER not in paths.folder_names_and_paths:
+        register_model_folder()
+    return [Path(folder) for folder in paths.get_folder_paths(MODEL_FOLDER)]
+
+
+def own_model_folder() -> Path:
+    """The folder new files go into; further ones of extra_model_paths.yaml may be shared."""
+    paths = _host("folder_paths")
+    return stand_alone.models if paths is None else Path(paths.models_dir) / MODEL_FOLDER
+
+
+def list_model_files() -> list[str]:
+    """The user's ``.safetensors`` files, relative to their folder, with forward slashes."""
+    folders = model_folders()
+    paths = _host("folder_paths")
+    if paths is not None:
+        return sorted({name.replace("\\", "/") for name in paths.get_filename_list(MODEL_FOLDER)})
+    return list_files(folders[0])
+
+
+def list_files(folder: Path) -> list[str]:
+    """``.safetensors`` files in `folder` and below, relative, sorted, with forward slashes."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in MODEL_EXTENSIONS and path.is_file()
+    )
+
+
+def find_model_file(name: str) -> Path | None:
+    """The file that :func:`list_model_files` calls `name`, or None."""
+    if name not in list_model_files():
+        return None
+    candidates = (folder / name for folder in model_folders())
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def model_file_path(name: str) -> Path:
+    """As :func:`find_model_file`.
+
+    Raises:
+        FaceLatentsError: there is no such file.
+    """
+    path = find_model_file(name)
+    if path is not None:
+        return path
+    places = ", ".join(str(folder) for folder in model_folders())
+    raise FaceLatentsError(
+        f"There is no file '{name}' in {places}. Put it there and press R in ComfyUI to refresh "
+        "the lists, or choose another one."
+    )
+
+
+def input_directory() -> Path:
+    paths = _host("folder_paths")
+    return stand_alone.input if paths is None else Path(paths.get_input_directory())
+
+
+def output_directory() -> Path:
+    paths = _host("folder_paths")
+    return stand_alone.output if paths is None else Path(paths.get_output_directory())
+
+
+def temp_directory() -> Path:
+    paths = _host("folder_paths")
+    return stand_alone.temp if paths is None else Path(paths.get_temp_directory())

@@ -1,0 +1,147 @@
+"""Load Face Model and Sample Face."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from pathlib import Path
+
+import torch
+
+from ..models.face_model import FaceModel, bundled_face_model_path, load_face_model
+from ..models.values import FaceLatent
+from . import host, validate, widgets
+from .direction_files import is_direction_file
+from .folders import stamp
+
+BUNDLED = "face (bundled)"
+
+_loaded: weakref.WeakValueDictionary[str, FaceModel] = weakref.WeakValueDictionary()
+_loaded_lock = threading.Lock()
+
+
+class LoadFaceModel:
+    """A face model file, ready to encode and decode."""
+
+    CATEGORY = widgets.MODEL
+    DESCRIPTION = (
+        "Loads the model that turns faces into codes and back. The bundled one needs no download; "
+        "your own .safetensors models go into ComfyUI/models/face_latents."
+    )
+    SEARCH_ALIASES = ["face checkpoint", "face vae", "eigenfaces", "load model", "generator"]
+    RETURN_TYPES = (widgets.FACE_MODEL, "STRING")
+    RETURN_NAMES = ("face_model", "info")
+    OUTPUT_TOOLTIPS = (
+        "The model, for Encode Face, Decode Face, Load Direction and Paste Back.",
+        "What the model is: picture size, latent space, directions, licence.",
+    )
+    FUNCTION = "load"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> widgets.InputTypes:
+        return {
+            "required": {
+                "model": widgets.choice(
+                    [BUNDLED, *_user_models()],
+                    "The bundled model, or a file from models/face_latents (press R to refresh "
+                    "the list after adding one).",
+                )
+            }
+        }
+
+    def load(self, model: str) -> tuple[FaceModel, str]:
+        path = _model_path(model)
+        key = stamp(path)
+        with _loaded_lock:
+            loaded = _loaded.get(key)
+            if loaded is None:
+                # Outside the host's inference mode: whoever trains on this model later could not
+                # use weights made inside it.
+                with torch.inference_mode(False):
+                    loaded = _loaded[key] = load_face_model(path)
+        return loaded, _describe(loaded)
+
+    @classmethod
+    def IS_CHANGED(cls, model: str | None = None) -> str:
+        return "" if model in (None, BUNDLED) else stamp(host.find_model_file(str(model)))
+
+
+class SampleFace:
+    """Random faces of a model."""
+
+    CATEGORY = widgets.MODEL
+    DESCRIPTION = (
+        "Invents faces: random codes of a model. The same seed always gives the same faces; a "
+        "lower truncation gives more typical ones."
+    )
+    SEARCH_ALIASES = ["random face", "generate face", "seed", "truncation", "psi", "noise"]
+    RETURN_TYPES = (widgets.FACE_LATENT,)
+    RETURN_NAMES = ("face_latent",)
+    OUTPUT_TOOLTIPS = ("Random faces. They come from no photo, so Paste Back does not apply.",)
+    FUNCTION = "sample"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> widgets.InputTypes:
+        return {
+            "required": {
+                "face_model": widgets.wire(
+                    widgets.FACE_MODEL, "The model to draw from (Load Face Model)."
+                ),
+                "seed": widgets.integer(
+                    0,
+                    0,
+                    0xFFFFFFFFFFFFFFFF,
+                    "Which random faces. The first faces of a larger batch are those of a smaller "
+                    "one.",
+                    control_after_generate=True,
+                ),
+                "truncation_psi": widgets.slider(
+                    0.7,
+                    0.0,
+                    1.5,
+                    0.05,
+                    "1 draws as varied as the training faces, 0 gives the average face, values "
+                    "above 1 are extreme.",
+                ),
+                "batch_size": widgets.integer(1, 1, 4096, "How many faces."),
+            }
+        }
+
+    def sample(
+        self, face_model: FaceModel, seed: int, truncation_psi: float, batch_size: int
+    ) -> tuple[FaceLatent]:
+        model = validate.face_model(face_model)
+        psi = validate.finite(truncation_psi, "truncation_psi")
+        count = validate.whole(batch_size, "batch_size", 1, 4096)
+        samples = model.sample(count, int(seed), psi)
+        return (FaceLatent(samples.to(host.intermediate_device()), model.space),)
+
+
+def _user_models() -> list[str]:
+    return [name for name in host.list_model_files() if not is_direction_file(name)]
+
+
+def _model_path(name: str) -> Path:
+    return bundled_face_model_path() if name == BUNDLED else host.model_file_path(name)
+
+
+def _describe(model: FaceModel) -> str:
+    lines = [
+        model.name,
+        f"pictures: {model.template.size} x {model.template.size}, alignment "
+        f"'{model.template.name}'",
+        f"latent space: {model.space.describe()}",
+        f"directions: {', '.join(model.directions) or 'none'}",
+    ]
+    lines += [
+        f"{key}: {model.metadata[key]}"
+        for key in ("license", "licence", "training_data", "attribution")
+        if key in model.metadata
+    ]
+    return "\n".join(lines)
+
+
+NODES = {
+    "FaceLatentsLoadModel": (LoadFaceModel, "Load Face Model"),
+    "FaceLatentsSample": (SampleFace, "Sample Face"),
+}

@@ -1,0 +1,144 @@
+"""Latent Distance and Distance Matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .. import latent_ops
+from ..models.align import align_with_transform
+from ..models.errors import FaceLatentsError
+from ..models.values import FaceLatent
+from . import host, validate, widgets
+from .combine import pair
+from .draw import draw_matrix, save_preview
+
+METRIC_TOOLTIP = (
+    "euclidean: straight-line distance. rms: the same per component, comparable between models. "
+    "cosine: 0 alike to 2 opposite. angle: in radians. whitened: each component measured in its "
+    "own standard deviation."
+)
+MOST_FACES = 64  # in one table
+
+
+class LatentDistance:
+    """How far apart two faces are."""
+
+    CATEGORY = widgets.MEASURE
+    DESCRIPTION = "Measures how different two faces are to the model: 0 is identical."
+    SEARCH_ALIASES = [
+        "similarity",
+        "compare faces",
+        "face distance",
+        "cosine",
+        "euclidean",
+        "identity",
+    ]
+    RETURN_TYPES = ("FLOAT", "STRING")
+    RETURN_NAMES = ("distance", "text")
+    OUTPUT_TOOLTIPS = (
+        "The distance; the mean of all pairs where the inputs hold several faces.",
+        "The distance of each pair, as text.",
+    )
+    FUNCTION = "measure"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> widgets.InputTypes:
+        return {
+            "required": {
+                "a": widgets.wire(widgets.FACE_LATENT, "One face, or several."),
+                "b": widgets.wire(
+                    widgets.FACE_LATENT,
+                    "What to compare with: as many faces as a (compared in pairs), or one.",
+                ),
+                "metric": widgets.choice(latent_ops.METRICS, METRIC_TOOLTIP),
+            }
+        }
+
+    def measure(self, a: FaceLatent, b: FaceLatent, metric: str) -> tuple[float, str]:
+        first, second = validate.face_latent(a, "a"), validate.face_latent(b, "b")
+        kind = validate.one_of(metric, latent_ops.METRICS, "metric")
+        start, end = pair(first, second, "Latent Distance")
+        with validate.explained("Latent Distance"):
+            values = latent_ops.distance(
+                start, end, kind, _std(first, kind), latent_dims=first.space.latent_dims
+            )
+        numbers = values.double().flatten().tolist()
+        return sum(numbers) / len(numbers), "\n".join(f"{number:.4f}" for number in numbers)
+
+
+class DistanceMatrix:
+    """All distances within a batch, as a picture."""
+
+    CATEGORY = widgets.MEASURE
+    DESCRIPTION = (
+        "Draws the distances between all faces of a batch as a coloured table, with the faces at "
+        "its edges where their photos are known. Dark is alike, bright is different."
+    )
+    SEARCH_ALIASES = ["similarity matrix", "heatmap", "compare faces", "confusion", "plot", "table"]
+    RETURN_TYPES = ("IMAGE", "STRING")
+    RETURN_NAMES = ("image", "text")
+    OUTPUT_TOOLTIPS = ("The table as a picture.", "The table as comma-separated numbers.")
+    FUNCTION = "draw"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> widgets.InputTypes:
+        return {
+            "required": {
+                "face_latent": widgets.wire(
+                    widgets.FACE_LATENT, "The faces to compare (see Join Face Latents)."
+                ),
+                "metric": widgets.choice(latent_ops.METRICS, METRIC_TOOLTIP),
+            }
+        }
+
+    def draw(self, face_latent: FaceLatent, metric: str) -> dict[str, Any]:
+        latent = validate.face_latent(face_latent)
+        kind = validate.one_of(metric, latent_ops.METRICS, "metric")
+        if len(latent) > MOST_FACES:
+            raise FaceLatentsError(
+                f"Distance Matrix draws up to {MOST_FACES} faces; this batch has {len(latent)}. "
+                "Select fewer, or use Latent Distance."
+            )
+        with validate.explained("Distance Matrix"):
+            matrix = latent_ops.pairwise(
+                latent.samples,
+                metric=kind,
+                std=_std(latent, kind),
+                latent_dims=latent.space.latent_dims,
+            )
+        matrix = matrix.double().cpu()
+        picture = draw_matrix(matrix, f"{kind} distance", _thumbnails(latent))
+        table = "\n".join(",".join(f"{value:.4f}" for value in row) for row in matrix.tolist())
+        return {
+            "ui": {"images": [save_preview(picture, "face_latents_distance")]},
+            "result": (picture.unsqueeze(0).to(host.intermediate_device()), table),
+        }
+
+
+def _std(latent: FaceLatent, metric: str) -> Tensor | None:
+    if metric != "whitened":
+        return None
+    if latent.space.std is None:
+        raise FaceLatentsError(
+            f"The whitened distance needs the spread of the model's codes, which space "
+            f"{latent.space.describe()} does not state. Choose euclidean or rms."
+        )
+    return latent.space.std.to(latent.samples.device)
+
+
+def _thumbnails(latent: FaceLatent) -> list[Tensor | None]:
+    """The aligned faces ``(3, S, S)`` of the unedited photos, None where there is no photo."""
+    return [
+        None
+        if context is None
+        else align_with_transform(context.photo, context.transform.cpu(), context.size)
+        for context in latent.contexts
+    ]
+
+
+NODES = {
+    "FaceLatentsDistance": (LatentDistance, "Latent Distance"),
+    "FaceLatentsDistanceMatrix": (DistanceMatrix, "Distance Matrix"),
+}
