@@ -40,6 +40,7 @@ class StandAlone:
     temp: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "face-latents")
     models: Path = field(default_factory=lambda: Path.cwd() / "models" / MODEL_FOLDER)
     device: str | None = None  # None: CUDA where there is one, else the CPU
+    progress: bool = True  # bars, where stderr is a terminal
 
 
 stand_alone = StandAlone()
@@ -180,7 +181,8 @@ class Progress:
             from tqdm import tqdm
 
             # disable=None: no bar where the output is not a terminal.
-            self._bar = tqdm(total=total, desc=label, leave=False, disable=None)
+            disable = None if stand_alone.progress else True
+            self._bar = tqdm(total=total, desc=label, leave=False, disable=disable)
 
     def __enter__(self) -> Progress:
         check_interrupt()
