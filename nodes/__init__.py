@@ -14,6 +14,7 @@ from . import (
     latent_files,
     load_model,
     measure,
+    paste_node,
     vae_latent,
 )
 
@@ -21,6 +22,7 @@ _MODULES = (
     load_model,
     encode,
     decode,
+    paste_node,
     edit,
     direction_files,
     direction_nodes,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .. import latent_ops
 from ..models.align import align_with_transform
 from ..models.errors import FaceLatentsError
+from ..models.face_model import FaceModel
+from ..models.space import require_same_space
 from ..models.values import FaceLatent
 from . import host, validate, widgets
 from .combine import pair
+from .compute import decode_codes
 from .draw import draw_matrix, save_preview
 
 METRIC_TOOLTIP = (
@@ -73,8 +77,8 @@ class DistanceMatrix:
 
     CATEGORY = widgets.MEASURE
     DESCRIPTION = (
-        "Draws the distances between all faces of a batch as a coloured table, with the faces at "
-        "its edges where their photos are known. Dark is alike, bright is different."
+        "Draws the distances between all faces of a batch as a coloured table with the faces at "
+        "its edges. Dark is alike, bright is different."
     )
     SEARCH_ALIASES = ["similarity matrix", "heatmap", "compare faces", "confusion", "plot", "table"]
     RETURN_TYPES = ("IMAGE", "STRING")
@@ -90,11 +94,21 @@ class DistanceMatrix:
                     widgets.FACE_LATENT, "The faces to compare (see Join Face Latents)."
                 ),
                 "metric": widgets.choice(latent_ops.METRICS, METRIC_TOOLTIP),
-            }
+            },
+            "optional": {
+                "face_model": widgets.wire(
+                    widgets.FACE_MODEL,
+                    "Draws each face at the edges as this model decodes it. Without it, unedited "
+                    "faces are shown from their photo and the others only have a number.",
+                )
+            },
         }
 
-    def draw(self, face_latent: FaceLatent, metric: str) -> dict[str, Any]:
+    def draw(
+        self, face_latent: FaceLatent, metric: str, face_model: FaceModel | None = None
+    ) -> dict[str, Any]:
         latent = validate.face_latent(face_latent)
+        model = None if face_model is None else validate.face_model(face_model)
         kind = validate.one_of(metric, latent_ops.METRICS, "metric")
         if len(latent) > MOST_FACES:
             raise FaceLatentsError(
@@ -109,7 +123,7 @@ class DistanceMatrix:
                 latent_dims=latent.space.latent_dims,
             )
         matrix = matrix.double().cpu()
-        picture = draw_matrix(matrix, f"{kind} distance", _thumbnails(latent))
+        picture = draw_matrix(matrix, f"{kind} distance", _thumbnails(latent, model))
         table = "\n".join(",".join(f"{value:.4f}" for value in row) for row in matrix.tolist())
         return {
             "ui": {"images": [save_preview(picture, "face_latents_distance")]},
@@ -128,13 +142,19 @@ def _std(latent: FaceLatent, metric: str) -> Tensor | None:
     return latent.space.std.to(latent.samples.device)
 
 
-def _thumbnails(latent: FaceLatent) -> list[Tensor | None]:
-    """The aligned faces ``(3, S, S)`` of the unedited photos, None where there is no photo."""
+def _thumbnails(latent: FaceLatent, model: FaceModel | None) -> list[Tensor | None]:
+    """Pictures ``(3, S, S)`` of the faces, None where none would be true."""
+    if model is not None:
+        require_same_space(
+            model.space, latent.space, f"Distance Matrix: model '{model.name}' and the face latent"
+        )
+        return list(decode_codes(model, latent.samples).cpu())
+    codes = latent.samples.detach().to("cpu", torch.float32)
     return [
-        None
-        if context is None
-        else align_with_transform(context.photo, context.transform.cpu(), context.size)
-        for context in latent.contexts
+        align_with_transform(context.photo, context.transform.cpu(), context.size)
+        if context is not None and torch.equal(code, context.code.to("cpu", torch.float32))
+        else None
+        for code, context in zip(codes, latent.contexts, strict=True)
     ]
 
 
