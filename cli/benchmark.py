@@ -1,0 +1,161 @@
+"""What the nodes cost on top of the models: ratios measured side by side in one run.
+
+Each step runs as a node and as the direct calls that a script would make; the two alternate, so
+that a busy machine slows both, and the median of the pairwise ratios is reported.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import latent_ops
+from ..models.align import align
+from ..models.face_model import FaceModel, bundled_face_model_path, load_face_model
+from ..models.finder import load_finder
+from ..models.paste import paste_back
+from ..models.values import FaceLatent, PhotoContext
+from ..nodes.decode import DecodeFace
+from ..nodes.edit import AddDirection
+from ..nodes.encode import EncodeFace
+from ..nodes.paste_node import PasteBack
+
+Step = Callable[[], object]
+
+DIRECTION = "smile"
+STRENGTH = 2.0
+
+
+def run_benchmark(photo: Tensor, *, rounds: int = 15) -> dict[str, Any]:
+    """Time the nodes against direct calls on one photo with one face.
+
+    Args:
+        photo: ``(H, W, 3)`` in [0, 1].
+        rounds: pairs of runs per step; one more pair warms up.
+
+    Returns:
+        For each step the median milliseconds of both ways and the median ratio node / direct.
+    """
+    model = load_face_model(bundled_face_model_path())
+    with torch.inference_mode():
+        steps = {
+            **_single_steps(photo, model),
+            "encode + edit + paste back": (
+                lambda: _through_nodes(photo, model),
+                lambda: _directly(photo, model),
+            ),
+        }
+        return {
+            "photo": f"{photo.shape[1]} x {photo.shape[0]}",
+            "rounds": rounds,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "steps": {name: _compare(*pair, rounds) for name, pair in steps.items()},
+        }
+
+
+def report(figures: dict[str, Any]) -> str:
+    """The figures as a Markdown table."""
+    lines = [
+        f"Photo {figures['photo']}, {figures['rounds']} alternating rounds, torch "
+        f"{figures['torch']}, {figures['threads']} threads.",
+        "",
+        "| step | node, ms | direct calls, ms | ratio |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {name} | {step['node_ms']:.2f} | {step['direct_ms']:.2f} | {step['ratio']:.3f} |"
+        for name, step in figures["steps"].items()
+    ]
+    return "\n".join(lines)
+
+
+def _compare(node: Step, direct: Step, rounds: int) -> dict[str, float]:
+    pairs = []
+    for number in range(rounds + 1):
+        # Alternate who goes first: the second one finds warmer caches.
+        order = (node, direct) if number % 2 else (direct, node)
+        seconds = {step: _seconds(step) for step in order}
+        pairs.append((seconds[node], seconds[direct]))
+    pairs = pairs[1:]
+    return {
+        "node_ms": 1000 * statistics.median(a for a, _ in pairs),
+        "direct_ms": 1000 * statistics.median(b for _, b in pairs),
+        "ratio": statistics.median(a / b for a, b in pairs),
+    }
+
+
+def _seconds(step: Step) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def _single_steps(photo: Tensor, model: FaceModel) -> dict[str, tuple[Step, Step]]:
+    latent, edited = _edited(photo, model)
+    batch = FaceLatent(edited.samples.expand(32, -1).clone(), model.space)
+    context = edited.contexts[0]
+    assert context is not None  # Encode Face always states the photo
+
+    def paste() -> Tensor:
+        before, after = model.decode(context.code[None]), model.decode(edited.samples)
+        return paste_back(photo, context, before[0], after[0])
+
+    return {
+        "encode": (
+            lambda: EncodeFace().encode(photo[None], model, "largest", 0, 0.5),
+            lambda: _encode(photo, model),
+        ),
+        "add + decode, 1 face": (
+            lambda: _add_and_decode_nodes(latent, model),
+            lambda: _add_and_decode(latent.samples, model),
+        ),
+        "decode, 32 faces": (
+            lambda: DecodeFace().decode(model, batch),
+            lambda: model.decode(batch.samples).clamp(0, 1),
+        ),
+        "paste back": (lambda: PasteBack().paste(model, edited, 1.0, "warp"), paste),
+    }
+
+
+def _encode(photo: Tensor, model: FaceModel) -> tuple[Tensor, Tensor]:
+    face = load_finder().find(photo)[0]
+    crop, transform = align(photo, face.landmarks, model.template)
+    return model.encode(crop[None]), transform
+
+
+def _add_and_decode(codes: Tensor, model: FaceModel) -> Tensor:
+    vector = model.directions[DIRECTION].vector
+    return model.decode(latent_ops.add(codes, vector, STRENGTH)).clamp(0, 1)
+
+
+def _add_and_decode_nodes(latent: FaceLatent, model: FaceModel) -> object:
+    (edited,) = AddDirection().add(latent, model.directions[DIRECTION], STRENGTH)
+    return DecodeFace().decode(model, edited)
+
+
+def _edited(photo: Tensor, model: FaceModel) -> tuple[FaceLatent, FaceLatent]:
+    latent, _ = EncodeFace().encode(photo[None], model, "largest", 0, 0.5)
+    (edited,) = AddDirection().add(latent, model.directions[DIRECTION], STRENGTH)
+    return latent, edited
+
+
+def _through_nodes(photo: Tensor, model: FaceModel) -> object:
+    _, edited = _edited(photo, model)
+    return PasteBack().paste(model, edited, 1.0, "warp")
+
+
+def _directly(photo: Tensor, model: FaceModel) -> Tensor:
+    face = load_finder().find(photo)[0]
+    crop, transform = align(photo, face.landmarks, model.template)
+    code = model.encode(crop[None])
+    edited = latent_ops.add(code, model.directions[DIRECTION].vector, STRENGTH)
+    context = PhotoContext(
+        photo, transform, model.template.size, face.landmarks, code[0], "benchmark", 0
+    )
+    return paste_back(photo, context, model.decode(code)[0], model.decode(edited)[0])

@@ -1,0 +1,198 @@
+"""The subcommands and their options. The work is imported only when a command runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Subparsers = Any  # argparse's action for subcommands has no public name
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where the network runs (default: CUDA if there is one)",
+    )
+    parser.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="show progress bars (default: in a terminal)",
+    )
+    parser.add_argument(
+        "--models", type=Path, metavar="DIR", help="folder of your own models and directions"
+    )
+
+
+def _face_options(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument(
+        "--model", metavar="NAME", help="a model file of yours instead of the bundled one"
+    )
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="how sure the face finder must be, 0 to 1 (default 0.5)",
+    )
+
+
+def _add_run(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "run",
+        help="run a workflow without ComfyUI",
+        description="Run a workflow: JSON saved from the canvas, JSON in API format, or a PNG "
+        "with a workflow inside. Everything is checked before anything runs. With --input FOLDER "
+        "the workflow runs once per picture of the folder: the Load Image node that varies is the "
+        "one given by --set NODE.image=*, else the first one that --set leaves alone.",
+    )
+    parser.add_argument("workflow", type=Path, metavar="WORKFLOW")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NODE.input=value",
+        help="set a value; NODE is a node's id, title or type",
+    )
+    parser.add_argument(
+        "--input", type=Path, metavar="DIR|FILE", help="a photo, or a folder of them"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("output"), metavar="DIR", help="default: ./output"
+    )
+    parser.add_argument("--check", action="store_true", help="only check the workflow, run nothing")
+    parser.add_argument(
+        "--stop-on-error",
+        action="store_true",
+        help="do not go on with the next photo after a failure",
+    )
+    _common(parser)
+    parser.set_defaults(run=_lazy("run_command", "run"))
+
+
+def _add_encode(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("encode", help="encode the faces of a photo into a file")
+    parser.add_argument("photo", type=Path, metavar="PHOTO")
+    parser.add_argument("out", type=Path, metavar="OUT.safetensors")
+    parser.add_argument(
+        "--faces", choices=("largest", "all"), default="largest", help="default: largest"
+    )
+    _face_options(parser)
+    parser.set_defaults(run=_lazy("faces", "encode"))
+
+
+def _add_edit(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "edit",
+        help="edit the face in a photo",
+        description="Move the face along directions and put it back into the photo.",
+    )
+    parser.add_argument("photo", type=Path, metavar="PHOTO")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="DIRECTION=STRENGTH",
+        help="for example smile=2 or age=-1; may be given several times",
+    )
+    result = parser.add_mutually_exclusive_group()
+    result.add_argument(
+        "--paste", dest="crop", action="store_false", help="the whole photo (default)"
+    )
+    result.add_argument("--crop", action="store_true", help="only the face, as the model draws it")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT")
+    parser.add_argument(
+        "--faces", choices=("largest", "all"), default="largest", help="default: largest"
+    )
+    _face_options(parser)
+    parser.set_defaults(run=_lazy("faces", "edit"), crop=False)
+
+
+def _add_morph(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("morph", help="an animation from face to face")
+    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help=".gif, .webp, or a folder"
+    )
+    parser.add_argument("--frames", type=int, default=24, metavar="N", help="in all (default 24)")
+    parser.add_argument("--path", choices=("slerp", "lerp", "spline"), default="slerp")
+    parser.add_argument("--loop", action="store_true", help="return to the first face")
+    parser.add_argument("--fps", type=float, default=12.0, help="speed (default 12)")
+    _face_options(parser)
+    parser.set_defaults(run=_lazy("faces", "morph"))
+
+
+def _add_distance(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("distance", help="how far apart faces are, as a matrix")
+    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO")
+    parser.add_argument("--metric", metavar="NAME", help="default: the node's default")
+    _face_options(parser)
+    parser.set_defaults(run=_lazy("faces", "distance"))
+
+
+def _add_arith(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "arith",
+        help="calculate with latent vectors",
+        description="Vectors in brackets, + - *, parentheses, and lerp(a, b, t), slerp(a, b, t), "
+        "dist(a, b), norm(a). Example: face-latents arith '[2.5 -1.3] + 2 * [0 0.5]'",
+    )
+    parser.add_argument("expression", nargs=argparse.REMAINDER, metavar="EXPRESSION")
+    parser.set_defaults(run=_lazy("arith", "run"))
+
+
+def _add_train(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("train", help="train a bundled model anew")
+    parser.add_argument("what", choices=("face", "finder"))
+    parser.add_argument("--data", type=Path, metavar="DIR", help="training data")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where the model goes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument("options", nargs="*", metavar="name=value", help="further settings")
+    parser.set_defaults(run=_lazy("lab", "train"))
+
+
+def _add_evaluate(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("evaluate", help="measure a model, or the nodes' overhead")
+    parser.add_argument("what", choices=("face", "finder", "benchmark"))
+    parser.add_argument("--data", type=Path, metavar="DIR", help="evaluation data")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="default: the bundled model")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument("options", nargs="*", metavar="name=value", help="further settings")
+    parser.set_defaults(run=_lazy("lab", "evaluate"))
+
+
+def _add_demo(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("demo", help="run the shipped workflows on a photo")
+    parser.add_argument(
+        "photo", type=Path, nargs="?", metavar="PHOTO", help="default: scikit-image's astronaut"
+    )
+    parser.add_argument("--output", type=Path, default=Path("out/demo"), metavar="DIR")
+    _common(parser)
+    parser.set_defaults(run=_lazy("demo", "run"))
+
+
+def _lazy(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    def call(args: argparse.Namespace) -> int:
+        from importlib import import_module
+
+        return int(getattr(import_module(f".{module}", __package__), function)(args) or 0)
+
+    return call
+
+
+ALL: tuple[Callable[[Subparsers], None], ...] = (
+    _add_run,
+    _add_encode,
+    _add_edit,
+    _add_morph,
+    _add_distance,
+    _add_arith,
+    _add_train,
+    _add_evaluate,
+    _add_demo,
+)

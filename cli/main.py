@@ -1,0 +1,57 @@
+"""The ``face-latents`` command: reads the command line and hands over to the other modules."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from ..models.errors import FaceLatentsError
+from . import commands
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        The exit status: 0; 1 where some photos of several failed; 2 for an error, told in one
+        sentence on stderr; 130 after Ctrl-C.
+    """
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    logging.basicConfig(
+        level=logging.DEBUG if args.debug else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        return int(args.run(args) or 0)
+    except KeyboardInterrupt:
+        print("Interrupted. What is already saved stays.", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return 1
+    except (FaceLatentsError, OSError) as error:
+        if args.debug:
+            raise
+        print(f"face-latents: {error}", file=sys.stderr)
+        return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all subcommands; importing nothing heavy, so that --help is quick."""
+    parser = argparse.ArgumentParser(
+        prog="face-latents",
+        description="Edit real faces in the latent space of a generative model.",
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in commands.ALL:
+        add(subparsers)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
