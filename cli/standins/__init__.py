@@ -26,6 +26,7 @@ STAND_INS: dict[str, type] = {
 STAND_IN_TITLES: dict[str, str] = {
     "EmptyLatentImage": "Empty Latent Image",
     "ImageBatch": "Batch Images",
+    "ImageFlip": "Flip Image",
     "ImageFromBatch": "ImageFromBatch",
     "ImageScale": "Upscale Image",
     "ImageScaleBy": "Upscale Image By",

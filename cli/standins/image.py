@@ -144,6 +144,21 @@ class RepeatImageBatch:
         return (image.repeat((amount, 1, 1, 1)),)
 
 
+class ImageFlip:
+    """Pictures upside down or in a mirror."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "flip"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        methods = ["x-axis: vertically", "y-axis: horizontally"]
+        return {"required": {"image": ("IMAGE",), "flip_method": (methods,)}}
+
+    def flip(self, image: Tensor, flip_method: str) -> tuple[Tensor]:
+        return (image.flip(1 if flip_method.startswith("x") else 2),)
+
+
 class ImageFromBatch:
     """A run of pictures out of a batch."""
 
@@ -250,6 +265,7 @@ def _opaque(image: Tensor, channels: int) -> Tensor:
 
 IMAGE_NODES: dict[str, type] = {
     "ImageBatch": ImageBatch,
+    "ImageFlip": ImageFlip,
     "ImageFromBatch": ImageFromBatch,
     "ImageScale": ImageScale,
     "ImageScaleBy": ImageScaleBy,
