@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class Executor:
         self._results: dict[int, NodeResult] = {}
         self._instances: dict[tuple[str, str], Any] = {}
         self._numbers: dict[Any, int] = {}  # signature -> small number standing for it
+        self._counter = itertools.count()
 
     def run(
         self,
@@ -116,9 +118,7 @@ class Executor:
                 else:
                     parts.append((name, _freeze(value)))
             signature = tuple(parts)
-            # Not len(): numbers of forgotten signatures must not be given out again.
-            number = max(self._numbers.values(), default=-1) + 1
-            numbers[key] = self._numbers.setdefault(signature, number)
+            numbers[key] = self._numbers.setdefault(signature, next(self._counter))
         return numbers
 
     def _is_changed(self, prompt: Prompt, key: str, schemas: Mapping[str, NodeSchema]) -> Any:

@@ -31,9 +31,8 @@ class Folders:
         """Make a file readable under the returned name, its own name where that is free."""
         path = path.resolve()
         name = path.name
-        taken = self.granted.get(name)
-        if (taken is not None and taken != path) or any((f / name).is_file() for f in self.inputs):
-            name = path.as_posix()
+        if self.find(name) not in (None, path):
+            name = path.as_posix()  # another picture goes by that name
         self.granted[name] = path
         return name
 
