@@ -30,8 +30,10 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     host_server.save_astronaut(server.base / "input" / "example.png")
     models = server.base / "models" / "face_latents"
     models.mkdir()
-    bundled = next((PACK / "models" / "bundled").glob("*.safetensors")).read_bytes()
-    (models / "truncated.safetensors").write_bytes(bundled[:5000])
+    header = b'{"a":{"dtype":"F32","shape":[1000],"data_offsets":[0,4000]}}'
+    (models / "truncated.safetensors").write_bytes(
+        len(header).to_bytes(8, "little") + header + b"\0" * 100
+    )
     (models / "pickled.safetensors").write_bytes(b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00.")
     (models / "huge header.safetensors").write_bytes(b"\xff" * 7 + b"\x7f" + b"{}")
     with server:
