@@ -143,7 +143,9 @@ def invert_transform(transform: Tensor) -> Tensor:
     linear = transform[..., :2]
     determinant = linear[..., 0, 0] * linear[..., 1, 1] - linear[..., 0, 1] * linear[..., 1, 0]
     if not bool((torch.isfinite(transform).all()) and (determinant.abs() > 1e-18).all()):
-        raise FaceLatentsError("This alignment transform cannot be inverted: its scale is 0 or NaN.")
+        raise FaceLatentsError(
+            "This alignment transform cannot be inverted: its scale is 0 or NaN."
+        )
     inverse = torch.linalg.inv(linear)
     shift = -(inverse @ transform[..., 2:])
     return torch.cat([inverse, shift], -1)
@@ -196,9 +198,9 @@ def box_reduce(photo: Tensor, factor: int) -> Tensor:
     (3, ceil(H / factor), ceil(W / factor)) float32; blocks over the right and lower edge see the
     last row or column repeated.
     """
-    height, width = photo.shape[:2]
     if factor <= 1:
         return to_unit_float(photo).permute(2, 0, 1)
+    height = photo.shape[0]
     rows = max(1, MAX_BLOCK_ROWS // factor) * factor
     strips = []
     for top in range(0, height, rows):
@@ -251,9 +253,7 @@ def sampling_grid(inverse: Tensor, size: tuple[int, int], source: tuple[int, int
     return (2.0 * sources + 1.0) / extent - 1.0
 
 
-def align(
-    photo: Tensor, landmarks: Tensor, template: AlignmentTemplate
-) -> tuple[Tensor, Tensor]:
+def align(photo: Tensor, landmarks: Tensor, template: AlignmentTemplate) -> tuple[Tensor, Tensor]:
     """Cut the aligned face out of a photo, anti-aliased where the face is larger than the crop.
 
     Only the face's own region of the photo is read and turned into float. Outside of the photo

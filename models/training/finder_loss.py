@@ -1,0 +1,89 @@
+"""Targets and losses of the finder's two networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..architectures.finder import DETECTOR_STRIDE, DETECTOR_UNIT
+
+SMALLEST, LARGEST = 11.0, 60.0  # side of the tight crop the detector is responsible for, px
+REFINER_EYE_DISTANCE = 19.2  # pixels between the eyes in a refiner crop
+
+
+@dataclass(frozen=True, eq=False)
+class CellTargets:
+    """Per cell of the detector's output: positive and weight (B, h, w) bool, and for positives
+    the landmarks (B, h, w, 5, 2) and size (B, h, w) of their face."""
+
+    positive: Tensor
+    counted: Tensor
+    landmarks: Tensor
+    size: Tensor
+
+
+def cell_targets(
+    landmarks: Tensor, size: Tensor, present: Tensor, outside: Tensor, scene: int
+) -> CellTargets:
+    """Assign faces to cells: those near the face's centre are positive, a ring is left out.
+
+    Faces out of the detector's range of sizes, or cut by the frame, are left out altogether.
+    """
+    cells = cell_centres(scene // DETECTOR_STRIDE)
+    centre = landmarks.mean(2)
+    gap = (cells[None, None] - centre[:, :, None, None]).abs().amax(-1)  # (B, K, h, w)
+    inside = ((landmarks >= 0) & (landmarks <= scene - 1)).all(-1).sum(-1) >= 4
+    in_range = (size >= SMALLEST) & (size <= LARGEST)
+    known = present & in_range & inside
+    reach = size[:, :, None, None]
+    positive = (gap < (0.16 * reach).clamp_min(4.01)) & known[:, :, None, None]
+    near = torch.where(
+        known[:, :, None, None], gap < (0.35 * reach).clamp_min(8.0), gap < 0.45 * reach + 2
+    )
+    near &= present[:, :, None, None]
+    nearest = torch.where(positive, gap, torch.inf).argmin(1)  # (B, h, w)
+    batch = torch.arange(len(size)).reshape(-1, 1, 1)
+    is_positive = positive.any(1) & ~outside
+    counted = (is_positive | ~near.any(1)) & ~outside
+    return CellTargets(is_positive, counted, landmarks[batch, nearest], size[batch, nearest])
+
+
+def cell_centres(cells: int) -> Tensor:
+    """(cells, cells, 2) pixel coordinates (x, y) of the cells' centres."""
+    axis = torch.arange(cells) * float(DETECTOR_STRIDE) + (DETECTOR_STRIDE - 1) / 2
+    ys, xs = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([xs, ys], -1)
+
+
+def detector_loss(output: Tensor, targets: CellTargets) -> tuple[Tensor, Tensor]:
+    """Focal loss of the score (Lin et al. 2017, per positive cell) and Huber loss of the
+    landmarks in face sizes."""
+    logits = output[:, 0].float()
+    positive = targets.positive
+    probability = logits.sigmoid().detach()
+    miss = F.binary_cross_entropy_with_logits(logits, positive.float(), reduction="none")
+    focus = torch.where(positive, 1 - probability, probability).square()
+    count = positive.sum().clamp_min(1)
+    score_loss = (miss * focus * targets.counted).sum() / count
+    if not bool(positive.any()):
+        return score_loss, output.sum() * 0.0
+    offsets = output[:, 1:].float().permute(0, 2, 3, 1)[positive].reshape(-1, 5, 2)
+    cells = cell_centres(output.shape[-1]).expand(len(output), -1, -1, 2)[positive]
+    predicted = offsets * DETECTOR_UNIT + cells.unsqueeze(1)
+    error = (predicted - targets.landmarks[positive]) / targets.size[positive].reshape(-1, 1, 1)
+    return score_loss, F.huber_loss(error, torch.zeros_like(error), delta=0.05) * 200
+
+
+def refiner_loss(
+    points: Tensor, logits: Tensor, target: Tensor, is_face: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Score loss, landmark loss, and the plain mean error in eye distances for the log."""
+    score_loss = F.binary_cross_entropy_with_logits(logits.float(), is_face.float())
+    error = (points - target)[is_face] / REFINER_EYE_DISTANCE
+    if not len(error):
+        return score_loss, points.sum() * 0.0, points.new_zeros(())
+    landmark_loss = F.huber_loss(error, torch.zeros_like(error), delta=0.03) * 300
+    return score_loss, landmark_loss, error.detach().norm(dim=-1).mean()
