@@ -65,6 +65,13 @@ def _add_run(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("output"), metavar="DIR", help="default: ./output"
     )
+    parser.add_argument(
+        "--decoder",
+        choices=("pillow", "ffmpeg"),
+        default="pillow",
+        help="what reads photos; ffmpeg gives a JPEG the very pixels it has in ComfyUI 0.33 "
+        "and needs the package av",
+    )
     parser.add_argument("--check", action="store_true", help="only check the workflow, run nothing")
     parser.add_argument(
         "--stop-on-error",

@@ -22,6 +22,7 @@ class Folders:
     inputs: list[Path]
     output: Path
     granted: dict[str, Path] = field(default_factory=dict)
+    decoder: str = "pillow"  # or "ffmpeg", see photo_av
 
     @property
     def temp(self) -> Path:

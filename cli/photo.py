@@ -75,7 +75,8 @@ def _tolerant(path: Path) -> Image.Image:
 
 def _rgb(frame: Image.Image) -> np.ndarray:
     if frame.mode in _WIDE_GREY:
-        grey = np.asarray(frame).astype(np.float32) / np.float32(65535.0)
+        # FFmpeg, and so the host, multiplies by the reciprocal; dividing differs in the last bit.
+        grey = np.asarray(frame).astype(np.float32) * np.float32(1.0 / 65535.0)
         return np.repeat(grey.clip(0.0, 1.0)[..., None], 3, axis=-1)
     return np.array(frame.convert("RGB")).astype(np.float32) / 255.0
 

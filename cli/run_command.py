@@ -15,7 +15,13 @@ from .validate import label
 def run(args: argparse.Namespace) -> int:
     """Run a workflow; prints the saved files' paths (stdout) and what failed (stderr)."""
     set_up(args)
-    job = prepare(args.workflow, args.output, settings=args.set, photos=args.input)
+    job = prepare(
+        args.workflow,
+        args.output,
+        settings=args.set,
+        photos=args.input,
+        decoder=args.decoder,
+    )
     if args.check:
         print(f"{args.workflow} can run: {len(job.passes)} pass(es).")
         return 0

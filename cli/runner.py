@@ -113,6 +113,7 @@ def prepare(
     *,
     settings: Sequence[str] = (),
     photos: Path | None = None,
+    decoder: str = "pillow",
     extra_classes: Mapping[str, type] | None = None,
 ) -> Job:
     """Read and check a workflow; nothing runs yet.
@@ -125,6 +126,8 @@ def prepare(
         photos: a picture, or a folder: the workflow runs once per picture in it. The varying
             loader is the one set to ``*``, else the first that `settings` does not set; with no
             such loader, the folder is only where pictures are looked up.
+        decoder: what reads pictures: "pillow" (pixels as in ComfyUI 0.3.64 and 0.8.0) or "ffmpeg"
+            (as in 0.33.0; needs the package av).
         extra_classes: further node classes by type.
 
     Raises:
@@ -134,7 +137,7 @@ def prepare(
     home = workflow.parent if isinstance(workflow, Path) else Path.cwd()
     if photos is not None and not photos.exists():
         raise WorkflowError(f"There is no photo or folder '{photos}'. Check --input.")
-    folders = Folders(_input_folders(photos, home), output)
+    folders = Folders(_input_folders(photos, home), output, decoder=decoder)
     use_folders(folders)
     classes, titles = node_classes(folders)
     classes.update(extra_classes or {})

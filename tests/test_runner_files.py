@@ -275,7 +275,7 @@ def test_a_checked_folder_names_nothing_before_all_is_checked(place):
     data = graph()
     data["nodes"][2]["widgets_values"][0] = 7.0
     (place / "flow.json").write_text(json.dumps(data))
-    with pytest.raises(WorkflowError, match="at most 1.0, but is 7.0"):
+    with pytest.raises(WorkflowError, match=r"at most 1\.0, but is 7\.0"):
         run(place)
     assert RUNS == []
     assert not (place / "out").exists()

@@ -68,7 +68,7 @@ def test_sixteen_bit_grey(tmp_path):
     values = np.array([[0, 1, 255, 256, 32768, 65535]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
     image, _ = load_image(tmp_path / "a.png")
-    expected = torch.from_numpy(values.astype(np.float32) / np.float32(65535))
+    expected = torch.from_numpy(values.astype(np.float32) * np.float32(1 / 65535))
     assert torch.equal(image[0, :, :, 1], expected)
     assert torch.equal(image[0, :, :, 0], image[0, :, :, 2])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..folders import Folders
 from ..photo import load_image
+from ..photo_av import load_image_av
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +30,8 @@ class LoadImage:
         path = self.folders.find(image)
         if path is None:
             raise FileNotFoundError(image)
+        if self.folders.decoder == "ffmpeg":
+            return load_image_av(path)
         return load_image(path)
 
     @classmethod
