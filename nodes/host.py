@@ -122,8 +122,8 @@ def _patcher(module: nn.Module, management: ModuleType) -> Any:
     with _patchers_lock:
         holder = module.__dict__.setdefault("_face_latents_host_handle", [])
         if not holder:
-            patching = _host("comfy.model_patcher")
-            # Read as an attribute at every use: the host swaps the class at start-up on GPUs.
+            patching: Any = _host("comfy.model_patcher")
+            # Read as an attribute when needed: the host swaps the class at start-up on GPUs.
             make = getattr(patching, "CoreModelPatcher", None) or patching.ModelPatcher
             holder.append(
                 make(
