@@ -25,7 +25,7 @@ from .directions import (
     remove,
     set_to_value,
 )
-from .distance import (
+from .distances import (
     METRICS,
     angle,
     cosine_distance,

@@ -8,6 +8,7 @@ from torch import Tensor
 # Subintervals of a segment, Gauss-Legendre nodes in each: 1e-12 relative for smooth speeds.
 _SUBINTERVALS = 32
 _NEWTON_STEPS = 60
+_SETTLED = 1e-15
 
 # Abscissae and weights of the 8-point rule on [-1, 1] (Abramowitz and Stegun 1964, table 25.4).
 _NODES = (0.1834346424956498, 0.5255324099163290, 0.7966664774136267, 0.9602898564975363)
@@ -66,9 +67,10 @@ class ArcLength:
             step = t - error / self._speed(segment, t).clamp_min(torch.finfo(torch.float64).tiny)
             moved = torch.where((step > low) & (step < high), step, (low + high) / 2)
             moved = torch.where(error == 0, t, moved)
-            if bool((moved == t).all()):
-                break
+            settled = bool(((moved - t).abs() <= _SETTLED).all())
             t = moved
+            if settled:
+                break
         t = torch.where(share <= 0, torch.zeros_like(t), t)
         return torch.where(share >= 1, torch.ones_like(t), t)
 

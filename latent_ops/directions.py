@@ -276,7 +276,7 @@ def _span(name: str, directions: Tensor, like_name: str, like: Tensor, latent_di
     if unit.shape[0] == 0:
         return unit
     _, values, basis = torch.linalg.svd(unit, full_matrices=False)
-    tolerance = 4 * math.sqrt(unit.shape[0]) * torch.finfo(directions.dtype).eps
+    tolerance = 2 * math.sqrt(unit.shape[0]) * torch.finfo(directions.dtype).eps
     return basis[values > tolerance * values[0]]
 
 
