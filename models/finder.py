@@ -147,7 +147,7 @@ class FaceFinder:
         if not len(scores):
             return []
         landmarks, judged = self._refine(photo, landmarks)
-        scores = (scores * judged).sqrt()
+        scores = scores * judged
         keep = scores >= min_score
         landmarks, scores = landmarks[keep], scores[keep]
         boxes = landmark_boxes(landmarks)

@@ -120,7 +120,7 @@ class LandmarkRefiner(nn.Module):
 
 
 def soft_argmax(heatmaps: Tensor, size: int) -> Tensor:
-    """(B, K, h, w) logits -> expected (x, y) positions (B, K, 2), in pixels of a `size` px image."""
+    """(B, K, h, w) logits -> mean (x, y) positions (B, K, 2), in pixels of a `size` px image."""
     batch, count, height, width = heatmaps.shape
     weights = heatmaps.reshape(batch, count, -1).float().softmax(-1)
     weights = weights.reshape(batch, count, height, width)

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from ..architectures.finder import FinderNet, fold
 from ..safefile import load_tensors, save_tensors
 from .finder_feed import Feed
-from .finder_loss import cell_targets, detector_loss, refiner_loss
+from .finder_loss import cell_targets, detector_loss, mined_crops, refiner_loss
 from .finder_report import draw_curve, draw_samples
 from .finder_scenes import SCENE
 
 logger = logging.getLogger(__name__)
 
 SCENES_PER_STEP = 48
-CROPS_PER_STEP = 64
+CROPS_PER_STEP = 40
+MINED_PER_STEP = 16  # of each kind
 PEAK_LEARNING_RATE = 2e-3
 WARM_UP_STEPS = 200
 EMA_DECAY = 0.998
@@ -112,7 +113,7 @@ def train_finder(
 
 
 def export(net: nn.Module, path: Path, step: int, seconds: float) -> None:
-    """Write the folded network as float32 safetensors with its metadata."""
+    """Write the folded network as float16 safetensors with its metadata."""
     folded = fold(copy.deepcopy(net))
     metadata = {
         "architecture": "face_finder",
@@ -123,7 +124,7 @@ def export(net: nn.Module, path: Path, step: int, seconds: float) -> None:
         "scikit-learn. " + ATTRIBUTION,
         "training": json.dumps({"steps": step, "minutes": round(seconds / 60, 1)}),
     }
-    tensors = {name: tensor.contiguous() for name, tensor in folded.state_dict().items()}
+    tensors = {name: tensor.half().contiguous() for name, tensor in folded.state_dict().items()}
     save_tensors(path, tensors, metadata)
 
 
@@ -139,6 +140,10 @@ def _step(net: FinderNet, optimizer: torch.optim.Optimizer, feed: Feed) -> dict[
     crops, points, is_face = feed.crops(CROPS_PER_STEP)
     with torch.autocast("cpu", torch.bfloat16):
         output = net.detector(images)
+    own_crops, own_points, own_is_face = mined_crops(images, output, targets, MINED_PER_STEP)
+    crops = torch.cat([crops, own_crops])
+    points, is_face = torch.cat([points, own_points]), torch.cat([is_face, own_is_face])
+    with torch.autocast("cpu", torch.bfloat16):
         refined, logits = net.refiner(crops)
     detect, place = detector_loss(output, targets)
     judge, refine, error = refiner_loss(refined, logits, points, is_face)

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..architectures.finder import DETECTOR_STRIDE, DETECTOR_UNIT
+from ..align import similarity_transform, transform_points, warp_affine
+from ..architectures.finder import DETECTOR_STRIDE, DETECTOR_UNIT, REFINER_SIZE
+from ..finder import REFINER_TEMPLATE, usable_landmarks
 
 SMALLEST, LARGEST = 11.0, 60.0  # side of the tight crop the detector is responsible for, px
 REFINER_EYE_DISTANCE = 19.2  # pixels between the eyes in a refiner crop
@@ -87,3 +89,35 @@ def refiner_loss(
         return score_loss, points.sum() * 0.0, points.new_zeros(())
     landmark_loss = F.huber_loss(error, torch.zeros_like(error), delta=0.03) * 300
     return score_loss, landmark_loss, error.detach().norm(dim=-1).mean()
+
+
+def mined_crops(
+    images: Tensor, output: Tensor, targets: CellTargets, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the detector itself would hand to the refiner: its best finds on faces, and its worst
+    mistakes, `count` of each, aligned by the landmarks it gave.
+
+    Returns crops (N, 3, 64, 64), landmarks (N, 5, 2) in crop pixels and is_face (N,), without
+    gradient.
+    """
+    score = output[:, 0].detach().float().sigmoid()
+    cells = cell_centres(output.shape[-1]).expand(len(output), -1, -1, 2)
+    rows = []
+    for wanted in (targets.positive, targets.counted & ~targets.positive):
+        # A random factor, so that it is not always the same few.
+        rank = torch.where(wanted, score * (0.5 + torch.rand_like(score)), -1.0).flatten()
+        best = rank.topk(count).indices
+        rows.append(best[rank[best] > 0.02])
+    chosen = torch.cat(rows)
+    is_face = torch.zeros(len(chosen), dtype=torch.bool)
+    is_face[: len(rows[0])] = True
+    batch = chosen // score[0].numel()
+    offsets = output[:, 1:].detach().float().permute(0, 2, 3, 1).reshape(-1, 5, 2)[chosen]
+    found = (offsets * DETECTOR_UNIT + cells.reshape(-1, 1, 2)[chosen]).double()
+    good = usable_landmarks(found)
+    chosen, batch, found, is_face = chosen[good], batch[good], found[good], is_face[good]
+    home = REFINER_TEMPLATE.pixels()
+    transform = similarity_transform(found, home.expand_as(found))
+    crops = warp_affine(images[batch], transform, (REFINER_SIZE, REFINER_SIZE))
+    truth = targets.landmarks.reshape(-1, 5, 2)[chosen]
+    return crops, transform_points(transform, truth).float(), is_face

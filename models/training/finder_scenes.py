@@ -14,17 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..align import TIGHT, WIDE, AlignmentTemplate, invert_transform, similarity_transform
+from ..align import TIGHT, invert_transform, similarity_transform
 from ..architectures.finder import REFINER_SIZE
+from ..finder import REFINER_TEMPLATE
 from .finder_augment import augment, soft_noise
 from .finder_data import Bank, Tiles
 
 SCENE = 128  # pixels
 MAX_FACES = 5
 MIRRORED = [1, 0, 2, 4, 3]  # landmark order in a mirrored picture
-REFINER_TEMPLATE = AlignmentTemplate(
-    "finder", 0.5 + (WIDE.points - torch.tensor([0.5, 0.51])) * (0.30 / 0.32), REFINER_SIZE
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +109,34 @@ def roll(generator: torch.Generator, count: int) -> Tensor:
 
 
 def backgrounds(bank: Bank, count: int, size: int, generator: torch.Generator) -> Tensor:
+    """Pieces of background pictures; half of them littered with shapes cut from the others.
+
+    Overlapping shapes of many sizes ("dead leaves", Lee, Mumford & Huang 2001) have the edge
+    statistics of natural photos, of which the bank has few without a face.
+    """
+    result = background_pieces(bank, count, size, generator)
+    littered = torch.rand(count, 1, 1, 1, generator=generator) < 0.5
+    axis = torch.arange(size, dtype=torch.float32)
+    for leaf in range(1, 7):
+        centre = rand(generator, count, 2, high=float(size))
+        radii = size * torch.exp(rand(generator, count, 2, low=-3.6, high=-0.9))
+        angle = rand(generator, count, high=math.pi)
+        dx = axis.reshape(1, 1, -1) - centre[:, 0].reshape(-1, 1, 1)
+        dy = axis.reshape(1, -1, 1) - centre[:, 1].reshape(-1, 1, 1)
+        cos, sin = angle.cos().reshape(-1, 1, 1), angle.sin().reshape(-1, 1, 1)
+        u = (dx * cos + dy * sin) / radii[:, 0].reshape(-1, 1, 1)
+        v = (dy * cos - dx * sin) / radii[:, 1].reshape(-1, 1, 1)
+        power = 2 if leaf % 2 else 6
+        inside = (u.abs() ** power + v.abs() ** power < 1).unsqueeze(1)
+        if leaf % 3 == 0:
+            texture = rand(generator, count, 3, 1, 1).expand_as(result)
+        else:
+            texture = result.roll(leaf, 0)
+        result = torch.where(littered & inside, texture, result)
+    return result
+
+
+def background_pieces(bank: Bank, count: int, size: int, generator: torch.Generator) -> Tensor:
     index = torch.randint(len(bank.backgrounds[0]), (count,), generator=generator)
     shrink = torch.exp(rand(generator, count, low=math.log(0.4), high=math.log(4.0)))
     side = bank.backgrounds[0].shape[-1]
@@ -253,6 +279,9 @@ def detector_scenes(bank: Bank, count: int, generator: torch.Generator) -> Scene
         rows, size, angle, centre = rows[clear], size[clear], angle[clear], centre[clear]
         if not len(rows):
             continue
+        # Some stand on their head, which must not count as a face: features in the wrong order.
+        turned = torch.rand(len(rows), generator=generator) < 0.06
+        angle = torch.where(turned, angle + math.pi, angle)
         index = torch.randint(len(bank.faces), (len(rows),), generator=generator)
         transform, points, shrink = tile_transforms(
             bank.faces, index, size, centre, angle, generator
@@ -270,7 +299,7 @@ def detector_scenes(bank: Bank, count: int, generator: torch.Generator) -> Scene
         mask = torch.where(hard, tile, mask)
         images[rows] = images[rows] * (1 - mask) + picture * mask
         record(rows, slot, points, size, centre)
-        present[rows, slot] = ~wiped
+        present[rows, slot] = ~(wiped | turned)
 
     _occlude(images, other, centres, sizes, generator)
     images = torch.where(outside, torch.tensor(0.5), images)
