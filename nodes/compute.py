@@ -40,18 +40,22 @@ def _run(
     done: list[Tensor] = []
     start = 0
     with host.Progress(len(items), what) as progress:
+        device = None
         while start < len(items):
             part = items[start : start + batch]
-            result = _attempt(model, part, function, target, item_bytes * len(part))
+            try:
+                if device is None:
+                    device = host.load_to_device(model.module, item_bytes * batch)
+                with torch.no_grad():
+                    result = function(part.to(device, torch.float32)).to(target)
+            except Exception as error:
+                if not host.is_out_of_memory(error):
+                    raise
+                result = None
             if result is None:
-                if batch == 1:
-                    raise FaceLatentsError(
-                        f"{what}: there is not enough memory even for one face of {size} x {size} "
-                        "pixels. Close other programs or workflows that use the graphics card, or "
-                        "start ComfyUI with --cpu."
-                    )
-                batch = (batch + 1) // 2
-                logger.info("%s: out of memory, going on with batches of %d", what, batch)
+                # Outside the handler: the traceback would keep the failed batch's tensors alive.
+                host.free_cached_memory()
+                device, batch = None, _smaller(batch, what, size)
                 continue
             done.append(result)
             start += len(part)
@@ -59,21 +63,12 @@ def _run(
     return torch.cat(done) if len(done) > 1 else done[0]
 
 
-def _attempt(
-    model: FaceModel,
-    part: Tensor,
-    function: Callable[[Tensor], Tensor],
-    target: torch.device,
-    memory: int,
-) -> Tensor | None:
-    """One batch, or None when it did not fit into memory."""
-    try:
-        device = host.load_to_device(model.module, memory)
-        with torch.inference_mode():
-            return function(part.to(device, torch.float32)).to(target)
-    except Exception as error:
-        if not host.is_out_of_memory(error):
-            raise
-    # Outside the handler: the traceback would keep the failed batch's tensors alive.
-    host.free_cached_memory()
-    return None
+def _smaller(batch: int, what: str, size: int) -> int:
+    if batch == 1:
+        raise FaceLatentsError(
+            f"{what}: there is not enough memory even for one face of {size} x {size} pixels. "
+            "Close other programs or workflows that use the graphics card, or start ComfyUI with "
+            "--cpu."
+        )
+    logger.info("%s: out of memory, going on with batches of %d", what, (batch + 1) // 2)
+    return (batch + 1) // 2

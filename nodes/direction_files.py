@@ -11,6 +11,7 @@ from ..models.space import require_same_space
 from ..models.values import Direction
 from . import host, validate, widgets
 from .folders import save_numbered, stamp
+from .model_folder import find_model_file, list_model_files, model_file_path
 
 FOLDER = "directions"  # below models/face_latents
 
@@ -57,7 +58,7 @@ class LoadDirection:
         if direction in model.directions:
             found = model.directions[direction]
         elif direction in _user_files():
-            found = load_direction(host.model_file_path(direction))
+            found = load_direction(model_file_path(direction))
             require_same_space(
                 model.space,
                 found.space,
@@ -76,7 +77,7 @@ class LoadDirection:
     def IS_CHANGED(cls, face_model: object = None, direction: str | None = None) -> str:
         if direction is None or not is_direction_file(direction):
             return ""
-        return stamp(host.find_model_file(direction))
+        return stamp(find_model_file(direction))
 
 
 class SaveDirection:
@@ -122,7 +123,7 @@ def _bundled_names() -> list[str]:
 
 
 def _user_files() -> list[str]:
-    return [name for name in host.list_model_files() if is_direction_file(name)]
+    return [name for name in list_model_files() if is_direction_file(name)]
 
 
 def _describe(direction: Direction) -> str:

@@ -233,48 +233,11 @@ def own_model_folder() -> Path:
     return stand_alone.models if paths is None else Path(paths.models_dir) / MODEL_FOLDER
 
 
-def list_model_files() -> list[str]:
-    """The user's ``.safetensors`` files, relative to their folder, with forward slashes."""
-    folders = model_folders()
+def model_file_names() -> list[str] | None:
+    """The host's own (cached) list of files in :func:`model_folders`; None without a host."""
+    folders = model_folders()  # registers the folder where that has not happened yet
     paths = _host("folder_paths")
-    if paths is not None:
-        return sorted({name.replace("\\", "/") for name in paths.get_filename_list(MODEL_FOLDER)})
-    return list_files(folders[0])
-
-
-def list_files(folder: Path) -> list[str]:
-    """``.safetensors`` files in `folder` and below, relative, sorted, with forward slashes."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in MODEL_EXTENSIONS and path.is_file()
-    )
-
-
-def find_model_file(name: str) -> Path | None:
-    """The file that :func:`list_model_files` calls `name`, or None."""
-    if name not in list_model_files():
-        return None
-    candidates = (folder / name for folder in model_folders())
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def model_file_path(name: str) -> Path:
-    """As :func:`find_model_file`.
-
-    Raises:
-        FaceLatentsError: there is no such file.
-    """
-    path = find_model_file(name)
-    if path is not None:
-        return path
-    places = ", ".join(str(folder) for folder in model_folders())
-    raise FaceLatentsError(
-        f"There is no file '{name}' in {places}. Put it there and press R in ComfyUI to refresh "
-        "the lists, or choose another one."
-    )
+    return list(paths.get_filename_list(MODEL_FOLDER)) if paths is not None and folders else None
 
 
 def input_directory() -> Path:

@@ -10,6 +10,7 @@ from ..models.io import load_latent, save_latent
 from ..models.values import FaceLatent
 from . import host, validate, widgets
 from .folders import SUFFIX, save_numbered, stamp
+from .model_folder import list_files
 
 FOLDER = "face_latents"  # below the output folder
 OUTPUT_MARK = " [output]"  # the host's own way to say which folder a name belongs to
@@ -88,7 +89,7 @@ class LoadFaceLatent:
 def _files() -> dict[str, Path]:
     """Name in the list -> file."""
     saved = host.output_directory() / FOLDER
-    found = {f"{name}{OUTPUT_MARK}": saved / name for name in host.list_files(saved)}
+    found = {f"{name}{OUTPUT_MARK}": saved / name for name in list_files(saved)}
     folder = host.input_directory()
     if folder.is_dir():
         # Only the folder itself, as the host's own Load Latent does: it may hold many pictures.

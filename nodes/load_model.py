@@ -13,6 +13,7 @@ from ..models.values import FaceLatent
 from . import host, validate, widgets
 from .direction_files import is_direction_file
 from .folders import stamp
+from .model_folder import find_model_file, list_model_files, model_file_path
 
 BUNDLED = "face (bundled)"
 
@@ -63,7 +64,7 @@ class LoadFaceModel:
 
     @classmethod
     def IS_CHANGED(cls, model: str | None = None) -> str:
-        return "" if model in (None, BUNDLED) else stamp(host.find_model_file(str(model)))
+        return "" if model in (None, BUNDLED) else stamp(find_model_file(str(model)))
 
 
 class SampleFace:
@@ -118,11 +119,11 @@ class SampleFace:
 
 
 def _user_models() -> list[str]:
-    return [name for name in host.list_model_files() if not is_direction_file(name)]
+    return [name for name in list_model_files() if not is_direction_file(name)]
 
 
 def _model_path(name: str) -> Path:
-    return bundled_face_model_path() if name == BUNDLED else host.model_file_path(name)
+    return bundled_face_model_path() if name == BUNDLED else model_file_path(name)
 
 
 def _describe(model: FaceModel) -> str:

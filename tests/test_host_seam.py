@@ -13,6 +13,7 @@ import torch
 from face_latents import NODE_CLASS_MAPPINGS
 from face_latents.models.errors import FaceLatentsError
 from face_latents.nodes import host, load_model
+from face_latents.nodes.model_folder import model_file_path
 from nodes_support import TinyNet, encode, photos, random_latent, run, tiny_model
 
 
@@ -228,7 +229,7 @@ def test_files_of_extra_model_paths_are_found(fake):
     (extra / "evil.pkl").touch()
     names = NODE_CLASS_MAPPINGS["FaceLatentsLoadModel"].INPUT_TYPES()["required"]["model"][0]
     assert names == [load_model.BUNDLED, "sub/m.safetensors"]
-    assert host.model_file_path("sub/m.safetensors") == extra / "sub" / "m.safetensors"
+    assert model_file_path("sub/m.safetensors") == extra / "sub" / "m.safetensors"
     assert host.own_model_folder() == fake.root / "models" / "face_latents"
 
 
