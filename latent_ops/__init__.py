@@ -16,29 +16,12 @@ Conventions throughout:
 from __future__ import annotations
 
 from .arithmetic import MEAN_MODES, add, scale, subtract, weighted_mean
-from .directions import (
-    coefficient,
-    condition,
-    normalise,
-    project,
-    project_out,
-    remove,
-    set_to_value,
-)
-from .distances import (
-    METRICS,
-    angle,
-    cosine_distance,
-    distance,
-    duplicates,
-    euclidean,
-    nearest,
-    pairwise,
-    rms,
-    whitened,
-)
+from .directions import condition, normalise
+from .distances import METRICS, angle, cosine_distance, distance, euclidean, rms, whitened
 from .interpolation import lerp, slerp
+from .neighbours import duplicates, nearest, pairwise
 from .paths import PATH_MODES, keyframe_frames, keyframe_positions, path, path_at
+from .projection import coefficient, project, project_out, remove, set_to_value
 from .truncation import truncate
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-import face_latents.latent_ops.distances as module
+import face_latents.latent_ops.neighbours as module
 import numpy as np
 import pytest
 import torch
