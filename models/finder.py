@@ -151,8 +151,8 @@ class FaceFinder:
         keep = scores >= min_score
         landmarks, scores = landmarks[keep], scores[keep]
         boxes = landmark_boxes(landmarks)
-        best = nms(boxes, scores, 0.35)[:max_faces]
-        faces = [Face(boxes[i], landmarks[i], float(scores[i])) for i in best.tolist()]
+        best = suppress_overlaps(boxes, scores)[:max_faces]
+        faces = [Face(boxes[i], landmarks[i], float(scores[i])) for i in best]
         return sorted(faces, key=lambda face: (-face.size, *face.box.tolist()))
 
     def _candidates(self, photo: Tensor, min_face: float) -> tuple[Tensor, Tensor]:
@@ -223,8 +223,9 @@ def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[_Level
 def usable_landmarks(landmarks: Tensor) -> Tensor:
     """(N,) bool: finite, and spread out enough to give a transform."""
     finite = torch.isfinite(landmarks).flatten(1).all(1)
-    spread = torch.nan_to_num(landmarks).std(1).sum(1)
-    return finite & (spread > 0.5)
+    points = torch.nan_to_num(landmarks)
+    spread = (points.amax(1) - points.amin(1)).sum(1)
+    return finite & (spread > 1.0)
 
 
 def landmark_boxes(landmarks: Tensor) -> Tensor:
@@ -235,6 +236,25 @@ def landmark_boxes(landmarks: Tensor) -> Tensor:
     side = transform[:, :, 0].norm(dim=-1, keepdim=True).double()
     half = side * torch.tensor(BOX_SIZE, dtype=torch.float64) / 2
     return torch.cat([centre - half, centre + half], 1).float()
+
+
+def suppress_overlaps(boxes: Tensor, scores: Tensor) -> list[int]:
+    """Indices to keep, best score first.
+
+    Beyond plain non-maximum suppression (IoU 0.35), a box that lies for the most part within a
+    better-scored one, or around it, goes too: a mouth inside a face.
+    """
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    kept: list[int] = []
+    for index in scores.argsort(descending=True, stable=True).tolist():
+        corner = torch.maximum(boxes[kept, :2], boxes[index, :2])
+        opposite = torch.minimum(boxes[kept, 2:], boxes[index, 2:])
+        shared = (opposite - corner).clamp_min(0).prod(1)
+        union = areas[kept] + areas[index] - shared
+        within = shared / torch.minimum(areas[kept], areas[index])
+        if not bool(((shared / union > 0.35) | (within > 0.6)).any()):
+            kept.append(index)
+    return kept
 
 
 def largest(faces: Sequence[Face]) -> Face | None:

@@ -29,7 +29,7 @@ PEAK_LEARNING_RATE = 2e-3
 WARM_UP_STEPS = 200
 EMA_DECAY = 0.998
 LOG_EVERY = 50
-SAVE_EVERY = 500
+SAVE_EVERY = 250
 COLUMNS = ("step", "minutes", "rate", "detect", "place", "judge", "refine", "error")
 ATTRIBUTION = (
     'Face images: FairFace dataset, Kimmo Karkkainen and Jungseock Joo, "FairFace: Face Attribute '

@@ -13,6 +13,7 @@ from ..architectures.finder import DETECTOR_STRIDE, DETECTOR_UNIT, REFINER_SIZE
 from ..finder import REFINER_TEMPLATE, usable_landmarks
 
 SMALLEST, LARGEST = 11.0, 60.0  # side of the tight crop the detector is responsible for, px
+CLOSE_UP = 95.0  # from here on the detector has to see parts, not a face
 REFINER_EYE_DISTANCE = 19.2  # pixels between the eyes in a refiner crop
 
 
@@ -32,7 +33,8 @@ def cell_targets(
 ) -> CellTargets:
     """Assign faces to cells: those near the face's centre are positive, a ring is left out.
 
-    Faces out of the detector's range of sizes, or cut by the frame, are left out altogether.
+    Faces a little out of the detector's range of sizes, or cut by the frame, are left out
+    altogether; close-ups are background.
     """
     cells = cell_centres(scene // DETECTOR_STRIDE)
     centre = landmarks.mean(2)
@@ -45,7 +47,7 @@ def cell_targets(
     near = torch.where(
         known[:, :, None, None], gap < (0.35 * reach).clamp_min(8.0), gap < 0.45 * reach + 2
     )
-    near &= present[:, :, None, None]
+    near &= (present & (size <= CLOSE_UP))[:, :, None, None]
     nearest = torch.where(positive, gap, torch.inf).argmin(1)  # (B, h, w)
     batch = torch.arange(len(size)).reshape(-1, 1, 1)
     is_positive = positive.any(1) & ~outside

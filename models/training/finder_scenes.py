@@ -197,7 +197,7 @@ def face_masks(points: Tensor, size: Tensor, generator: torch.Generator) -> Tens
 
 
 def detector_scenes(bank: Bank, count: int, generator: torch.Generator) -> Scenes:
-    """Scenes of 128 px with faces whose tight crop is 8 to 72 px wide.
+    """Scenes of 128 px with faces whose tight crop is 8 to 72 px wide, and some close-ups.
 
     Kinds: a portrait with its real surroundings; pasted faces; a whole tight tile in an empty
     frame (the coarsest pyramid levels); pictures without a face.
@@ -213,7 +213,10 @@ def detector_scenes(bank: Bank, count: int, generator: torch.Generator) -> Scene
     is_context, is_paste, is_tile = kind < 0.40, (kind >= 0.40) & (kind < 0.80), kind >= 0.88
 
     def draw_size(number: int) -> Tensor:
-        return torch.exp(rand(generator, number, low=math.log(8.0), high=math.log(72.0)))
+        usual = torch.exp(rand(generator, number, low=math.log(8.0), high=math.log(72.0)))
+        # Close up, eyes and mouths are a background like any other.
+        close = torch.exp(rand(generator, number, low=math.log(100.0), high=math.log(400.0)))
+        return torch.where(torch.rand(number, generator=generator) < 0.15, close, usual)
 
     def record(rows: Tensor, slot: int, points: Tensor, size: Tensor, centre: Tensor) -> None:
         landmarks[rows, slot] = points
