@@ -3,10 +3,196 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, ImageDraw
 
 from ..models.errors import FaceLatentsError
+from .contact_sheet import Cell, Row, draw_sheet
+from .execute import Executor
+from .flatten import NOTES
+from .graph import read_workflow_file
+from .photo import load_image
+from .runner import Outcome, prepare
+from .sample_photo import astronaut
+from .session import call_node, set_up
+from .standins.save import pictures_of, write
+from .validate import sources, title_of
+
+if TYPE_CHECKING:
+    from ..models.values import PhotoContext
+
+WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
+_SHOWN = 6  # pictures of one node's batch
+_AROUND = 1.7  # side of the shown part of a photo, in sides of the aligned face
+_LINE = (255, 196, 0)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run every shipped workflow; prints the contact sheet's path last."""
-    raise FaceLatentsError("No workflows are shipped with this version.")
+    set_up(args)
+    started = time.monotonic()
+    args.output.mkdir(parents=True, exist_ok=True)
+    photo = _photo(args.photo, args.output)
+    context, first = _first_row(photo)
+    executor: Executor | None = None
+    rows = [first]
+    failed = 0
+    workflows = sorted(WORKFLOWS.glob("*.json"))
+    for number, path in enumerate(workflows, 1):
+        name = _heading(path)
+        print(f"[{number}/{len(workflows)}] {name}", flush=True)
+        try:
+            job = prepare(path, args.output / path.stem, photos=photo)
+            executor = executor or Executor(job.classes)
+            (outcome,) = job.run(executor=executor)
+        except FaceLatentsError as error:
+            failed += 1
+            print(f"{path.name}: {error}", file=sys.stderr)
+            rows.append(Row(name, note=f"failed: {str(error).splitlines()[0]}"))
+        else:
+            rows.append(_workflow_row(name, outcome, context))
+    sheet = args.output / "contact_sheet.jpg"
+    title = f"Face Latents: the shipped workflows on {photo.name}"
+    write(draw_sheet(title, rows), sheet, quality=92)
+    print(f"{len(workflows)} workflows in {time.monotonic() - started:.0f} s")
+    print(sheet)
+    return 1 if failed else 0
+
+
+def _photo(path: Path | None, output: Path) -> Path:
+    """The photo to work on; the astronaut is written to the output folder first."""
+    if path is not None:
+        if not path.is_file():
+            raise FaceLatentsError(f"There is no photo '{path}'.")
+        return path
+    target = output / "astronaut.png"
+    write(pictures_of(astronaut()[None])[0], target)
+    return target
+
+
+def _first_row(path: Path) -> tuple[PhotoContext, Row]:
+    """The photo with the face that was found, its aligned crop, and its reconstruction."""
+    image = load_image(path)[0][:1]
+    model = call_node("FaceLatentsLoadModel")[0]
+    latent, aligned = call_node("FaceLatentsEncode", image=image, face_model=model)
+    decoded = call_node("FaceLatentsDecode", face_model=model, face_latent=latent)[0]
+    context = latent.contexts[0]
+    photo = pictures_of(image)[0]
+    marked = _marked(photo, context)
+    cells = [
+        Cell(photo, "original"),
+        Cell(marked, "face found, 5 landmarks"),
+        Cell(_close_up(marked, context), "close-up"),
+        Cell(pictures_of(aligned)[0], "aligned crop"),
+        Cell(pictures_of(decoded)[0], "reconstruction"),
+    ]
+    return context, Row("Encode and decode", cells)
+
+
+def _marked(photo: Image.Image, context: PhotoContext) -> Image.Image:
+    """The photo with the outline of the aligned square and the landmarks."""
+    from ..models.align import invert_transform, transform_points
+
+    marked = photo.convert("RGB")
+    draw = ImageDraw.Draw(marked)
+    stroke = max(1, round(max(photo.size) / 250))
+    edge = context.size - 0.5
+    corners = [(-0.5, -0.5), (edge, -0.5), (edge, edge), (-0.5, edge)]
+    back = invert_transform(context.transform)
+    outline = [tuple(point) for point in transform_points(back, _points(corners)).tolist()]
+    draw.line([*outline, outline[0]], fill=_LINE, width=stroke)
+    radius = stroke * 1.4
+    for x, y in context.landmarks.tolist():
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_LINE)
+    return marked
+
+
+def _points(values: Sequence[tuple[float, float]]) -> Any:
+    import torch
+
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _close_up(photo: Image.Image, context: PhotoContext) -> Image.Image:
+    """The part of a photo around its face."""
+    from ..models.align import invert_transform, transform_points
+
+    middle = (context.size - 1) / 2
+    ends = _points([(middle, middle), (middle + context.size, middle)])
+    centre, right = transform_points(invert_transform(context.transform), ends)
+    half = float((right - centre).norm()) * _AROUND / 2
+    x, y = centre.tolist()
+    box = (x - half, y - half, x + half, y + half)
+    left, top, right_, bottom = (round(value) for value in box)
+    return photo.crop(
+        (max(0, left), max(0, top), min(photo.width, right_), min(photo.height, bottom))
+    )
+
+
+def _workflow_row(name: str, outcome: Outcome, context: PhotoContext) -> Row:
+    """The pictures a workflow saved or previewed, its settings and texts beside the heading."""
+    row = Row(name)
+    for key, paths in outcome.saved_by_node().items():
+        node = outcome.prompt[key]
+        if node["class_type"] not in ("SaveImage", "PreviewImage"):
+            continue  # an animation, or a node's own preview of what is saved as well
+        titles = _titles(title_of(node), len(paths))
+        pasted = any(
+            outcome.prompt[source]["class_type"] == "FaceLatentsPasteBack"
+            for source in sources(node)
+        )
+        if pasted and not row.cells:
+            before = pictures_of(context.photo[None])[0]
+            row.cells.append(Cell(_close_up(before, context), "before"))
+        for number in _spread(len(paths)):
+            picture = Image.open(paths[number]).convert("RGB")
+            shown = _close_up(picture, context) if pasted else picture
+            row.cells.append(Cell(shown, titles[number]))
+    texts = [text for items in outcome.texts().values() for text in items if "\n" not in text]
+    row.note = "; ".join([*_settings(outcome), *texts])
+    return row
+
+
+def _titles(title: str, count: int) -> list[str]:
+    """A title per picture: the parts of "before, after" where they are as many."""
+    parts = [part.strip() for part in title.split(",")]
+    if count == 1 or len(parts) == count:
+        return parts if len(parts) == count else [title]
+    return [f"{title} {number}/{count}" for number in range(1, count + 1)]
+
+
+def _settings(outcome: Outcome) -> list[str]:
+    """Directions, strengths and positions that the workflow's edit nodes were set to."""
+    told = []
+    for node in outcome.prompt.values():
+        kind = str(node["class_type"])
+        if not kind.startswith("FaceLatents") or kind == "FaceLatentsPasteBack":
+            continue
+        for name in ("direction", "strength", "t", "frames"):
+            value = node["inputs"].get(name)
+            if isinstance(value, (str, int, float)):
+                shown = f"{value:g}" if isinstance(value, float) else str(value)
+                told.append(f"{title_of(node)} {'' if name == 'direction' else name + ' '}{shown}")
+    return told
+
+
+def _spread(count: int) -> list[int]:
+    """At most `_SHOWN` of the numbers below `count`, evenly, first and last among them."""
+    if count <= _SHOWN:
+        return list(range(count))
+    return [round(i * (count - 1) / (_SHOWN - 1)) for i in range(_SHOWN)]
+
+
+def _heading(path: Path) -> str:
+    """The heading of the workflow's note, else its file name."""
+    nodes = read_workflow_file(path).get("nodes", [])
+    for node in nodes:
+        lines = str((node.get("widgets_values") or [""])[0]).strip().splitlines()
+        if node.get("type") in NOTES and lines and lines[0].startswith("#"):
+            return lines[0].lstrip("# ")
+    return path.stem.replace("_", " ").capitalize()

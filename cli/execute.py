@@ -53,6 +53,11 @@ class Executor:
         self._numbers: dict[Any, int] = {}  # signature -> small number standing for it
         self._counter = itertools.count()
 
+    def use(self, classes: Mapping[str, type]) -> None:
+        """Go on with other classes of the same nodes, keeping the results."""
+        self._classes = classes
+        self._instances.clear()
+
     def run(
         self,
         prompt: Prompt,

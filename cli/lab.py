@@ -1,4 +1,4 @@
-"""``train`` and ``evaluate``: pass options on to the training and evaluation functions."""
+"""``train`` and ``evaluate``: hand options to the training and evaluation functions."""
 
 from __future__ import annotations
 
@@ -8,48 +8,81 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..models.errors import FaceLatentsError
 
-# command: (module below this package, function)
-TRAIN = {
-    "face": ("models.training.face", "train_face"),
-    "finder": ("models.training.finder", "train_finder"),
-}
-EVALUATE = {
-    "face": ("models.evaluation.face", "evaluate_face"),
-    "finder": ("models.evaluation.finder", "evaluate_finder"),
-    "benchmark": ("models.evaluation.benchmark", "run_benchmark"),
-}
-
 
 def train(args: argparse.Namespace) -> int:
-    """Train a model and print the figures."""
-    return _call(TRAIN[args.what], args, {"data": args.data, "output": args.output})
+    """Train a model and print its figures."""
+    given: dict[str, Any] = {"data_dir": _needed(args.data, "--data DIR, the training data")}
+    output = _needed(args.output, "--output, the place for the trained model", must_exist=False)
+    if args.what == "face":
+        from ..models.training.face import train_face
+
+        model = _call(train_face, {**given, "out_file": output}, args)
+        return _tell(dict(model.metadata), args.json)
+    from ..models.training.finder import train_finder
+
+    path = _call(train_finder, {**given, "out_dir": output}, args)
+    return _tell({"model": path}, args.json)
 
 
 def evaluate(args: argparse.Namespace) -> int:
     """Measure a model, or the nodes' overhead, and print the figures."""
-    return _call(EVALUATE[args.what], args, {"data": args.data, "model": args.model})
+    if args.what == "benchmark":
+        return _benchmark(args)
+    given: dict[str, Any] = {"data_dir": _needed(args.data, "--data DIR, the evaluation data")}
+    if args.what == "face":
+        from ..models.evaluation.face import evaluate_face
+        from ..models.face_model import load_face_model
+
+        if args.model is not None:
+            given["model"] = load_face_model(args.model)
+        return _tell(_call(evaluate_face, given, args), args.json)
+    from ..models.evaluation.finder import evaluate_finder
+
+    if args.model is not None:
+        raise FaceLatentsError("evaluate finder measures the bundled finder; leave --model out.")
+    return _tell(_call(evaluate_finder, given, args), args.json)
 
 
-def _call(place: tuple[str, str], args: argparse.Namespace, given: Mapping[str, Any]) -> int:
-    module, name = place
-    function = getattr(import_module(f"...{module}", __name__), name)
-    options = {key: value for key, value in given.items() if value is not None}
-    options.update(_settings(args.options))
-    figures = plain(function(**_accepted(function, options, f"{args.what}")))
-    text = json.dumps(figures, indent=2, ensure_ascii=False)
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        partial = args.json.with_name(f".{args.json.name}.part")
-        partial.write_text(text + "\n", encoding="utf-8")
-        os.replace(partial, args.json)
-    print(text)
+def _benchmark(args: argparse.Namespace) -> int:
+    from .benchmark import report, run_benchmark
+    from .photo import load_image
+    from .sample_photo import astronaut
+
+    photo = load_image(args.photo)[0][0] if args.photo is not None else astronaut()
+    figures = _call(run_benchmark, {"photo": photo}, args)
+    _write_json(figures, args.json)
+    print(report(figures))
     return 0
+
+
+def _needed(path: Path | None, what: str, must_exist: bool = True) -> Path:
+    if path is None:
+        raise FaceLatentsError(f"This command needs {what}.")
+    if must_exist and not path.is_dir():
+        raise FaceLatentsError(f"There is no folder '{path}'.")
+    return path
+
+
+def _call(function: Callable[..., Any], given: Mapping[str, Any], args: argparse.Namespace) -> Any:
+    """Call with the given arguments and the ``name=value`` settings of the command line."""
+    parameters = inspect.signature(function).parameters
+    settings = _settings(args.options)
+    open_ = [name for name in parameters if name not in given and name != "progress"]
+    unknown = [name for name in settings if name not in open_]
+    if unknown:
+        listed = ", ".join(open_) or "none"
+        raise FaceLatentsError(
+            f"'{args.what}' has no setting {', '.join(unknown)}. Its settings are: {listed}."
+        )
+    if "progress" not in parameters:
+        return function(**given, **settings)
+    with _StageBars() as bars:
+        return function(**given, **settings, progress=bars)
 
 
 def _settings(texts: list[str]) -> dict[str, Any]:
@@ -66,24 +99,44 @@ def _settings(texts: list[str]) -> dict[str, Any]:
     return settings
 
 
-def _accepted(
-    function: Callable[..., Any], options: Mapping[str, Any], what: str
-) -> dict[str, Any]:
-    """`options` if the function takes them all and lacks none."""
-    parameters = inspect.signature(function).parameters
-    unknown = [name for name in options if name not in parameters]
-    needed = [
-        name
-        for name, parameter in parameters.items()
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        and name not in options
-    ]
-    if unknown or needed:
-        listed = ", ".join(parameters)
-        problem = f"does not know {', '.join(unknown)}" if unknown else f"needs {', '.join(needed)}"
-        raise FaceLatentsError(f"'{what}' {problem}. Its settings are: {listed}.")
-    return dict(options)
+class _StageBars:
+    """A progress bar per stage of a training or an evaluation."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> _StageBars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if stage != self._stage:
+            self.__exit__()
+            self._stage = stage
+            self._bar = tqdm(total=total, desc=stage, disable=None)
+        self._bar.update(done - self._bar.n)
+
+
+def _tell(figures: Mapping[str, Any], file: Path | None) -> int:
+    _write_json(figures, file)
+    print(json.dumps(plain(figures), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _write_json(figures: Mapping[str, Any], file: Path | None) -> None:
+    if file is None:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.part")
+    text = json.dumps(plain(figures), indent=2, ensure_ascii=False)
+    partial.write_text(text + "\n", encoding="utf-8")
+    os.replace(partial, file)
 
 
 def plain(value: Any) -> Any:
@@ -94,8 +147,6 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -72,6 +72,7 @@ class Job:
         progress: Progress | None = None,
         photo_started: PhotoStarted | None = None,
         keep_going: bool = True,
+        executor: Executor | None = None,
     ) -> Iterator[Outcome]:
         """Run the passes one by one; results of unchanged nodes are kept from pass to pass.
 
@@ -80,11 +81,13 @@ class Job:
             photo_started: told about each photo.
             keep_going: with several photos, go on after one that failed (its outcome carries the
                 error); a single pass always raises.
+            executor: keeps results from job to job as well; a new one unless given.
 
         Raises:
             NodeError: a node failed.
         """
-        executor = Executor(self.classes)
+        executor = executor or Executor(self.classes)
+        executor.use(self.classes)
         for number, (photo, prompt, workflow) in enumerate(self.passes):
             if photo_started is not None:
                 photo_started(photo, number, len(self.passes))
