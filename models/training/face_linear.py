@@ -20,7 +20,7 @@ def fit_linear(
     crops: Tensor,
     count: int,
     *,
-    iterations: int = 14,
+    iterations: int = 8,
     seed: int = 0,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> dict[str, Tensor]:
