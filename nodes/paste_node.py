@@ -60,9 +60,9 @@ class PasteBack:
                 ),
                 "method": widgets.choice(
                     METHODS,
-                    "residual: carries the change over and keeps the photo's own detail. blend: "
-                    "puts the decoded face itself there, softer, for changes too large to carry "
-                    "over.",
+                    "warp: moves the photo's own pixels where the face moves, then adds the change "
+                    "of colour. residual: only adds the change of colour. blend: puts the decoded "
+                    "face itself there, softer, for changes too large to carry over.",
                 ),
             },
             "optional": {
@@ -101,7 +101,7 @@ class PasteBack:
         given = None if face_image is None else _given_faces(face_image, len(latent))
         # An equal code must leave the photo alone, whatever rounding two decodes may differ by.
         changed = [
-            given is not None or way == "blend" or not torch.equal(code, before)
+            given is not None or not torch.equal(code, before)
             for code, before in zip(codes, original, strict=True)
         ]
         before, after = _decode_both(model, original, codes, changed, given)
