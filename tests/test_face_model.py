@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from face_latents.models.align import TIGHT, WIDE
+from face_latents.models.align import TIGHT, WIDE, align
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
 from face_latents.models.face_model import (
     FaceModel,
+    bundled_direction_names,
+    bundled_face_model_path,
     direction_names,
     load_face_model,
     save_face_model,
@@ -18,6 +20,7 @@ from face_latents.models.face_model import (
 from face_latents.models.safefile import load_tensors, save_tensors, tensors_hash
 from face_latents.models.space import LatentSpace
 from face_latents.models.values import Direction
+from skimage import data
 
 SIZE, COUNT = 8, 32
 
@@ -180,3 +183,109 @@ def test_sample_reference_value(model: FaceModel) -> None:
 def test_metadata_is_plain_text(path: Path) -> None:
     _, metadata = load_tensors(path)
     assert json.loads(metadata["template"])["size"] == SIZE
+
+
+@pytest.fixture(scope="module")
+def bundled() -> FaceModel:
+    return load_face_model(bundled_face_model_path())
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> torch.Tensor:
+    """The aligned face `(1, 3, S, S)` of a public-domain portrait; landmarks set by hand."""
+    photo = torch.from_numpy(data.astronaut().copy())
+    points = [[203.5, 99.5], [246.5, 104.0], [223.0, 126.0], [202.5, 140.0], [240.0, 144.0]]
+    return align(photo, torch.tensor(points, dtype=torch.float64), TIGHT)[0][None]
+
+
+def test_bundled_model_is_what_its_metadata_says(bundled: FaceModel) -> None:
+    assert bundled.metadata["model_id"] == bundled.space.model_id
+    assert bundled.space.name == "z"
+    assert bundled.template.name == "tight"
+    assert torch.equal(bundled.template.points, TIGHT.points)
+    assert bundled.space.shape[0] <= 1024
+    for key in ("licence", "attribution", "training_data", "intended_use"):
+        assert bundled.metadata[key]
+    assert "CC BY 4.0" in bundled.metadata["attribution"]
+    assert bundled_face_model_path().stat().st_size <= 26_000_000
+
+
+def test_bundled_reconstruction_is_recognisable(
+    bundled: FaceModel, astronaut: torch.Tensor
+) -> None:
+    def psnr(picture: torch.Tensor) -> float:
+        return float(-10 * (picture.clamp(0, 1) - astronaut).square().mean().log10())
+
+    code = bundled.encode(astronaut)
+    assert psnr(bundled.decode(code)) >= 25.5
+    assert psnr(bundled.decode(torch.zeros_like(code))) < 14  # the mean face is no answer
+    torch.testing.assert_close(bundled.encode(bundled.decode(code)), code, atol=1e-4, rtol=0)
+
+
+def test_bundled_samples_look_like_faces(bundled: FaceModel) -> None:
+    pictures = bundled.decode(bundled.sample(16, seed=0, truncation_psi=0.7))
+    inside = ((pictures > -0.1) & (pictures < 1.1)).float().mean()
+    assert inside > 0.97
+    luminance = pictures.mean(1)
+    eyes, cheeks = luminance[:, 38:44], luminance[:, 64:72]
+    assert (eyes[:, :, 36:92].mean((1, 2)) < cheeks[:, :, 36:92].mean((1, 2))).float().mean() > 0.8
+
+
+def test_bundled_directions(bundled: FaceModel) -> None:
+    required = {
+        "smile",
+        "age",
+        "gender_expression",
+        "glasses",
+        "beard",
+        "mouth_open",
+        "light_left_right",
+        "brightness",
+        "head_turn",
+    }
+    assert required <= set(bundled.directions)
+    assert bundled_direction_names() == list(bundled.directions)
+    stack = torch.stack([d.vector for d in bundled.directions.values()])
+    cosines = stack @ stack.T - torch.eye(len(stack))
+    assert cosines.abs().max() < 0.6
+    for direction in bundled.directions.values():
+        # one standard deviation of its score over codes of unit variance
+        assert float(direction.vector.norm()) == pytest.approx(1, abs=1e-4)
+        assert direction.safe_range[0] <= -1
+        assert direction.safe_range[1] >= 1
+        assert direction.accuracy is not None
+        assert direction.unit
+        assert direction.method
+
+
+def test_bundled_directions_do_what_they_say(bundled: FaceModel) -> None:
+    codes = bundled.sample(12, seed=1, truncation_psi=0.7)
+
+    def decoded(name: str, strength: float) -> torch.Tensor:
+        return bundled.decode(codes + strength * bundled.directions[name].vector)
+
+    def lightness(pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.mean(1)
+
+    low, high = lightness(decoded("brightness", -1)), lightness(decoded("brightness", 1))
+    assert ((high - low).mean((1, 2)) > 0.05).all()
+
+    def lean(pictures: torch.Tensor) -> torch.Tensor:
+        left, right = lightness(pictures).chunk(2, dim=-1)
+        return (right - left).mean((1, 2))
+
+    assert (lean(decoded("light_left_right", 1)) > lean(decoded("light_left_right", -1))).all()
+
+    def teeth(pictures: torch.Tensor) -> torch.Tensor:
+        # a smile bares teeth: the mouth gains light on the lips around it
+        mouth = lightness(pictures)[:, 84:91, 52:76].mean((1, 2))
+        return mouth - lightness(pictures)[:, 70:112, 40:88].mean((1, 2))
+
+    assert (teeth(decoded("smile", 3)) > teeth(decoded("smile", -3)) + 0.03).all()
+
+
+def test_mirroring_keeps_symmetric_directions(bundled: FaceModel) -> None:
+    parity = bundled.module.parity
+    for name, direction in bundled.directions.items():
+        sign = -1 if name in ("light_left_right", "head_turn") else 1
+        assert torch.equal(direction.vector * parity, sign * direction.vector)
