@@ -59,6 +59,7 @@ BOX_SIZE = (0.7835, 1.0945)
 LARGEST_SIDE = 2048  # of the pyramid's finest level, in pixels
 USUAL_SIDE = 640  # photos are not shrunk below this
 SMALLEST_FACE = 24  # px of the photo, up to 4 megapixels
+SIZE_MARGIN = 0.7  # finds below this share of the smallest face asked for are left out
 DETECTABLE = 14.0  # px a face needs on the finest level
 COARSEST_SIDE = 56  # a face that fills this is small enough for the detector
 PAD_MULTIPLE = 16
@@ -108,12 +109,8 @@ class FaceFinder:
 
     def __init__(self, net: FinderNet, *, detector_dtype: torch.dtype = torch.float32) -> None:
         self.detector_dtype = detector_dtype
-        self.detector = net.detector.to(detector_dtype).to(
-            memory_format=torch.channels_last  # type: ignore[call-overload]
-        )
-        self.refiner = net.refiner.to(torch.float32).to(
-            memory_format=torch.channels_last  # type: ignore[call-overload]
-        )
+        self.detector = net.detector.to(detector_dtype).to(memory_format=torch.channels_last)
+        self.refiner = net.refiner.to(torch.float32).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def find(
@@ -151,6 +148,8 @@ class FaceFinder:
         keep = scores >= min_score
         landmarks, scores = landmarks[keep], scores[keep]
         boxes = landmark_boxes(landmarks)
+        large = (boxes[:, 2:] - boxes[:, :2]).prod(1).sqrt() >= SIZE_MARGIN * min_face
+        boxes, landmarks, scores = boxes[large], landmarks[large], scores[large]
         best = suppress_overlaps(boxes, scores)[:max_faces]
         faces = [Face(boxes[i], landmarks[i], float(scores[i])) for i in best]
         return sorted(faces, key=lambda face: (-face.size, *face.box.tolist()))

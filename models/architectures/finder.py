@@ -77,9 +77,8 @@ class FaceDetector(nn.Module):
         self.head = stage(width, width, 1, stride=1)
         self.output = nn.Conv2d(width, 11, 1)
         nn.init.normal_(self.output.weight, std=0.01)
-        nn.init.zeros_(self.output.bias)
-        with torch.no_grad():
-            self.output.bias[0] = -4.0  # nearly every cell is background
+        # Nearly every cell is background.
+        self.output.bias = nn.Parameter(torch.tensor([-4.0] + [0.0] * 10))
 
     def forward(self, image: Tensor) -> Tensor:
         x = F.pixel_unshuffle(image - 0.5, 2).contiguous(memory_format=torch.channels_last)

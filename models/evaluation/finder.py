@@ -184,7 +184,8 @@ def draw_faces(photo: Tensor, faces: list[Face], side: int = TILE) -> Image.Imag
         draw.rectangle([v * scale for v in face.box.tolist()], outline="#00ff00")
         for x, y in ((face.landmarks + 0.5) * scale).tolist():
             draw.ellipse((x - 1.5, y - 1.5, x + 1.5, y + 1.5), fill="#ffff00")
-        draw.text((face.box[0] * scale + 2, face.box[1] * scale), f"{face.score:.2f}", fill="red")
+        left, top = (face.box[:2] * scale).tolist()
+        draw.text((left + 2, top), f"{face.score:.2f}", fill="red")
     return picture
 
 

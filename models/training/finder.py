@@ -22,9 +22,9 @@ from .finder_scenes import SCENE
 
 logger = logging.getLogger(__name__)
 
-SCENES_PER_STEP = 48
-CROPS_PER_STEP = 40
-MINED_PER_STEP = 16  # of each kind
+SCENES_PER_STEP = 32
+CROPS_PER_STEP = 72
+MINED_PER_STEP = 14  # of each kind
 PEAK_LEARNING_RATE = 2e-3
 WARM_UP_STEPS = 200
 EMA_DECAY = 0.998
@@ -67,7 +67,7 @@ def train_finder(
     data_dir, out_dir = Path(data_dir), Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    net = FinderNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = FinderNet().to(memory_format=torch.channels_last)
     average = copy.deepcopy(net).eval()
     optimizer = torch.optim.AdamW(net.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=1e-2)
     step, trained = 0, 0.0

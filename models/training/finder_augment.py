@@ -18,8 +18,11 @@ def soft_noise(count: int, size: int, generator: torch.Generator) -> Tensor:
     return F.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """(B, 3, H, W) in [0, 1] -> the same with random defects; a new tensor."""
+def augment(images: Tensor, generator: torch.Generator, damage: float = 1.0) -> Tensor:
+    """(B, 3, H, W) in [0, 1] -> the same with random defects; a new tensor.
+
+    `damage` scales how many of the pictures lose detail to blur, noise and JPEG.
+    """
 
     def draw(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(len(images), *shape, generator=generator)
@@ -38,15 +41,15 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     grey = x.mean(1, keepdim=True).expand_as(x)
     colour = torch.where(some(0.15), torch.tensor(0.0), draw(0.6, 1.25, 1, 1, 1))
     x = (grey + (x - grey) * colour).clamp(0, 1)
-    x = _blur(x, generator)
+    x = _blur(x, generator, 0.25 * damage)
     noise = torch.randn(x.shape, generator=generator) * draw(0.0, 0.07, 1, 1, 1)
-    x = torch.where(some(0.4), x + noise, x).clamp(0, 1)
-    return _jpeg(x, generator)
+    x = torch.where(some(0.4 * damage), x + noise, x).clamp(0, 1)
+    return _jpeg(x, generator, 0.2 * damage)
 
 
-def _blur(x: Tensor, generator: torch.Generator) -> Tensor:
-    """A quarter of the batch through one Gaussian."""
-    chosen = (torch.rand(len(x), generator=generator) < 0.25).nonzero().squeeze(1)
+def _blur(x: Tensor, generator: torch.Generator, share: float) -> Tensor:
+    """A share of the batch through one Gaussian."""
+    chosen = (torch.rand(len(x), generator=generator) < share).nonzero().squeeze(1)
     if not len(chosen):
         return x
     sigma = 0.4 + 1.2 * float(torch.rand((), generator=generator))
@@ -61,10 +64,10 @@ def _blur(x: Tensor, generator: torch.Generator) -> Tensor:
     return result
 
 
-def _jpeg(x: Tensor, generator: torch.Generator) -> Tensor:
-    """A fifth of the batch through JPEG at quality 25 to 85."""
+def _jpeg(x: Tensor, generator: torch.Generator, share: float) -> Tensor:
+    """A share of the batch through JPEG at quality 25 to 85."""
     result = x.clone()
-    for row in (torch.rand(len(x), generator=generator) < 0.2).nonzero().squeeze(1).tolist():
+    for row in (torch.rand(len(x), generator=generator) < share).nonzero().squeeze(1).tolist():
         quality = int(torch.randint(25, 86, (), generator=generator))
         pixels = (x[row].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
         buffer = io.BytesIO()

@@ -16,8 +16,9 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
+from ..architectures.finder import REFINER_SIZE
 from .finder_data import load_bank
-from .finder_scenes import MAX_FACES, REFINER_SIZE, SCENE, detector_scenes, refiner_crops
+from .finder_scenes import MAX_FACES, SCENE, detector_scenes, refiner_crops
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..architectures.finder import DETECTOR_UNIT
+from ..architectures.finder import DETECTOR_UNIT, FinderNet
 from .finder_feed import Feed
 from .finder_loss import cell_centres
 
@@ -60,7 +60,7 @@ def _mark(draw: ImageDraw.ImageDraw, points: Tensor, left: int, top: int, scale:
 
 
 @torch.no_grad()
-def draw_samples(net: nn.Module, feed: Feed, picture: Path) -> None:
+def draw_samples(net: FinderNet, feed: Feed, picture: Path) -> None:
     """Training scenes with the detector's cells above 0.5, and crops with the refiner's points."""
     images = feed.scenes(24)[0]
     crops, _, is_face = feed.crops(48)

@@ -304,7 +304,7 @@ def detector_scenes(bank: Bank, count: int, generator: torch.Generator) -> Scene
         record(rows, slot, points, size, centre)
         present[rows, slot] = ~(wiped | turned)
 
-    _occlude(images, other, centres, sizes, generator)
+    _occlude(images, other, centres, sizes, generator, 0.3)
     images = torch.where(outside, torch.tensor(0.5), images)
     images = augment(images, generator)
     images = torch.where(outside, torch.tensor(0.5), images)
@@ -324,14 +324,19 @@ def _wipe(picture: Tensor, size: Tensor) -> Tensor:
 
 
 def _occlude(
-    images: Tensor, other: Tensor, centres: Tensor, sizes: Tensor, generator: torch.Generator
+    images: Tensor,
+    other: Tensor,
+    centres: Tensor,
+    sizes: Tensor,
+    generator: torch.Generator,
+    share: float,
 ) -> None:
-    """Cover part of one face in some of the scenes, in place, with a piece of another scene."""
+    """Cover part of one face in a share of the scenes, in place, with a piece of another scene."""
     count = len(images)
     slot = sizes.argmax(1)
     arange = torch.arange(count)
     centre, size = centres[arange, slot], sizes[arange, slot]
-    chosen = (torch.rand(count, generator=generator) < 0.3) & (size > 0)
+    chosen = (torch.rand(count, generator=generator) < share) & (size > 0)
     angle = rand(generator, count, high=2 * math.pi)
     reach = size * rand(generator, count, low=0.35, high=0.75)
     spot = centre + torch.stack([angle.cos(), angle.sin()], -1) * reach.unsqueeze(-1)
@@ -424,5 +429,6 @@ def refiner_crops(
         points.mean(1, keepdim=True),
         torch.where(is_face, REFINER_SIZE * side, 0.0).unsqueeze(1),
         generator,
+        0.15,
     )
-    return augment(images, generator), points, is_face
+    return augment(images, generator, 0.5), points, is_face
