@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from ..models.errors import FaceLatentsError, UnsupportedModelError
-from ..models.face_model import FaceModel, bundled_direction_names
+from ..models.face_model import FaceModel, bundled_face_model_path, direction_names
 from ..models.io import load_direction, save_direction
 from ..models.space import require_same_space
 from ..models.values import Direction
@@ -46,7 +48,7 @@ class LoadDirection:
                     widgets.FACE_MODEL, "The model whose faces will be edited (Load Face Model)."
                 ),
                 "direction": widgets.choice(
-                    [*_bundled_names(), *_user_files()],
+                    [*_names_in_models(), *_user_files()],
                     "A direction of the model, or a file from models/face_latents/directions "
                     "(press R to refresh the list after saving one).",
                 ),
@@ -115,11 +117,25 @@ class SaveDirection:
         return {"ui": {"text": [f"Saved {path}"]}, "result": (found,)}
 
 
-def _bundled_names() -> list[str]:
+def _names_in_models() -> list[str]:
+    """Directions of the bundled model, then further ones of the user's models."""
+    paths = [bundled_face_model_path()]
+    paths += [
+        path
+        for name in list_model_files()
+        if not is_direction_file(name) and (path := find_model_file(name)) is not None
+    ]
+    names = [name for path in paths for name in _names_in_model(path, stamp(path))]
+    return list(dict.fromkeys(names))
+
+
+@lru_cache(maxsize=256)
+def _names_in_model(path: Path, state: str) -> list[str]:
+    """Read from the header only; `state` makes a changed file be read again."""
     try:
-        return bundled_direction_names()
+        return direction_names(path)
     except (UnsupportedModelError, OSError):
-        return []  # the list still works for files; Load Face Model reports the damaged model
+        return []  # no face model, or a damaged one: Load Face Model says why
 
 
 def _user_files() -> list[str]:

@@ -59,8 +59,11 @@ def faces_from_landmarks(landmarks: Any, photo: int, height: int, width: int) ->
 
 
 def _face_from_mesh(face: Mapping[str, Any]) -> Face:
-    from ..models.finder import Face
-
+    if not isinstance(face, Mapping) or "landmarks_xy" not in face:
+        raise FaceLatentsError(
+            "Input 'face_landmarks' holds a face without landmarks. Connect the output of 'Detect "
+            "Face Landmarks (MediaPipe)'."
+        )
     points = torch.as_tensor(face["landmarks_xy"], dtype=torch.float64).cpu()
     if points.ndim != 2 or points.shape[0] not in MESH_POINTS or points.shape[1] < 2:
         raise FaceLatentsError(
@@ -82,6 +85,8 @@ def _face_from_mesh(face: Mapping[str, Any]) -> Face:
             points[MESH_RIGHT_MOUTH],
         ]
     )
+    from ..models.finder import Face  # late, as it brings torchvision along
+
     box = torch.cat([points.amin(0), points.amax(0)])
     return Face(box=box, landmarks=five, score=float(face.get("score", 1.0)))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch import Tensor
 
@@ -163,18 +165,12 @@ def _decode_both(
     if not wanted:
         return {}, {}
     # Frames of a morph share one unedited code: decode it once.
-    unique: list[Tensor] = []
-    place: dict[int, int] = {}
-    for number in wanted:
-        for index, code in enumerate(unique):
-            if torch.equal(code, original[number]):
-                place[number] = index
-                break
-        else:
-            place[number] = len(unique)
-            unique.append(original[number])
-    decoded = decode_codes(model, torch.stack(unique), "Decoding unedited faces").float().cpu()
-    before = {number: decoded[place[number]] for number in wanted}
+    first: dict[bytes, int] = {}  # code -> the first face that has it
+    same = {number: first.setdefault(_bytes(original[number]), number) for number in wanted}
+    unique = list(first.values())
+    decoded = decode_codes(model, original[unique], "Decoding unedited faces").float().cpu()
+    pictures = dict(zip(unique, decoded, strict=True))
+    before = {number: pictures[same[number]] for number in wanted}
     if given is None:
         edited = decode_codes(model, codes[wanted], "Decoding edited faces").float().cpu()
         return before, dict(zip(wanted, edited, strict=True))
@@ -182,6 +178,10 @@ def _decode_both(
     if side != decoded.shape[-1]:
         before = {number: _resize(face, side) for number, face in before.items()}
     return before, {number: given[number] for number in wanted}
+
+
+def _bytes(code: Tensor) -> bytes:
+    return code.contiguous().numpy().tobytes()
 
 
 def _resize(face: Tensor, side: int) -> Tensor:
@@ -200,7 +200,8 @@ class _Canvases:
 
     def __init__(self, contexts: list[PhotoContext]) -> None:
         self.photos: list[Tensor] = []
-        self._taken: list[tuple[str, set[int]]] = []
+        self._outputs: dict[str, list[int]] = {}  # photo -> its outputs
+        self._seen: Counter[tuple[str, int]] = Counter()  # how often each face came so far
         self._with_alpha = any(context.alpha is not None for context in contexts)
         sizes = {tuple(context.photo.shape[:2]) for context in contexts}
         if len(sizes) > 1:
@@ -213,13 +214,13 @@ class _Canvases:
 
     def claim(self, context: PhotoContext) -> int:
         """Number of the output photo for the next face."""
-        for number, (key, faces) in enumerate(self._taken):
-            if key == context.photo_key and context.face_index not in faces:
-                faces.add(context.face_index)
-                return number
-        self._taken.append((context.photo_key, {context.face_index}))
-        self.photos.append(self._blank(context))
-        return len(self.photos) - 1
+        face = context.photo_key, context.face_index
+        outputs = self._outputs.setdefault(context.photo_key, [])
+        if self._seen[face] == len(outputs):
+            outputs.append(len(self.photos))
+            self.photos.append(self._blank(context))
+        self._seen[face] += 1
+        return outputs[self._seen[face] - 1]
 
     def stack(self) -> Tensor:
         return torch.stack(self.photos)

@@ -7,7 +7,11 @@ import os
 import pytest
 import torch
 from face_latents import NODE_CLASS_MAPPINGS
+from face_latents.models.align import TIGHT
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError, UnsupportedModelError
+from face_latents.models.face_model import bundled_direction_names, save_face_model
+from face_latents.models.space import LatentSpace
+from face_latents.models.values import Direction
 from face_latents.nodes import host, load_model
 from face_latents.nodes.folders import safe_parts, save_numbered
 from nodes_support import encode, photos, random_latent, run, tiny_model
@@ -230,3 +234,14 @@ def test_sample_is_reproducible_and_prefix_stable():
         sample(truncation_psi=float("nan"))
     with pytest.raises(FaceLatentsError, match="batch_size"):
         sample(batch_size=0)
+
+
+def test_directions_inside_the_users_models_are_listed(folders):
+    own = Direction(torch.ones(2), LatentSpace("z", (2,), "m" * 16), "own_direction")
+    save_face_model(
+        folders / "models" / "m.safetensors", {"x": torch.zeros(1)}, {}, TIGHT, {"own": own}
+    )
+    names = listed("FaceLatentsLoadDirection", "direction")
+    assert names[-1] == "own"
+    assert names[0] == bundled_direction_names()[0]
+    assert len(names) == len(set(names))
