@@ -170,6 +170,9 @@ def _add_evaluate(subparsers: Subparsers) -> None:
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the bundled model")
     parser.add_argument("--photo", type=Path, help="for the benchmark; default: the astronaut")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="replace the section of this Markdown file"
+    )
     parser.add_argument("options", nargs="*", metavar="name=value", help="further settings")
     parser.set_defaults(run=_lazy("lab", "evaluate"))
 

@@ -31,8 +31,32 @@ def train(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Measure a model, or the nodes' overhead, and print the figures."""
+    from . import results
+
     if args.what == "benchmark":
-        return _benchmark(args)
+        figures, text = _benchmark(args)
+    else:
+        figures = _measure(args)
+        text = json.dumps(figures, indent=2, ensure_ascii=False)
+    _write_json(figures, args.json)
+    if args.results is not None:
+        body = text if args.what == "benchmark" else results.table(figures)
+        results.write_section(args.results, _TITLES[args.what], _command(args), body)
+    print(text)
+    return 0
+
+
+_TITLES = {"face": "Face model", "finder": "Face finder", "benchmark": "Cost of the nodes"}
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command to measure again, without the places of this machine."""
+    data = "" if args.data is None else " --data DIR"
+    options = "".join(f" {option}" for option in args.options if not option.startswith("pictures"))
+    return f"face-latents evaluate {args.what}{data}{options} --results RESULTS.md"
+
+
+def _measure(args: argparse.Namespace) -> dict[str, Any]:
     given: dict[str, Any] = {"data_dir": _needed(args.data, "--data DIR, the evaluation data")}
     if args.what == "face":
         from ..models.evaluation.face import evaluate_face
@@ -40,24 +64,22 @@ def evaluate(args: argparse.Namespace) -> int:
 
         if args.model is not None:
             given["model"] = load_face_model(args.model)
-        return _tell(_call(evaluate_face, given, args), args.json)
+        return dict(plain(_call(evaluate_face, given, args)))
     from ..models.evaluation.finder import evaluate_finder
 
     if args.model is not None:
         raise FaceLatentsError("evaluate finder measures the bundled finder; leave --model out.")
-    return _tell(_call(evaluate_finder, given, args), args.json)
+    return dict(plain(_call(evaluate_finder, given, args)))
 
 
-def _benchmark(args: argparse.Namespace) -> int:
+def _benchmark(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from .benchmark import report, run_benchmark
     from .photo import load_image
     from .sample_photo import astronaut
 
     photo = load_image(args.photo)[0][0] if args.photo is not None else astronaut()
     figures = _call(run_benchmark, {"photo": photo}, args)
-    _write_json(figures, args.json)
-    print(report(figures))
-    return 0
+    return figures, report(figures)
 
 
 def _needed(path: Path | None, what: str, must_exist: bool = True) -> Path:
