@@ -40,7 +40,7 @@ def draw_matrix(
     count = len(matrix)
     cell = max(SMALLEST_CELL, min(LARGEST_CELL, (WIDEST - 40) // (count + 1)))
     margin = max(8, cell // 10)
-    title_height = max(24, cell // 3)
+    title_height = max(40, cell // 3)
     side = cell * (count + 1) + 2 * margin
     picture = Image.new("RGB", (side, side + title_height), BACKGROUND)
     draw = ImageDraw.Draw(picture)
@@ -119,9 +119,9 @@ def _short(value: float) -> str:
     """About three digits."""
     if value == 0:
         return "0"
-    if value >= 100:
+    if value >= 99.95:
         return f"{value:.0f}" if value < 1e5 else f"{value:.0e}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def _colour(share: float) -> tuple[int, int, int]:
