@@ -14,7 +14,7 @@ from . import host
 
 logger = logging.getLogger(__name__)
 
-# Pixels decoded at once. Small batches cost a linear model most of its speed, large ones the memory.
+# Pixels decoded at once: small batches cost a linear model speed, large ones cost memory.
 CPU_BATCH_PIXELS = 1 << 20  # 64 faces of 128 pixels, 1 of 1024
 GPU_BATCH_PIXELS = 1 << 23
 WORKING_COPIES = 96  # full-size feature maps a network holds at once, generously
