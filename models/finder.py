@@ -63,7 +63,7 @@ SIZE_MARGIN = 0.7  # finds below this share of the smallest face asked for are l
 DETECTABLE = 14.0  # px a face needs on the finest level
 COARSEST_SIDE = 56  # a face that fills this is small enough for the detector
 PAD_MULTIPLE = 16
-CANDIDATE_SCORE = 0.2  # the detector's own threshold; the refiner decides
+LOWEST_SCORE = 0.05
 MAX_CANDIDATES = 128
 
 
@@ -140,13 +140,16 @@ class FaceFinder:
         if max_faces < 1:
             raise FaceLatentsError(f"max_faces must be at least 1, got {max_faces}.")
         photo = photo.detach().cpu()
-        landmarks, scores = self._candidates(photo, min_face)
-        if not len(scores):
-            return []
-        landmarks, judged = self._refine(photo, landmarks)
-        scores = scores * judged
-        keep = scores >= min_score
-        landmarks, scores = landmarks[keep], scores[keep]
+        # The score is the product of both networks', so the detector's alone bounds it.
+        landmarks, detected = self._candidates(photo, min_face, max(min_score, LOWEST_SCORE))
+        scores = detected
+        for least in (0.3 * min_score, min_score):
+            if not len(scores):
+                return []
+            landmarks, judged = self._refine(photo, landmarks)
+            scores = detected * judged
+            keep = scores >= least
+            landmarks, detected, scores = landmarks[keep], detected[keep], scores[keep]
         boxes = landmark_boxes(landmarks)
         large = (boxes[:, 2:] - boxes[:, :2]).prod(1).sqrt() >= SIZE_MARGIN * min_face
         boxes, landmarks, scores = boxes[large], landmarks[large], scores[large]
@@ -154,7 +157,7 @@ class FaceFinder:
         faces = [Face(boxes[i], landmarks[i], float(scores[i])) for i in best]
         return sorted(faces, key=lambda face: (-face.size, *face.box.tolist()))
 
-    def _candidates(self, photo: Tensor, min_face: float) -> tuple[Tensor, Tensor]:
+    def _candidates(self, photo: Tensor, min_face: float, least: float) -> tuple[Tensor, Tensor]:
         """The detector's finds over all levels: landmarks (N, 5, 2) float64 and scores (N,)."""
         found, scores = [], []
         for level in photo_pyramid(photo, min_face):
@@ -166,7 +169,7 @@ class FaceFinder:
             )
             output = self.detector(padded.unsqueeze(0).to(self.detector_dtype))[0].float()
             score = output[0].sigmoid()
-            rows, columns = (score > CANDIDATE_SCORE).nonzero(as_tuple=True)
+            rows, columns = (score >= least).nonzero(as_tuple=True)
             cells = torch.stack([columns, rows], -1) * DETECTOR_STRIDE + (DETECTOR_STRIDE - 1) / 2
             offsets = output[1:, rows, columns].T.reshape(-1, 5, 2) * DETECTOR_UNIT
             points = (cells.unsqueeze(1) + offsets).double()
@@ -179,20 +182,14 @@ class FaceFinder:
         return landmarks[kept], score[kept]
 
     def _refine(self, photo: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
-        """Landmarks (N, 5, 2) corrected on aligned crops, twice, and the crops' face scores."""
-        home = REFINER_TEMPLATE.pixels()
-        logits = torch.zeros(len(landmarks))
-        for _ in range(2):
-            transforms = similarity_transform(landmarks, home.expand_as(landmarks))
-            crops = torch.stack(
-                [align_with_transform(photo, matrix, REFINER_SIZE) for matrix in transforms]
-            )
-            points, logits = self.refiner(crops)
-            moved = transform_points(invert_transform(transforms), points)
-            good = usable_landmarks(moved)
-            landmarks = torch.where(good.reshape(-1, 1, 1), moved, landmarks)
-            logits = torch.where(good, logits, torch.full_like(logits, -20.0))
-        return landmarks, logits.sigmoid()
+        """Landmarks (N, 5, 2) corrected on aligned crops, and the crops' face scores (N,)."""
+        transforms = similarity_transform(landmarks, REFINER_TEMPLATE.pixels().expand_as(landmarks))
+        crops = [align_with_transform(photo, t, REFINER_SIZE, fast=True) for t in transforms]
+        points, logits = self.refiner(torch.stack(crops))
+        moved = transform_points(invert_transform(transforms), points)
+        good = usable_landmarks(moved)
+        landmarks = torch.where(good.reshape(-1, 1, 1), moved, landmarks)
+        return landmarks, torch.where(good, logits.sigmoid(), 0.0)
 
 
 def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[_Level]:

@@ -183,7 +183,7 @@ def test_mined_crops_are_aligned_by_the_detector() -> None:
     targets = cell_targets(landmarks, size, present, outside, SCENE)
     output = perfect_output(targets)
     images = torch.rand(1, 3, SCENE, SCENE)
-    crops, points, is_face = mined_crops(images, output, targets, 4)
+    crops, points, is_face = mined_crops(images, output, targets, (landmarks, size, present), 4)
     count = int(targets.positive.sum())
     assert crops.shape[1:] == (3, 64, 64)
     assert int(is_face.sum()) == min(4, count)

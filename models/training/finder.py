@@ -140,7 +140,9 @@ def _step(net: FinderNet, optimizer: torch.optim.Optimizer, feed: Feed) -> dict[
     crops, points, is_face = feed.crops(CROPS_PER_STEP)
     with torch.autocast("cpu", torch.bfloat16):
         output = net.detector(images)
-    own_crops, own_points, own_is_face = mined_crops(images, output, targets, MINED_PER_STEP)
+    own_crops, own_points, own_is_face = mined_crops(
+        images, output, targets, (landmarks, size, present), MINED_PER_STEP
+    )
     crops = torch.cat([crops, own_crops])
     points, is_face = torch.cat([points, own_points]), torch.cat([is_face, own_is_face])
     with torch.autocast("cpu", torch.bfloat16):

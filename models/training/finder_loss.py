@@ -94,13 +94,27 @@ def refiner_loss(
 
 
 def mined_crops(
-    images: Tensor, output: Tensor, targets: CellTargets, count: int
+    images: Tensor,
+    output: Tensor,
+    targets: CellTargets,
+    faces: tuple[Tensor, Tensor, Tensor],
+    count: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What the detector itself would hand to the refiner: its best finds on faces, and its worst
-    mistakes, `count` of each, aligned by the landmarks it gave.
+    mistakes, up to `count` of each, aligned by the landmarks it gave.
 
-    Returns crops (N, 3, 64, 64), landmarks (N, 5, 2) in crop pixels and is_face (N,), without
-    gradient.
+    Whether a find is a face is decided by its landmarks: within a fifth of the face's size of the
+    true ones it is, beyond 0.45 of any face it is not, and what lies between is left out.
+
+    Args:
+        images: (B, 3, H, W).
+        output: of the detector.
+        targets: for the same scenes.
+        faces: landmarks (B, K, 5, 2), size (B, K) and present (B, K) of the scenes.
+        count: of each kind.
+
+    Returns:
+        Crops (N, 3, 64, 64), landmarks (N, 5, 2) in crop pixels and is_face (N,), without gradient.
     """
     score = output[:, 0].detach().float().sigmoid()
     cells = cell_centres(output.shape[-1]).expand(len(output), -1, -1, 2)
@@ -111,15 +125,21 @@ def mined_crops(
         best = rank.topk(count).indices
         rows.append(best[rank[best] > 0.02])
     chosen = torch.cat(rows)
-    is_face = torch.zeros(len(chosen), dtype=torch.bool)
-    is_face[: len(rows[0])] = True
     batch = chosen // score[0].numel()
     offsets = output[:, 1:].detach().float().permute(0, 2, 3, 1).reshape(-1, 5, 2)[chosen]
-    found = (offsets * DETECTOR_UNIT + cells.reshape(-1, 1, 2)[chosen]).double()
-    good = usable_landmarks(found)
-    chosen, batch, found, is_face = chosen[good], batch[good], found[good], is_face[good]
-    home = REFINER_TEMPLATE.pixels()
-    transform = similarity_transform(found, home.expand_as(found))
+    found = offsets * DETECTOR_UNIT + cells.reshape(-1, 1, 2)[chosen]
+
+    landmarks, size, present = (value[batch] for value in faces)
+    found_size = (found[:, 0] - found[:, 1]).norm(dim=-1, keepdim=True) / 0.38
+    distance = (found.unsqueeze(1) - landmarks).norm(dim=-1).mean(-1)
+    distance = distance / torch.minimum(size, found_size).clamp_min(1.0)
+    distance = torch.where(present, distance, torch.inf)
+    nearest, which = distance.min(1)
+    is_face = nearest < 0.2
+    good = (is_face | (nearest > 0.45)) & usable_landmarks(found)
+    found, is_face, batch, which = found[good].double(), is_face[good], batch[good], which[good]
+    truth = landmarks[good][torch.arange(len(which)), which]
+
+    transform = similarity_transform(found, REFINER_TEMPLATE.pixels().expand_as(found))
     crops = warp_affine(images[batch], transform, (REFINER_SIZE, REFINER_SIZE))
-    truth = targets.landmarks.reshape(-1, 5, 2)[chosen]
     return crops, transform_points(transform, truth).float(), is_face
