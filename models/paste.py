@@ -12,13 +12,21 @@ import math
 import torch
 from torch import Tensor
 
+from .align import (
+    align_with_transform,
+    invert_transform,
+    transform_points,
+    transform_scale,
+)
 from .errors import FaceLatentsError
-from .paste_change import apply_log_odds, log_odds_change
+from .paste_change import apply_log_odds
 from .paste_maps import prepare_maps, sample_maps
 from .paste_mask import face_mask
+from .paste_pixels import Box, crop_fractions, move_photo, photo_box
+from .paste_plan import EditMaps, plan_edit
 from .values import PhotoContext
 
-METHODS = ("residual", "blend")
+METHODS = ("warp", "residual", "blend")
 
 _TILE_PIXELS = 1 << 20  # photo pixels worked on at once, which bounds the memory
 
@@ -29,7 +37,7 @@ def paste_back(
     before: Tensor,
     after: Tensor,
     *,
-    method: str = "residual",
+    method: str = "warp",
     strength: float = 1.0,
     mask: Tensor | None = None,
 ) -> Tensor:
@@ -43,7 +51,8 @@ def paste_back(
         before: ``(3, S, S)`` decode of the unedited code; S need not be the context's size, the
             picture covers the same square.
         after: ``(3, S, S)`` decode of the edited code.
-        method: "residual" adds the colour change to the photo's pixels; "blend" puts the decoded
+        method: "warp" moves the photo's pixels where the edit moves the face and adds the colour
+            change that remains; "residual" only adds the colour change; "blend" puts the decoded
             face itself there, soft as it is.
         strength: share of the change to apply; 0 gives the photo back.
         mask: optional ``(H, W)`` in [0, 1], 0 where the photo must stay as it is (a hand, hair).
@@ -59,56 +68,65 @@ def paste_back(
     """
     _check(photo, before, after, method, strength, mask)
     result = photo.clone()
-    if strength == 0 or (method != "blend" and torch.equal(before, after)):
+    if strength == 0 or torch.equal(before, after):
         return result
-    size = context.size
+    size, side = context.size, before.shape[-1]
     transform = context.transform.to("cpu", torch.float64)
-    landmarks = context.landmarks.to("cpu", torch.float64)
-    if not bool(torch.isfinite(transform).all()) or abs(_determinant(transform)) < 1e-12:
+    if not bool(torch.isfinite(transform).all()) or float(transform_scale(transform)) < 1e-6:
         raise FaceLatentsError(
             "Paste Back: the face's alignment is not a valid transform. Encode the photo again."
         )
-    box = _photo_box(transform, size, photo.shape[0], photo.shape[1])
+    box = photo_box(transform, size, photo.shape[0], photo.shape[1])
     if box is None:
         return result
-    crop_landmarks = landmarks @ transform[:, :2].T + transform[:, 2]
-    side = before.shape[-1]
-    before = before.to(photo.device, torch.float32)
-    after = after.to(photo.device, torch.float32)
+    crop_landmarks = transform_points(transform, context.landmarks.cpu())
     soft = face_mask(crop_landmarks, size, side).to(photo.device)
-    if method == "blend":
-        maps = torch.cat([after, soft[None]])
-    else:
-        change = log_odds_change(before, after) * soft * strength
-        maps = torch.cat([change, soft[None]])
-    maps = prepare_maps(maps, size / math.sqrt(abs(_determinant(transform))))
+    before, after = (face.to(photo.device, torch.float32) for face in (before, after))
+    # Pixels that are not numbers count as 0 here, and are refused below if the edit reaches them.
+    crop = _crop(photo, transform, size, side)
+    plan = plan_edit(crop, before, after, soft, method)
 
+    maps = prepare_maps(plan.stacked(), size / float(transform_scale(transform)))
+    to_photo = invert_transform(transform)[:, :2] * size  # shares of the crop -> photo pixels
     left, top, right, bottom = box
     rows = max(1, _TILE_PIXELS // (right - left))
     for start in range(top, bottom, rows):
-        stop = min(start + rows, bottom)
-        x, y = _crop_fractions(transform, size, left, right, start, stop, photo.device)
-        values = sample_maps(maps, x, y)
-        window = photo[start:stop, left:right, :3]
-        source = window.permute(2, 0, 1).float()
-        allowed = None if mask is None else mask[start:stop, left:right].to(source).clamp(0, 1)
-        if method == "blend":
-            weight = values[3] * strength
-            weight = weight if allowed is None else weight * allowed
-            edited = source + weight * (values[:3].clamp(0, 1) - source)
-            touched = (weight != 0).expand_as(source)
-        else:
-            change = values[:3] if allowed is None else values[:3] * allowed
-            edited = apply_log_odds(source, change)
-            touched = change != 0
-        if not bool(torch.isfinite(edited).all()):
+        tile = (left, start, right, min(start + rows, bottom))
+        values = sample_maps(maps, *crop_fractions(transform, size, tile, photo.device))
+        allowed = values.new_tensor(strength)
+        if mask is not None:
+            allowed = allowed * mask[start : tile[3], left:right].to(values).clamp(0, 1)
+        window = photo[start : tile[3], left:right, :3]
+        edited, touched = _edit_tile(photo, tile, EditMaps.unstacked(values), allowed, to_photo)
+        if not bool(torch.isfinite(edited[:, touched]).all()):
             raise FaceLatentsError(
                 "Paste Back: the photo has pixels that are not numbers (NaN or infinity) on the "
                 "face. Load the photo again or repair it first."
             )
         edited = edited.permute(1, 2, 0).to(photo.dtype)
-        result[start:stop, left:right, :3] = torch.where(touched.permute(1, 2, 0), edited, window)
+        result[start : tile[3], left:right, :3] = torch.where(touched[..., None], edited, window)
     return result
+
+
+def _edit_tile(
+    photo: Tensor, tile: Box, maps: EditMaps, allowed: Tensor, to_photo: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Edited pixels ``(3, h, w)`` of a tile, and where ``(h, w)`` the edit acts at all."""
+    motion, change = maps.motion * allowed, maps.change * allowed
+    weight = (maps.weight * allowed).clamp(0, 1)
+    touched = (motion != 0).any(0) | (change != 0).any(0) | (weight != 0).any(0)
+    moved = move_photo(photo, tile, motion, to_photo)
+    edited = apply_log_odds(moved, change)
+    edited = edited + weight * (maps.decoded - edited)
+    return edited, touched
+
+
+def _crop(photo: Tensor, transform: Tensor, size: int, side: int) -> Tensor:
+    """The photo's own face ``(3, side, side)`` over the square of a crop of `size`."""
+    scale = side / size
+    resized = transform * scale
+    resized[:, 2] += (scale - 1) / 2  # pixel centres lie at integers
+    return align_with_transform(photo[..., :3], resized, side)
 
 
 def _check(
@@ -151,38 +169,3 @@ def _check(
             f"Paste Back: the mask has shape {tuple(mask.shape)}; expected the photo's "
             f"{tuple(photo.shape[:2])}."
         )
-
-
-def _determinant(transform: Tensor) -> float:
-    a, b, c, d = transform[:, :2].flatten().tolist()
-    return a * d - b * c
-
-
-def _photo_box(
-    transform: Tensor, size: int, height: int, width: int
-) -> tuple[int, int, int, int] | None:
-    """Photo pixels (left, top, right, bottom) under the crop's square; None if there are none."""
-    low, high = -0.5, size - 0.5
-    corners = torch.tensor(
-        [[low, low], [high, low], [low, high], [high, high]], dtype=torch.float64
-    )
-    photo_corners = torch.linalg.solve(transform[:, :2], (corners - transform[:, 2]).T)
-    (x0, y0), (x1, y1) = photo_corners.amin(1).tolist(), photo_corners.amax(1).tolist()
-    left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
-    right, bottom = min(width, math.ceil(x1) + 1), min(height, math.ceil(y1) + 1)
-    return None if left >= right or top >= bottom else (left, top, right, bottom)
-
-
-def _crop_fractions(
-    transform: Tensor, size: int, left: int, right: int, top: int, bottom: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Fractions (x, y) of the crop's square at photo pixels, each ``(bottom-top, right-left)``.
-
-    Products are formed in float64: at 8K a float32 coordinate is off by a visible fraction.
-    """
-    px = torch.arange(left, right, dtype=torch.float64, device=device)
-    py = torch.arange(top, bottom, dtype=torch.float64, device=device)[:, None]
-    (a, b, tx), (c, d, ty) = transform.tolist()
-    x = (a * px + b * py + tx + 0.5) / size
-    y = (c * px + d * py + ty + 0.5) / size
-    return x.float(), y.float()

@@ -11,7 +11,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_FLOOR = 0.03  # decoded values are kept this far from 0 and 1, which bounds the gain by about 32
+from .paste_maps import gaussian_blur
+
+_FLOOR = 0.05  # decoded values are kept this far from 0 and 1, which bounds the gain
+_LUMA = (0.299, 0.587, 0.114)
+_TINT_LIMIT = 0.35  # largest shift of one channel's log-odds against the brightness
+_TINT_BLUR = 0.012  # of the crop's side: the eye sees colour coarsely, decoders draw it noisily
 
 
 def log_odds_change(before: Tensor, after: Tensor) -> Tensor:
@@ -22,6 +27,21 @@ def log_odds_change(before: Tensor, after: Tensor) -> Tensor:
     """
     before_odds = torch.logit(before, eps=_FLOOR)
     return torch.logit(after, eps=_FLOOR) - before_odds
+
+
+def face_change(before: Tensor, after: Tensor) -> Tensor:
+    """Change of a decoded face ``(3, N, N)``: one shift for brightness, a softer one for tint.
+
+    The shift of a channel near 0 or 1 is large for a small change of colour, and would stain a
+    photo whose skin is not just as the decoder drew it. So brightness shifts all channels alike,
+    and what each channel needs beyond that is smoothed and bounded.
+    """
+    weights = before.new_tensor(_LUMA).view(3, 1, 1)
+    luma = [(item * weights).sum(0, keepdim=True) for item in (before, after)]
+    brightness = log_odds_change(luma[0], luma[1])
+    tint = log_odds_change(before, after) - brightness
+    tint = gaussian_blur(tint, _TINT_BLUR * before.shape[-1])
+    return brightness + _TINT_LIMIT * torch.tanh(tint / _TINT_LIMIT)
 
 
 def apply_log_odds(values: Tensor, change: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ def test_output_is_new_same_shape_dtype_and_in_range(method: str) -> None:
 def test_no_change_gives_the_photo_bit_for_bit(side: int) -> None:
     photo, (before, _) = make_photo(180, 160), make_pair()
     photo[40, 40] = torch.tensor([1.7, -0.3, 0.5])
-    for method in set(METHODS) - {"blend"}:
+    for method in METHODS:
         context = make_context(photo, (80, 90), side, 12)
         out = paste_back(photo, context, before, before.clone(), method=method)
         assert torch.equal(out, photo)
@@ -122,7 +122,7 @@ def test_a_perfect_decode_gives_the_edited_face_in_the_middle(method: str) -> No
     out = paste_back(photo, context, before, after, method=method)
     middle = slice(36, 60)
     torch.testing.assert_close(
-        out[middle, middle], after.permute(1, 2, 0)[middle, middle], atol=0.01, rtol=0
+        out[middle, middle], after.permute(1, 2, 0)[middle, middle], atol=0.02, rtol=0
     )
 
 
@@ -133,6 +133,38 @@ def test_brightness_shift_is_the_shift_in_the_middle(method: str) -> None:
     context = make_context(photo, (60, 60), 100)
     out = paste_back(photo, context, before, before + 0.1, method=method)
     torch.testing.assert_close(out[50:70, 50:70], torch.full((20, 20, 3), 0.55), atol=1e-4, rtol=0)
+
+
+def test_moved_detail_is_moved_and_not_doubled() -> None:
+    """The decoder shows only a soft blob that wanders; the photo's fine lines go along with it."""
+    size, side = 64, 512
+    axis = (torch.arange(size) + 0.5) / size
+
+    def soft_face(shift: float) -> Tensor:
+        blobs = torch.full((size, size), 0.6)
+        for x, y in ((0.35, 0.35), (0.65, 0.35), (0.5, 0.52), (0.42, 0.66), (0.58, 0.66)):
+            distance = (axis[None] - x) ** 2 + (axis[:, None] - y - shift) ** 2
+            blobs = blobs - 0.25 * torch.exp(-distance / 0.004)
+        return blobs.expand(3, size, size).contiguous()
+
+    fine = torch.arange(side) % 8 < 3  # horizontal lines that no decoder of 64 px shows
+    lines = torch.nn.functional.interpolate(soft_face(0)[None], (side, side), mode="bicubic")[0]
+    photo = (lines - 0.1 * fine[:, None]).clamp(0, 1).permute(1, 2, 0).contiguous()
+    context = make_context(photo, (255.5, 255.5), side, size=size)
+    shift = 0.03
+    before, after = soft_face(0), soft_face(shift)
+    pixels = round(shift * side)
+
+    def line_error(picture: Tensor) -> float:
+        """Distance of the fine lines to those of the photo moved down, around the nose."""
+        got, wanted = picture[240:320, 230:280, 1], photo[240 - pixels : 320 - pixels, 230:280, 1]
+        return float((got - wanted).square().mean().sqrt())
+
+    warped = paste_back(photo, context, before, after, method="warp")
+    shifted = paste_back(photo, context, before, after, method="residual")
+    assert line_error(warped) < 0.5 * line_error(shifted)
+    lines_kept = warped[240:320, 230:280, 1].diff(dim=0).abs().mean()
+    assert lines_kept > 0.85 * photo[240:320, 230:280, 1].diff(dim=0).abs().mean()
 
 
 def test_texture_survives_a_brightness_shift_but_not_a_plain_blend() -> None:
@@ -195,7 +227,7 @@ def test_tiles_do_not_show(method: str, monkeypatch: pytest.MonkeyPatch) -> None
     whole = paste_back(photo, context, before, after, method=method)
     monkeypatch.setattr("face_latents.models.paste._TILE_PIXELS", 1000)
     tiled = paste_back(photo, context, before, after, method=method)
-    torch.testing.assert_close(whole, tiled, atol=1e-6, rtol=0)
+    torch.testing.assert_close(whole, tiled, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("method", METHODS)

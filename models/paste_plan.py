@@ -1,0 +1,63 @@
+"""What an edit does to a face, as small maps over its aligned crop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .flow import estimate_motion
+from .flow import warp as move
+from .paste_change import face_change
+from .paste_mask import follow_edges, motion_mask
+
+
+@dataclass(frozen=True, eq=False)
+class EditMaps:
+    """Maps over the crop's square, each ``(C, N, N)`` float32, all zero where nothing happens.
+
+    Attributes:
+        motion: (dx, dy) in shares of the crop's side: the edited face at x shows the photo's
+            pixel at x + motion.
+        change: shift of the log-odds of each channel.
+        weight: share of the decoded face itself that is laid over the photo.
+        decoded: the decoded face to lay over.
+    """
+
+    motion: Tensor
+    change: Tensor
+    weight: Tensor
+    decoded: Tensor
+
+    def stacked(self) -> Tensor:
+        """All maps in one ``(9, N, N)`` tensor."""
+        return torch.cat([self.motion, self.change, self.weight, self.decoded])
+
+    @classmethod
+    def unstacked(cls, maps: Tensor) -> EditMaps:
+        """The inverse of :meth:`stacked`, at any resolution."""
+        return cls(*maps.split([2, 3, 1, 3]))
+
+
+def plan_edit(crop: Tensor, before: Tensor, after: Tensor, mask: Tensor, method: str) -> EditMaps:
+    """Split the step from `before` to `after` into motion and colour change.
+
+    Args:
+        crop: ``(3, N, N)`` the photo's own face, aligned.
+        before, after: ``(3, N, N)`` decoded faces.
+        mask: ``(N, N)`` where the edit may act.
+        method: one of :data:`~.paste.METHODS`.
+    """
+    motion = torch.zeros_like(before[:2])
+    change = torch.zeros_like(before)
+    weight = torch.zeros_like(before[:1])
+    if method == "blend":
+        weight = mask[None]
+    else:
+        if method == "warp":
+            motion = estimate_motion(before, after, motion_mask(mask))
+        # The photo's edges move along with its pixels.
+        edges = follow_edges(mask, move(crop, motion))
+        change = face_change(move(before, motion), after) * edges
+    return EditMaps(motion / before.shape[-1], change, weight, after.clamp(0, 1))
