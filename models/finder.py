@@ -64,7 +64,7 @@ DETECTABLE = 14.0  # px a face needs on the finest level
 COARSEST_SIDE = 56  # a face that fills this is small enough for the detector
 PAD_MULTIPLE = 16
 LOWEST_SCORE = 0.05
-MAX_CANDIDATES = 128
+MAX_CANDIDATES = 512
 
 
 @dataclass(frozen=True, eq=False)

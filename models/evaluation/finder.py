@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 import time
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from ..align import align_with_transform
+from ..align import align_with_transform, transform_points
 from ..finder import Face, FaceFinder, landmark_boxes, load_finder
 from ..training.finder_data import context_rows, face_rows, read_images, row_landmarks, to_tensor
 
@@ -83,8 +84,8 @@ def evaluate_finder(
     Returns:
         `recall_val`, `recall_context` (shares), `false_per_100` (per 100 photos of all sets),
         `nme_median`, `nme_p95` (mean point distance over the distance between the eyes, both sets),
-        `ms_1024` (median milliseconds for a 1024 px photo with one face), `photos`, and the same
-        by set.
+        `ms_1024` (median milliseconds for a 1024 px photo with one face), `photos`, the same by
+        set, and the recall on the portraits turned by 45 degrees and shrunk to faces of 24 px.
     """
     data_dir = Path(data_dir)
     finder = finder or load_finder()
@@ -98,6 +99,9 @@ def evaluate_finder(
         left, top, width, height = (float(row[f"box_{key}"]) for key in ("x", "y", "w", "h"))
         box = torch.tensor([left, top, left + width, top + height])
         context.add(photo, box, landmarks, finder.find(photo))
+    rolled, mosaics = _Tally(), _Tally()
+    _measure_roll(finder, data_dir, limit, rolled)
+    _measure_smallest(finder, data_dir, limit, mosaics)
     empty = faceless_photos()
     false_in_empty = 0
     for name, photo in empty.items():
@@ -111,6 +115,7 @@ def evaluate_finder(
     if pictures is not None:
         folder = Path(pictures)
         folder.mkdir(parents=True, exist_ok=True)
+        contact_sheet(rolled.shown + rolled.missed, folder / "finder_roll.png")
         contact_sheet(faces.shown, folder / "finder_faces.png")
         contact_sheet(context.shown, folder / "finder_context.png")
         contact_sheet(faces.missed + context.missed, folder / "finder_wrong.png")
@@ -118,6 +123,8 @@ def evaluate_finder(
         "recall_val": faces.found / max(1, faces.faces),
         "recall_context": context.found / max(1, context.faces),
         "false_per_100": 100 * (faces.false + context.false + false_in_empty) / max(1, photos),
+        "recall_roll_45": rolled.found / max(1, rolled.faces),
+        "recall_24px": mosaics.found / max(1, mosaics.faces),
         "false_val": faces.false,
         "false_context": context.false,
         "false_faceless": false_in_empty,
@@ -128,6 +135,47 @@ def evaluate_finder(
         "ms_1024": time_finder(finder, data_dir),
         "photos": photos,
     }
+
+
+def _measure_roll(finder: FaceFinder, data_dir: Path, limit: int | None, tally: _Tally) -> None:
+    """The val portraits turned by 45 degrees, to the left and to the right in turn."""
+    half = math.sqrt(0.5)
+    for index, (row, image) in enumerate(
+        read_images(data_dir, context_rows(data_dir, "val")[:limit])
+    ):
+        photo, landmarks = to_tensor(image).permute(1, 2, 0), row_landmarks(row)
+        sign = 1.0 if index % 2 else -1.0
+        turn = torch.tensor([[half, -sign * half], [sign * half, half]], dtype=torch.float64)
+        shift = torch.tensor([200.0, 200.0], dtype=torch.float64) - turn @ landmarks.mean(0)
+        matrix = torch.cat([turn, shift.unsqueeze(1)], 1)
+        turned = align_with_transform(photo, matrix, 400).permute(1, 2, 0)
+        points = transform_points(matrix, landmarks)
+        tally.add(turned, landmark_boxes(points.unsqueeze(0))[0], points, finder.find(turned))
+
+
+def _measure_smallest(finder: FaceFinder, data_dir: Path, limit: int | None, tally: _Tally) -> None:
+    """The val portraits shrunk until their faces are 24 px, side by side in 1024 px photos."""
+    cell, columns = 72, SPEED_SIDE // 72
+    photo = torch.full((SPEED_SIDE, SPEED_SIDE, 3), 0.45)
+    expected = []
+    rows = context_rows(data_dir, "val")[:limit]
+    for index, (row, image) in enumerate(read_images(data_dir, rows)):
+        landmarks = row_landmarks(row)
+        box = landmark_boxes(landmarks.unsqueeze(0))[0]
+        scale = 24.0 / math.sqrt(float((box[2:] - box[:2]).prod()))
+        target = torch.tensor([cell / 2, cell * 0.42], dtype=torch.float64)
+        shift = target - scale * landmarks.mean(0)
+        matrix = torch.cat([torch.eye(2).double() * scale, shift.unsqueeze(1)], 1)
+        shrunk = align_with_transform(to_tensor(image).permute(1, 2, 0), matrix, cell)
+        corner = torch.tensor([index % columns, index // columns]) * cell
+        left, top = corner.tolist()
+        photo[top : top + cell, left : left + cell] = shrunk.permute(1, 2, 0)
+        expected.append(transform_points(matrix, landmarks) + corner)
+    found = finder.find(photo, max_faces=400)
+    boxes = torch.stack([face.box for face in found]) if found else torch.zeros(0, 4)
+    overlaps = box_iou(landmark_boxes(torch.stack(expected)), boxes)
+    tally.faces = len(expected)
+    tally.found = int((overlaps >= MATCH_IOU).any(1).sum())
 
 
 def faceless_photos() -> dict[str, Tensor]:
