@@ -298,7 +298,7 @@ def compare_with_runner(host: Host, workflow: Path, outputs: Path) -> Comparison
     alone = run_stand_alone(host.comfyui, workflow, host.base / "input", outputs)
     alone_seconds = time.monotonic() - began
     assert alone.returncode == 0, alone.stdout + alone.stderr
-    ours = {file.name: file for file in outputs.rglob("*") if file.is_file()}
+    ours = {file.name: file for file in outputs.glob("*.*")}
 
     differing = tuple(
         name
