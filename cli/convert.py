@@ -34,8 +34,16 @@ def to_prompt(
             the file, reroutes in a circle.
     """
     workflow = parse_workflow(graph)
-    flat = FlatGraph(workflow)
     schemas = schemas_of(node_defs, titles)
+    try:
+        return _to_prompt(FlatGraph(workflow), schemas)
+    except RecursionError as error:
+        raise WorkflowError(
+            "The workflow passes a value through too many reroutes, bypassed nodes or subgraphs."
+        ) from error
+
+
+def _to_prompt(flat: FlatGraph, schemas: Mapping[str, NodeSchema]) -> Prompt:
     refuse_unknown(
         [(node.node.type, node.node.title or "", node.id) for node in flat.executable()], schemas
     )
@@ -75,7 +83,10 @@ def load_prompt(
     if isinstance(data, Mapping) and isinstance(data.get("prompt"), Mapping):
         data = data["prompt"]  # the body of a POST /prompt
     nodes = (
-        isinstance(node, Mapping) and "class_type" in node
+        isinstance(node, Mapping)
+        and isinstance(node.get("class_type"), str)
+        and isinstance(node.get("inputs", {}), Mapping)
+        and isinstance(node.get("_meta", {}), Mapping)
         for node in (data.values() if isinstance(data, Mapping) else ())
     )
     if not isinstance(data, Mapping) or not data or not all(nodes):
@@ -85,7 +96,7 @@ def load_prompt(
     prompt = {
         str(key): {
             **node,
-            "inputs": {k: _link_of(value) for k, value in (node.get("inputs") or {}).items()},
+            "inputs": {k: _link_of(value) for k, value in node.get("inputs", {}).items()},
         }
         for key, node in data.items()
     }
@@ -133,7 +144,7 @@ class _Widgets:
 
     def _push_primitives(self, graph: Graph) -> None:
         for node in graph.nodes.values():
-            if node.type != PRIMITIVE or not node.values:
+            if node.type != PRIMITIVE or not isinstance(node.values, list) or not node.values:
                 continue
             value = node.values[0]
             if isinstance(value, str) and node.properties.get("Run widget replace on values"):

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..models.errors import FaceLatentsError
 from .convert import Prompt
-from .schema import NodeSchema, schemas_of
-from .validate import is_link, label, output_nodes, sources
+from .schema import NodeSchema, schema_of
+from .validate import is_link, label, output_nodes, sources, used_classes
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +52,13 @@ class Executor:
         self._instances: dict[tuple[str, str], Any] = {}
         self._numbers: dict[Any, int] = {}  # signature -> small number standing for it
         self._counter = itertools.count()
+        self._schemas: dict[str, NodeSchema] = {}
 
     def use(self, classes: Mapping[str, type]) -> None:
         """Go on with other classes of the same nodes, keeping the results."""
         self._classes = classes
         self._instances.clear()
+        self._schemas.clear()
 
     def run(
         self,
@@ -76,9 +78,10 @@ class Executor:
         """
         import torch
 
-        schemas = schemas_of(
-            {node["class_type"]: self._classes[node["class_type"]] for node in prompt.values()}
-        )
+        for name, cls in used_classes(prompt, self._classes).items():
+            if name not in self._schemas:
+                self._schemas[name] = schema_of(name, cls)
+        schemas = self._schemas
         result = RunResult()
         with torch.inference_mode():
             order = _order(prompt, output_nodes(prompt, schemas))

@@ -139,7 +139,7 @@ def parse_workflow(data: Any) -> Workflow:
         for item in _with_nested(definitions):
             subgraphs[str(item["id"])] = _graph(item, str(item["id"]))
         return Workflow(_graph(data, ""), subgraphs)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise WorkflowError(
             f"The workflow file is damaged ({type(error).__name__}: {error}). "
             "Open it on the canvas and save it again."
@@ -173,6 +173,10 @@ def _graph(data: Mapping[str, Any], key: str) -> Graph:
 
 
 def _node(item: Mapping[str, Any]) -> Node:
+    values = item.get("widgets_values") or []
+    properties = item.get("properties") or {}
+    if not isinstance(values, (list, Mapping)) or not isinstance(properties, Mapping):
+        raise ValueError(f"the settings of node {item['id']} are not a list")
     return Node(
         str(item["id"]),
         str(item["type"]),
@@ -180,8 +184,8 @@ def _node(item: Mapping[str, Any]) -> Node:
         int(item.get("mode") or 0),
         tuple(_slot(slot) for slot in item.get("inputs") or []),
         tuple(_slot(slot) for slot in item.get("outputs") or []),
-        item.get("widgets_values") or [],
-        item.get("properties") or {},
+        values,
+        properties,
     )
 
 

@@ -15,7 +15,7 @@ from .folders import Folders, list_pictures
 from .graph import WorkflowError, read_workflow_file
 from .overrides import EVERY, Override, apply_overrides, read_overrides, write_back
 from .schema import schemas_of
-from .validate import title_of, validate_prompt
+from .validate import title_of, used_classes, validate_prompt
 
 logger = logging.getLogger(__name__)
 
@@ -145,9 +145,7 @@ def prepare(
     classes, titles = node_classes(folders)
     classes.update(extra_classes or {})
     prompt, graph = load_prompt(data, classes, titles)
-    schemas = schemas_of(
-        {node["class_type"]: classes[node["class_type"]] for node in prompt.values()}
-    )
+    schemas = schemas_of(used_classes(prompt, classes), titles)
     overrides = read_overrides(prompt, settings, schemas)
     varying = _varying_loader(prompt, overrides, photos)
     fixed = [_granted(item, schemas, prompt, folders) for item in overrides if item.value != EVERY]
@@ -156,10 +154,11 @@ def prepare(
         changes = list(fixed)
         if photo is not None and varying is not None:
             changes.append(Override(varying, "image", folders.grant(photo)))
-        shown = None if graph is None else write_back(graph, changes, schemas_of(classes, titles))
+        shown = None if graph is None else write_back(graph, changes, schemas)
         job.passes.append((photo, apply_overrides(prompt, changes), shown))
     job.passes = [
-        (photo, validate_prompt(changed, classes), shown) for photo, changed, shown in job.passes
+        (photo, validate_prompt(changed, classes, schemas), shown)
+        for photo, changed, shown in job.passes
     ]
     return job
 

@@ -25,12 +25,21 @@ def is_link(value: Any) -> bool:
     )
 
 
-def validate_prompt(prompt: Prompt, classes: Mapping[str, type]) -> Prompt:
+def validate_prompt(
+    prompt: Prompt,
+    classes: Mapping[str, type],
+    schemas: Mapping[str, NodeSchema] | None = None,
+) -> Prompt:
     """Check a workflow in API form.
 
     Checks node types, links (they exist, lead to an existing output of a fitting type, form no
     circle), and for every node that an output node needs: required inputs, value types, ranges,
     choices, and the node's own ``VALIDATE_INPUTS`` (missing files, for one).
+
+    Args:
+        prompt: the workflow in API form.
+        classes: node classes by type.
+        schemas: their schemas, where they are read already.
 
     Returns:
         The prompt with values cast to their declared types.
@@ -41,9 +50,8 @@ def validate_prompt(prompt: Prompt, classes: Mapping[str, type]) -> Prompt:
     refuse_unknown(
         [(node["class_type"], title_of(node, ""), key) for key, node in prompt.items()], classes
     )
-    schemas = schemas_of(
-        {node["class_type"]: classes[node["class_type"]] for node in prompt.values()}
-    )
+    if schemas is None:
+        schemas = schemas_of(used_classes(prompt, classes))
     problems = _link_problems(prompt, schemas)
     if not problems:
         problems = [_cycle_text(prompt, cycle) for cycle in find_cycles(prompt)]
@@ -66,6 +74,11 @@ def validate_prompt(prompt: Prompt, classes: Mapping[str, type]) -> Prompt:
     if problems:
         raise _refusal(problems)
     return checked
+
+
+def used_classes(prompt: Prompt, classes: Mapping[str, type]) -> dict[str, type]:
+    """The classes of the nodes of a prompt, by type."""
+    return {node["class_type"]: classes[node["class_type"]] for node in prompt.values()}
 
 
 def title_of(node: Mapping[str, Any], fallback: str | None = None) -> str:
@@ -262,7 +275,10 @@ def _ask_node(
             for name, value in inputs.items()
             if is_link(value)
         }
-    answer = validate(**asked)
+    try:
+        answer = validate(**asked)
+    except Exception as error:  # noqa: BLE001 - a node's own code
+        answer = f"its input cannot be checked ({type(error).__name__}: {error})"
     if answer is not True:
         reason = "its input is not accepted" if answer is False else str(answer)
         problems.append(f"{label(prompt, key)}: {reason}")
