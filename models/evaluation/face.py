@@ -29,7 +29,7 @@ def evaluate_face(
     model: FaceModel | None = None,
     judge: Judge | None = None,
     split: str = "val",
-    edit_faces: int = 400,
+    edit_faces: int = 250,
     out_dir: str | Path | None = None,
     cache_dir: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,

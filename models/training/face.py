@@ -17,18 +17,11 @@ from ..safefile import tensors_hash
 from ..space import LatentSpace
 from ..values import Direction
 from .directions import ATTRIBUTES, edit_vectors, half_colours, held_out, label, score_vectors
-from .face_data import FaceSet, load_faces
+from .face_data import ATTRIBUTION, FaceSet, load_faces
 from .face_linear import fit_linear
 
 logger = logging.getLogger(__name__)
 
-ATTRIBUTION = (
-    "Face images: FairFace dataset, Kimmo Karkkainen and Jungseock Joo, FairFace: Face Attribute "
-    "Dataset for Balanced Race, Gender, and Age for Bias Measurement and Mitigation, WACV 2021, "
-    "pp. 1548-1558. https://github.com/joojs/fairface. Licensed under CC BY 4.0 "
-    "(https://creativecommons.org/licenses/by/4.0/). Changes: a subset was selected and re-encoded "
-    "as WebP; landmarks and pseudo labels were added; this model was fitted to the aligned faces."
-)
 STRENGTH_LIMIT = 4.0  # largest end of a safe range
 SPILL_LIMIT = 0.05  # share of pixels that an edit may push out of [0, 1] within the safe range
 ENCODE_BATCH = 256
