@@ -14,6 +14,8 @@ from face_latents.models.evaluation.face_measures import (
 from face_latents.models.evaluation.judge import (
     Judge,
     age_group,
+    descriptor_of,
+    features,
     load_judge,
     measure_light,
     read,
@@ -89,3 +91,12 @@ def test_contact_sheet() -> None:
     sheet = contact_sheet([crops(2), torch.ones(3, 3, 128, 128) * 2], ["a", "b"])
     assert sheet.size[0] == 3 * 128
     assert sheet.getpixel((380, sheet.size[1] - 1)) == (255, 255, 255)
+
+
+def test_features_hold_the_descriptor() -> None:
+    people = crops(2)
+    torch.testing.assert_close(descriptor_of(features(people)), gradient_descriptor(people))
+    judge = load_judge()
+    plain, reused = read(judge, people), read(judge, people, features(people))
+    for name, values in plain.items():
+        torch.testing.assert_close(values, reused[name])

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..face_model import FaceModel, bundled_face_model_path, load_face_model
 from ..training.face_data import AGE_BINS, FaceSet, load_faces
-from .face_measures import gradient_descriptor, own_percentile, psnr, sharpness
-from .judge import PROBABILITIES, Judge, age_group, load_judge, read
+from .face_measures import own_percentile, psnr, sharpness
+from .judge import PROBABILITIES, Judge, age_group, descriptor_of, features, load_judge, read
 from .sheets import save_sheet
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def _edits(
     """
     names = list(reference)
     start = _as_probability(read(judge, crops), reference)
-    identity = gradient_descriptor(crops)
+    identity = descriptor_of(features(crops))
     by_attribute: dict[str, object] = {}
     successes, side_effects, kept = [], [], []
     directions = {n: d for n, d in model.directions.items() if n in names}
@@ -165,8 +165,9 @@ def _edits(
                 break
             moved = codes[active] + (sign[active] * level)[:, None] * direction.vector
             edited = (crops[active] + _decode(model, moved) - decoded[active]).clamp(0, 1)
-            final[active] = _as_probability(read(judge, edited), reference)
-            descriptor[active] = gradient_descriptor(edited)
+            seen = features(edited)
+            final[active] = _as_probability(read(judge, edited, seen), reference)
+            descriptor[active] = descriptor_of(seen)
             strength[active] = float(level)
             done = done | ((final[:, own] - start[:, own]).abs() >= TARGET_CHANGE)
         change = (final - start).abs()

@@ -24,6 +24,7 @@ from .face_measures import gradient_descriptor, luminance
 PROBABILITIES = ("smile", "glasses", "beard", "mouth_open", "gender_expression")
 AGE_GROUPS = (40.0, 60.0)  # years that part young, middle and old
 OUTPUTS = (*PROBABILITIES, "age", "head_turn")
+_COARSE = 16 * 16 + 2 * 8 * 8  # features that are luminance and colour
 _AGE_MEAN, _AGE_SCALE, _TURN_SCALE = 38.0, 13.0, 0.12
 
 
@@ -45,6 +46,11 @@ class Judge(nn.Module):
         return self.head((features(crops) - self.center) / self.scale)
 
 
+def descriptor_of(seen: Tensor) -> Tensor:
+    """The gradient descriptor within features `(B, F)`: unit length, tells people apart."""
+    return F.normalize(seen[:, :-_COARSE], dim=1)
+
+
 def features(crops: Tensor) -> Tensor:
     """What the judge looks at, `(B, F)`: gradient histograms, coarse luminance and colour."""
     crops = crops.clamp(0, 1)
@@ -57,14 +63,18 @@ def features(crops: Tensor) -> Tensor:
     return torch.cat([30 * gradient_descriptor(crops), light.flatten(1), colour.flatten(1)], 1)
 
 
-def read(judge: Judge, crops: Tensor, batch: int = 256) -> dict[str, Tensor]:
-    """Every attribute of `(B, 3, S, S)` crops, `(B,)` each.
+def read(
+    judge: Judge, crops: Tensor, seen: Tensor | None = None, batch: int = 256
+) -> dict[str, Tensor]:
+    """Every attribute of `(B, 3, S, S)` crops, `(B,)` each; `seen` are their features if known.
 
     Probabilities for `PROBABILITIES`, years for age, the table's unit for head_turn, and, measured
     on the pixels of the whole crop, brightness, contrast and light_left_right.
     """
     with torch.no_grad():
-        raw = torch.cat([judge(part) for part in crops.float().split(batch)])
+        if seen is None:
+            seen = torch.cat([features(part) for part in crops.float().split(batch)])
+        raw = judge.head((seen - judge.center) / judge.scale)
     result = {name: raw[:, i].sigmoid() for i, name in enumerate(PROBABILITIES)}
     result["age"] = raw[:, len(PROBABILITIES)] * _AGE_SCALE + _AGE_MEAN
     result["head_turn"] = raw[:, len(PROBABILITIES) + 1] * _TURN_SCALE
@@ -189,7 +199,7 @@ def judge_metadata(judge: Judge, faces: FaceSet, trained_on: int) -> dict[str, s
         "name": "Attribute judge",
         "licence": "MIT for the weights; training images CC BY 4.0, see attribution",
         "attribution": ATTRIBUTION,
-        "training_data": f"{trained_on} aligned faces of FairFace (adults), plain, mirrored, blurred",
+        "training_data": f"{trained_on} aligned FairFace adults, plain, mirrored and blurred",
         "intended_use": "Measuring edits of the face model only.",
         "metrics": json.dumps({"auc_or_correlation": figures, "val_faces": len(faces)}),
     }
