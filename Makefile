@@ -9,6 +9,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+TYPED  := cli latent_ops models nodes
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 
 .PHONY: demo test lint benchmark clean
@@ -23,7 +24,7 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	@# The package takes its name from a link, so that a checkout folder may have any name.
 	@mkdir -p $(VENV)/typecheck && ln -sfn "$(CURDIR)" $(VENV)/typecheck/face_latents
-	MYPYPATH=$(VENV)/typecheck $(BIN)/mypy -p face_latents
+	MYPYPATH=$(VENV)/typecheck $(BIN)/mypy $(TYPED:%=-p face_latents.%)
 
 benchmark: $(VENV)/.installed-demo
 	$(BIN)/face-latents evaluate benchmark
