@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ..architectures.finder import FinderNet, fold
+from ..evaluation.finder import evaluate_finder
+from ..finder import read_finder
 from ..safefile import load_tensors, save_tensors
 from .finder_feed import Feed
 from .finder_loss import cell_targets, detector_loss, mined_crops, refiner_loss
@@ -51,7 +53,8 @@ def train_finder(
     """Train both networks of the finder together and export them.
 
     The learning rate follows a cosine over `minutes` of training time, counted over all runs of
-    the same folder; a later call with more minutes goes on from the last state.
+    the same folder; a later call with more minutes goes on from the last state. At the end the
+    result is measured on the val splits (`evaluate_finder`).
 
     Args:
         data_dir: the folder with `faces/` and `portraits_context/`.
@@ -109,10 +112,18 @@ def train_finder(
         export(average, result, step, trained)
         draw_curve(curve_path, out_dir / "curve.png")
         draw_samples(average, feed, out_dir / f"samples_{step:06d}.png")
+    metrics = evaluate_finder(data_dir, finder=read_finder(result), pictures=out_dir / "evaluation")
+    export(average, result, step, trained, metrics)
     return result
 
 
-def export(net: nn.Module, path: Path, step: int, seconds: float) -> None:
+def export(
+    net: nn.Module,
+    path: Path,
+    step: int,
+    seconds: float,
+    metrics: dict[str, float] | None = None,
+) -> None:
     """Write the folded network as float16 safetensors with its metadata."""
     folded = fold(copy.deepcopy(net))
     metadata = {
@@ -123,6 +134,7 @@ def export(net: nn.Module, path: Path, step: int, seconds: float) -> None:
         "(public domain, train split), textures and object pictures of scikit-image and "
         "scikit-learn. " + ATTRIBUTION,
         "training": json.dumps({"steps": step, "minutes": round(seconds / 60, 1)}),
+        "metrics": json.dumps({key: round(value, 5) for key, value in (metrics or {}).items()}),
     }
     tensors = {name: tensor.half().contiguous() for name, tensor in folded.state_dict().items()}
     save_tensors(path, tensors, metadata)

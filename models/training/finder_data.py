@@ -28,7 +28,7 @@ from ..safefile import load_tensors, save_tensors
 logger = logging.getLogger(__name__)
 
 FACE_SIDE = 112  # FairFace tiles at half size: training faces are smaller than this
-CONTEXT_SIDE = 208  # context portraits at half size, on a square canvas
+CONTEXT_SIDE = 416  # context portraits as they are, on a square canvas
 BACKGROUND_SIDE = 192
 SCIKIT_IMAGES = (
     "brick.png", "cell.png", "chessboard_GRAY.png", "clock_motion.png", "color.png", "grass.png",
@@ -111,7 +111,7 @@ def load_bank(data_dir: Path, cache: Path) -> Bank:
     return Bank(
         Tiles(pyramid(tensors["faces"], 3), tensors["face_landmarks"], tensors["face_extent"]),
         Tiles(
-            pyramid(tensors["context"], 4), tensors["context_landmarks"], tensors["context_extent"]
+            pyramid(tensors["context"], 5), tensors["context_landmarks"], tensors["context_extent"]
         ),
         pyramid(tensors["backgrounds"], 4),
     )
@@ -140,13 +140,11 @@ def _build(data_dir: Path) -> dict[str, Tensor]:
     for row, image in read_images(data_dir, context_rows(data_dir, "train")):
         landmarks = row_landmarks(row)
         cuts += _cut_away_from_face(to_tensor(image), landmarks, generator)
-        size = (max(1, image.width // 2), max(1, image.height // 2))
         canvas = torch.zeros(3, CONTEXT_SIDE, CONTEXT_SIDE, dtype=torch.uint8)
-        half = to_tensor(image.resize(size, Image.Resampling.BOX))
-        canvas[:, : size[1], : size[0]] = half[:, :CONTEXT_SIDE, :CONTEXT_SIDE]
+        canvas[:, : image.height, : image.width] = to_tensor(image)
         context.append(canvas)
-        context_landmarks.append((landmarks + 0.5) * size[0] / image.width - 0.5)
-        context_extent.append(torch.tensor(size, dtype=torch.float32).clamp(max=CONTEXT_SIDE))
+        context_landmarks.append(landmarks)
+        context_extent.append(torch.tensor(image.size, dtype=torch.float32))
     face_stack = torch.stack(faces)
     backgrounds = [
         *cuts,

@@ -16,13 +16,12 @@ from torch import Tensor
 
 from ..align import TIGHT, invert_transform, similarity_transform
 from ..architectures.finder import REFINER_SIZE
-from ..finder import REFINER_TEMPLATE
+from ..finder import MIRRORED, REFINER_TEMPLATE
 from .finder_augment import augment, soft_noise
 from .finder_data import Bank, Tiles
 
 SCENE = 128  # pixels
 MAX_FACES = 5
-MIRRORED = [1, 0, 2, 4, 3]  # landmark order in a mirrored picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,11 +211,11 @@ def detector_scenes(bank: Bank, count: int, generator: torch.Generator) -> Scene
     kind = torch.rand(count, generator=generator)
     is_context, is_paste, is_tile = kind < 0.40, (kind >= 0.40) & (kind < 0.80), kind >= 0.88
 
-    def draw_size(number: int) -> Tensor:
+    def draw_size(number: int, close_ups: float) -> Tensor:
         usual = torch.exp(rand(generator, number, low=math.log(8.0), high=math.log(72.0)))
         # Close up, eyes and mouths are a background like any other.
         close = torch.exp(rand(generator, number, low=math.log(100.0), high=math.log(400.0)))
-        return torch.where(torch.rand(number, generator=generator) < 0.15, close, usual)
+        return torch.where(torch.rand(number, generator=generator) < close_ups, close, usual)
 
     def record(rows: Tensor, slot: int, points: Tensor, size: Tensor, centre: Tensor) -> None:
         landmarks[rows, slot] = points
@@ -227,8 +226,11 @@ def detector_scenes(bank: Bank, count: int, generator: torch.Generator) -> Scene
     rows = is_context.nonzero().squeeze(1)
     if len(rows):
         number = len(rows)
-        size, angle = draw_size(number), roll(generator, number)
-        centre = rand(generator, number, 2, low=-20.0, high=SCENE + 20.0)
+        size, angle = draw_size(number, 0.3), roll(generator, number)
+        # The larger the face, the farther out it may lie: clothing and backdrops at full size.
+        reach = (size.unsqueeze(1) * 1.4).clamp_min(20.0)
+        low, high = -reach, SCENE + reach
+        centre = low + (high - low) * torch.rand(number, 2, generator=generator)
         index = torch.randint(len(bank.context), (number,), generator=generator)
         transform, points, shrink = tile_transforms(
             bank.context, index, size, centre, angle, generator
@@ -236,7 +238,7 @@ def detector_scenes(bank: Bank, count: int, generator: torch.Generator) -> Scene
         level = pick_level(shrink, len(bank.context.levels), generator)
         picture = sample(bank.context.levels, index, transform, SCENE, level, "border")
         inside = coverage(transform, bank.context.extent[index], SCENE)
-        empty = torch.rand(number, 1, 1, 1, generator=generator) < 0.35
+        empty = torch.rand(number, 1, 1, 1, generator=generator) < 0.2
         images[rows] = torch.where(
             inside > 0, picture, torch.where(empty, torch.tensor(0.5), images[rows])
         )
@@ -275,7 +277,7 @@ def detector_scenes(bank: Bank, count: int, generator: torch.Generator) -> Scene
         if not len(rows):
             continue
         number = len(rows)
-        size, angle = draw_size(number), roll(generator, number)
+        size, angle = draw_size(number, 0.15), roll(generator, number)
         centre = rand(generator, number, 2, low=-4.0, high=SCENE + 4.0)
         gaps = (centres[rows] - centre.unsqueeze(1)).norm(dim=-1)
         clear = (gaps > 0.62 * (sizes[rows] + size.unsqueeze(1)) + 2).all(1)
