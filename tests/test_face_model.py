@@ -9,6 +9,7 @@ import pytest
 import torch
 from face_latents.models.align import TIGHT, WIDE, align
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
+from face_latents.models.evaluation.judge import load_judge, read
 from face_latents.models.face_model import (
     FaceModel,
     bundled_direction_names,
@@ -289,3 +290,24 @@ def test_mirroring_keeps_symmetric_directions(bundled: FaceModel) -> None:
     for name, direction in bundled.directions.items():
         sign = -1 if name in ("light_left_right", "head_turn") else 1
         assert torch.equal(direction.vector * parity, sign * direction.vector)
+
+
+def test_an_independent_judge_sees_the_edits(bundled: FaceModel) -> None:
+    judge = load_judge()
+    codes = bundled.sample(12, seed=1, truncation_psi=0.7)
+
+    def reading(name: str, strength: float) -> torch.Tensor:
+        return read(judge, bundled.decode(codes + strength * bundled.directions[name].vector))[name]
+
+    for name, change in (
+        ("smile", 0.8),
+        ("glasses", 0.4),
+        ("gender_expression", 0.7),
+        ("beard", 0.2),
+        ("mouth_open", 0.6),
+        ("age", 15.0),
+        ("head_turn", 0.1),
+    ):
+        difference = reading(name, 2.5) - reading(name, -2.5)
+        assert (difference > 0).all(), name
+        assert difference.mean() > change, name
