@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,14 @@ _LINE = (255, 196, 0)
 def run(args: argparse.Namespace) -> int:
     """Run every shipped workflow; prints the contact sheet's path last."""
     set_up(args)
+    with _one_thread():
+        return _run(args.photo, args.output)
+
+
+def _run(own_photo: Path | None, output: Path) -> int:
     started = time.monotonic()
-    args.output.mkdir(parents=True, exist_ok=True)
-    photo = _photo(args.photo, args.output)
+    output.mkdir(parents=True, exist_ok=True)
+    photo = _photo(own_photo, output)
     context, first = _first_row(photo)
     executor: Executor | None = None
     rows = [first]
@@ -47,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         name = _heading(path)
         print(f"[{number}/{len(workflows)}] {name}", flush=True)
         try:
-            job = prepare(path, args.output / path.stem, photos=photo)
+            job = prepare(path, output / path.stem, photos=photo)
             executor = executor or Executor(job.classes)
             (outcome,) = job.run(executor=executor)
         except FaceLatentsError as error:
@@ -56,12 +62,25 @@ def run(args: argparse.Namespace) -> int:
             rows.append(Row(name, note=f"failed: {str(error).splitlines()[0]}"))
         else:
             rows.append(_workflow_row(name, outcome, context))
-    sheet = args.output / "contact_sheet.jpg"
+    sheet = output / "contact_sheet.jpg"
     title = f"Face Latents: the shipped workflows on {photo.name}"
     write(draw_sheet(title, rows), sheet, quality=92)
     print(f"{len(workflows)} workflows in {time.monotonic() - started:.0f} s")
     print(sheet)
     return 1 if failed else 0
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep to one thread: the networks are small, and on a busy machine threads wait in vain."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _photo(path: Path | None, output: Path) -> Path:

@@ -46,7 +46,12 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-_TITLES = {"face": "Face model", "finder": "Face finder", "benchmark": "Cost of the nodes"}
+_TITLES = {
+    "face": "Face model",
+    "finder": "Face finder",
+    "paste": "Paste Back",
+    "benchmark": "Cost of the nodes",
+}
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -65,6 +70,13 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
         if args.model is not None:
             given["model"] = load_face_model(args.model)
         return dict(plain(_call(evaluate_face, given, args)))
+    if args.what == "paste":
+        from ..models.evaluation.paste import evaluate_paste
+        from ..models.face_model import load_face_model
+
+        if args.model is not None:
+            given["model"] = load_face_model(args.model)
+        return dict(plain(_call(evaluate_paste, given, args)))
     from ..models.evaluation.finder import evaluate_finder
 
     if args.model is not None:
