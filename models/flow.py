@@ -19,6 +19,7 @@ _LARGEST = 128  # larger pictures are compared at this side: motion is smooth
 _STEPS = 4  # linearisations per level
 _SOLVER_STEPS = 24  # conjugate gradient steps per linearisation
 _LUMA = (0.299, 0.587, 0.114)
+_DEAD_ZONE = (0.001, 0.004)  # shares of the side: shorter motion is dropped, longer is kept
 _MIN_JACOBIAN = 0.25  # local area factor below which the motion is smoothed further
 
 
@@ -85,8 +86,16 @@ def estimate_motion(
         for _ in range(_STEPS):
             motion = motion + _increment(first, second, motion, hold, smoothness)
             motion = _limit(motion, 0.12 * level)
-    motion = resize(motion, full) * (full / motion.shape[-1])
+    motion = resize(_still(motion, side), full) * (full / motion.shape[-1])
     return unfold(motion * mask)
+
+
+def _still(motion: Tensor, side: int) -> Tensor:
+    """No motion where it is too short to see: those pixels can stay exactly as they are."""
+    length = motion.square().sum(0, keepdim=True).sqrt() / (motion.shape[-1] / side)
+    low, high = (share * side for share in _DEAD_ZONE)
+    t = ((length - low) / (high - low)).clamp(0, 1)
+    return motion * t * t * (3 - 2 * t)
 
 
 def unfold(motion: Tensor) -> Tensor:

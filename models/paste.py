@@ -22,13 +22,14 @@ from .errors import FaceLatentsError
 from .paste_change import apply_log_odds
 from .paste_maps import prepare_maps, sample_maps
 from .paste_mask import face_mask
-from .paste_pixels import Box, crop_fractions, move_photo, photo_box
+from .paste_pixels import DETAIL_REACH, Box, crop_fractions, move_photo, photo_box
 from .paste_plan import EditMaps, plan_edit
 from .values import PhotoContext
 
 METHODS = ("warp", "residual", "blend")
 
 _TILE_PIXELS = 1 << 20  # photo pixels worked on at once, which bounds the memory
+_OVERLAP = DETAIL_REACH + 2
 
 
 def paste_back(
@@ -91,20 +92,24 @@ def paste_back(
     left, top, right, bottom = box
     rows = max(1, _TILE_PIXELS // (right - left))
     for start in range(top, bottom, rows):
-        tile = (left, start, right, min(start + rows, bottom))
+        stop = min(start + rows, bottom)
+        # Detail is judged around each pixel, so tiles overlap.
+        tile = (left, max(top, start - _OVERLAP), right, min(bottom, stop + _OVERLAP))
         values = sample_maps(maps, *crop_fractions(transform, size, tile, photo.device))
         allowed = values.new_tensor(strength)
         if mask is not None:
-            allowed = allowed * mask[start : tile[3], left:right].to(values).clamp(0, 1)
-        window = photo[start : tile[3], left:right, :3]
+            allowed = allowed * mask[tile[1] : tile[3], left:right].to(values).clamp(0, 1)
         edited, touched = _edit_tile(photo, tile, EditMaps.unstacked(values), allowed, to_photo)
+        inner = slice(start - tile[1], stop - tile[1])
+        edited, touched = edited[:, inner], touched[inner]
         if not bool(torch.isfinite(edited[:, touched]).all()):
             raise FaceLatentsError(
                 "Paste Back: the photo has pixels that are not numbers (NaN or infinity) on the "
                 "face. Load the photo again or repair it first."
             )
+        window = photo[start:stop, left:right, :3]
         edited = edited.permute(1, 2, 0).to(photo.dtype)
-        result[start : tile[3], left:right, :3] = torch.where(touched[..., None], edited, window)
+        result[start:stop, left:right, :3] = torch.where(touched[..., None], edited, window)
     return result
 
 

@@ -9,6 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .align import invert_transform, transform_points
+from .paste_maps import gaussian_blur
+
+DETAIL_REACH = 9  # pixels around one that count for its detail
+_SHARPENING = (
+    1.5  # share of the missing Laplacian to add in the finest band, which holds least of it
+)
+_LARGEST_GAIN = 2.0
+_GRAIN_FLOOR = 1e-6  # (0.001)^2: below this there is no detail to restore
+_LUMA = (0.299, 0.587, 0.114)
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels; right, bottom excluded
 
@@ -45,7 +54,8 @@ def crop_fractions(
 def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Tensor:
     """The box of the photo, read at x + u(x).
 
-    Cubic interpolation keeps the grain; pixels that do not move are copied.
+    Cubic interpolation, followed by local sharpening to the detail the photo had there; pixels
+    that do not move are copied.
 
     Args:
         photo: ``(H, W, 3 or more)``; beyond its frame the border is repeated.
@@ -76,6 +86,28 @@ def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Ten
     moved = F.grid_sample(
         source, grid[None], mode="bicubic", padding_mode="border", align_corners=False
     )[0]
+    detail = _detail(source[0])[None]
+    wanted = F.grid_sample(
+        detail, grid[None], mode="bilinear", padding_mode="border", align_corners=False
+    )[0]
+    moved = _restore_detail(moved, wanted)
     # Cubic interpolation overshoots at edges; it must not leave the range of the pixels it read.
     moved = moved.clamp(min(0.0, float(source.min())), max(1.0, float(source.max())))
     return torch.where(moving, moved, window)
+
+
+def _detail(picture: Tensor) -> Tensor:
+    """Local energy of the brightness Laplacian of ``(3, H, W)``: ``(1, H, W)``."""
+    luma = (picture * picture.new_tensor(_LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+    padded = F.pad(luma[None], (1, 1, 1, 1), mode="replicate")[0]
+    around = padded[:, 1:-1, 2:] + padded[:, 1:-1, :-2] + padded[:, 2:, 1:-1] + padded[:, :-2, 1:-1]
+    return gaussian_blur((4 * luma - around).square(), DETAIL_REACH / 3)
+
+
+def _restore_detail(picture: Tensor, wanted: Tensor) -> Tensor:
+    """Sharpen where interpolation between pixels or stretching took fine contrast away."""
+    gain = ((wanted + _GRAIN_FLOOR) / (_detail(picture) + _GRAIN_FLOOR)).sqrt()
+    soft = F.pad(picture[None], (1, 1, 1, 1), mode="replicate")[0]
+    soft = (soft[:, :, :-2] + 2 * soft[:, :, 1:-1] + soft[:, :, 2:]) / 4
+    soft = (soft[:, :-2] + 2 * soft[:, 1:-1] + soft[:, 2:]) / 4
+    return picture + _SHARPENING * (gain.clamp(1, _LARGEST_GAIN) - 1) * (picture - soft)

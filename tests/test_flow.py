@@ -110,12 +110,28 @@ def test_jacobian_of_a_scaling() -> None:
 
 
 def test_moving_a_photo_by_whole_pixels_copies_them() -> None:
-    photo = torch.rand(40, 50, 3)
-    motion = torch.zeros(2, 20, 30)
+    """Up to the rim of the box, where the surroundings that detail is judged by are missing."""
+    photo = torch.rand(80, 90, 3)
+    motion = torch.zeros(2, 60, 70)
     motion[0], motion[1] = 3, -2
-    moved = move_photo(photo, (10, 10, 40, 30), motion, torch.eye(2))
-    expected = photo[8:28, 13:43].permute(2, 0, 1)
-    torch.testing.assert_close(moved, expected, atol=1e-4, rtol=0)
+    moved = move_photo(photo, (10, 10, 80, 70), motion, torch.eye(2))
+    expected = photo[8:68, 13:83].permute(2, 0, 1)
+    inner = (slice(None), slice(12, -12), slice(12, -12))
+    torch.testing.assert_close(moved[inner], expected[inner], atol=1e-4, rtol=0)
+
+
+def test_moving_by_half_pixels_keeps_the_detail() -> None:
+    """Interpolation between pixels softens; the photo's contrast of detail is restored."""
+    noise = torch.rand(3, 160, 160, generator=torch.Generator().manual_seed(0))
+    photo = gaussian_blur(noise, 0.7).permute(1, 2, 0).contiguous()
+    motion = torch.full((2, 160, 160), 0.5)
+    moved = move_photo(photo, (0, 0, 160, 160), motion, torch.eye(2))
+
+    def detail(picture: Tensor) -> float:
+        middle = picture[:, 20:-20, 20:-20]
+        return float((middle - gaussian_blur(middle, 0.7)).var())
+
+    assert 0.85 < detail(moved) / detail(photo.permute(2, 0, 1)) < 1.15
 
 
 def test_moving_keeps_still_pixels_bit_for_bit_and_the_range() -> None:
@@ -130,13 +146,14 @@ def test_moving_keeps_still_pixels_bit_for_bit_and_the_range() -> None:
 
 
 def test_moving_turns_with_the_crop() -> None:
-    photo = torch.rand(30, 30, 3)
-    motion = torch.zeros(2, 10, 10)
+    photo = torch.rand(80, 80, 3)
+    motion = torch.zeros(2, 60, 60)
     motion[0] = 1  # one unit along the crop's x
     quarter = torch.tensor([[0.0, -2.0], [2.0, 0.0]])  # is two pixels down the photo
-    moved = move_photo(photo, (10, 10, 20, 20), motion, quarter)
-    expected = photo[12:22, 10:20].permute(2, 0, 1)
-    torch.testing.assert_close(moved, expected, atol=1e-4, rtol=0)
+    moved = move_photo(photo, (10, 10, 70, 70), motion, quarter)
+    expected = photo[12:72, 10:70].permute(2, 0, 1)
+    inner = (slice(None), slice(12, -12), slice(12, -12))
+    torch.testing.assert_close(moved[inner], expected[inner], atol=1e-4, rtol=0)
 
 
 def test_mask_follows_an_edge_of_the_photo() -> None:

@@ -162,7 +162,7 @@ def test_moved_detail_is_moved_and_not_doubled() -> None:
 
     warped = paste_back(photo, context, before, after, method="warp")
     shifted = paste_back(photo, context, before, after, method="residual")
-    assert line_error(warped) < 0.5 * line_error(shifted)
+    assert line_error(warped) < 0.6 * line_error(shifted)
     lines_kept = warped[240:320, 230:280, 1].diff(dim=0).abs().mean()
     assert lines_kept > 0.85 * photo[240:320, 230:280, 1].diff(dim=0).abs().mean()
 
