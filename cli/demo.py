@@ -18,11 +18,11 @@ from .execute import Executor
 from .flatten import NOTES
 from .graph import read_workflow_file
 from .photo import load_image
+from .prompts import sources, title_of
 from .runner import Outcome, prepare
 from .sample_photo import astronaut
 from .session import call_node, set_up
 from .standins.save import pictures_of, write
-from .validate import sources, title_of
 
 if TYPE_CHECKING:
     from ..models.values import PhotoContext

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..models.errors import FaceLatentsError
-from .convert import Prompt
+from .prompts import Prompt, is_link, label, output_nodes, sources, used_classes
 from .schema import NodeSchema, schema_of
-from .validate import is_link, label, output_nodes, sources, used_classes
 
 logger = logging.getLogger(__name__)
 

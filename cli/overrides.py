@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .convert import Prompt
 from .graph import WorkflowError
+from .prompts import Prompt, title_of
 from .schema import InputSpec, NodeSchema
-from .validate import range_problem, title_of
+from .validate import range_problem
 
 _SETTING = re.compile(r"^(?P<node>.+?)\.(?P<input>[^\W\d][\w ]*)=(?P<value>.*)$", re.DOTALL)
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

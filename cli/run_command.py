@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .prompts import label
 from .runner import Outcome, prepare
 from .session import set_up
-from .validate import label
 
 
 def run(args: argparse.Namespace) -> int:

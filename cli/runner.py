@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ..models.errors import FaceLatentsError
-from .convert import Prompt, load_prompt
+from .convert import load_prompt
 from .execute import Executor, Progress, RunResult
 from .folders import Folders, list_pictures
 from .graph import WorkflowError, read_workflow_file
 from .overrides import EVERY, Override, apply_overrides, read_overrides, write_back
+from .prompts import Prompt, title_of, used_classes
 from .schema import schemas_of
-from .validate import title_of, used_classes, validate_prompt
+from .validate import validate_prompt
 
 logger = logging.getLogger(__name__)
 

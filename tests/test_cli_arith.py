@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from face_latents.cli.arith import ArithmeticMistake, evaluate, show
+from face_latents.cli.arith import evaluate, show
+from face_latents.cli.arith_values import ArithmeticMistake
 from face_latents.cli.main import main
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,7 +6,8 @@ import pytest
 import torch
 from face_latents.cli.execute import Executor, NodeError, map_over_lists
 from face_latents.cli.graph import WorkflowError
-from face_latents.cli.validate import find_cycles, validate_prompt
+from face_latents.cli.prompts import find_cycles
+from face_latents.cli.validate import validate_prompt
 from face_latents.models.errors import FaceLatentsError
 
 RUNS: list[str] = []

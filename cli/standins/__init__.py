@@ -12,12 +12,14 @@ from .image import IMAGE_NODES
 from .latent import LATENT_NODES
 from .load import LOAD_NODES
 from .save import SAVE_NODES
+from .stitch import STITCH_NODES
 from .values import VALUE_NODES
 
 STAND_INS: dict[str, type] = {
     **LOAD_NODES,
     **SAVE_NODES,
     **IMAGE_NODES,
+    **STITCH_NODES,
     **LATENT_NODES,
     **VALUE_NODES,
 }

@@ -1,0 +1,143 @@
+"""Widget values of the nodes of a workflow: saved, fed by a primitive, or shown by a subgraph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .flatten import PRIMITIVE, FlatGraph, FlatNode
+from .graph import SUBGRAPH_INPUT, Graph, Node, Workflow
+from .naming import REPLACING_NODES, replace_in_prefix
+from .schema import InputSpec, NodeSchema
+
+Values = dict[str, Any]
+
+
+class Widgets:
+    """Widget values of the nodes of one workflow."""
+
+    def __init__(self, flat: FlatGraph, schemas: Mapping[str, NodeSchema]) -> None:
+        self._flat = flat
+        self._workflow: Workflow = flat.workflow
+        self._schemas = schemas
+        self._primitives: dict[tuple[str, str], Values] = {}
+        for graph in (self._workflow.root, *self._workflow.subgraphs.values()):
+            self._push_primitives(graph)
+
+    def _push_primitives(self, graph: Graph) -> None:
+        for node in graph.nodes.values():
+            if node.type != PRIMITIVE or not isinstance(node.values, list) or not node.values:
+                continue
+            value = node.values[0]
+            if isinstance(value, str) and node.properties.get("Run widget replace on values"):
+                value = replace_in_prefix(value, self.lookup)
+            for link in graph.links.values():
+                target = graph.nodes.get(link.target_id)
+                if link.origin_id != node.id or target is None:
+                    continue
+                if link.target_slot < len(target.inputs):
+                    socket = target.inputs[link.target_slot]
+                    fed = self._primitives.setdefault((graph.key, target.id), {})
+                    fed[socket.widget or socket.name] = value
+
+    def values(self, flat: FlatNode) -> Values:
+        """Values of all widgets of a node, in order, lists boxed as the API format wants them."""
+        schema = self._schemas[flat.node.type]
+        values = widget_values(flat.node, schema)
+        values.update(self._primitives.get((flat.graph.key, flat.node.id), {}))
+        values.update(self._proxied(flat))
+        if flat.node.type in REPLACING_NODES and isinstance(values.get("filename_prefix"), str):
+            values["filename_prefix"] = replace_in_prefix(values["filename_prefix"], self.lookup)
+        return {name: boxed(value) for name, value in values.items()}
+
+    def lookup(self, node_name: str, widget: str) -> Any:
+        """Value of a widget of the first node that goes by `node_name`, or None."""
+        graphs = (self._workflow.root, *self._workflow.subgraphs.values())
+        nodes = [(graph, node) for graph in graphs for node in graph.nodes.values()]
+        for graph, node in (
+            *(pair for pair in nodes if pair[1].properties.get("Node name for S&R") == node_name),
+            *(pair for pair in nodes if pair[1].title == node_name),
+        ):
+            schema = self._schemas.get(node.type)
+            if schema is not None:
+                values = widget_values(node, schema)
+                values.update(self._primitives.get((graph.key, node.id), {}))
+                return values.get(widget)
+        return None
+
+    def _proxied(self, flat: FlatNode) -> Values:
+        """Values that the subgraph instance shows for this inner node (frontends up to 1.4x)."""
+        found: Values = {}
+        if flat.parent is None or not isinstance(flat.parent.node.values, list):
+            return found
+        values = flat.parent.node.values
+        for index, entry in enumerate(_proxy_entries(flat.parent.node)):
+            shown = index < len(values) and values[index] is not None
+            if shown and str(entry[0]) == flat.node.id:
+                found[str(entry[1])] = values[index]
+        return found
+
+    def promoted(self, shell: FlatNode, slot: int) -> Any:
+        """The value a subgraph instance keeps for its unlinked input `slot`; None for none."""
+        graph = self._workflow.subgraphs[shell.node.type]
+        values = shell.node.values
+        name = graph.inputs[slot].name
+        if isinstance(values, Mapping):
+            return values.get(name)
+        proxies = _proxy_entries(shell.node)
+        if proxies:
+            targets = [("-1", name), *self._targets(graph, slot)]
+            index = next((i for i, e in enumerate(proxies) if (str(e[0]), e[1]) in targets), None)
+        else:
+            with_widget = [i for i in range(len(graph.inputs)) if self._feeds_widget(graph, i)]
+            index = with_widget.index(slot) if slot in with_widget else None
+        return None if index is None or index >= len(values) else values[index]
+
+    def _targets(self, graph: Graph, slot: int) -> list[tuple[str, str]]:
+        """(inner node id, input name) of every inner socket linked to the subgraph's input."""
+        found = []
+        for link in graph.links.values():
+            target = graph.nodes.get(link.target_id)
+            if (link.origin_id, link.origin_slot) != (SUBGRAPH_INPUT, slot) or target is None:
+                continue
+            if link.target_slot < len(target.inputs):
+                found.append((target.id, target.inputs[link.target_slot].name))
+        return found
+
+    def _feeds_widget(self, graph: Graph, slot: int) -> bool:
+        for node_id, name in self._targets(graph, slot):
+            node = graph.nodes[node_id]
+            inner = self._workflow.subgraphs.get(node.type)
+            if inner is not None:
+                index = next((i for i, s in enumerate(inner.inputs) if s.name == name), None)
+                if index is not None and self._feeds_widget(inner, index):
+                    return True
+            elif node.type in self._schemas:
+                spec = self._schemas[node.type].input(name)
+                if spec is not None and spec.has_widget:
+                    return True
+        return False
+
+
+def widget_values(node: Node, schema: NodeSchema) -> Values:
+    """Widget values by input name: the saved ones, defaults where the file has none."""
+    specs: list[InputSpec] = [spec for spec in schema.inputs if spec.has_widget]
+    values = {spec.name: spec.default() for spec in specs}
+    if isinstance(node.values, Mapping):
+        values.update({name: node.values[name] for name in values if name in node.values})
+        return values
+    for name, value in zip(schema.widget_slots(), node.values, strict=False):
+        if name is not None:
+            values[name] = value
+    return values
+
+
+def _proxy_entries(node: Node) -> list[Any]:
+    entries = node.properties.get("proxyWidgets")
+    entries = entries if isinstance(entries, list) else []
+    return [entry for entry in entries if isinstance(entry, list) and len(entry) >= 2]
+
+
+def boxed(value: Any) -> Any:
+    """A list would read as a link, so the API format wraps it."""
+    return {"__value__": value} if isinstance(value, list) else value
