@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from face_latents.models.evaluation.face import record_evaluation
 from face_latents.models.evaluation.face_measures import (
     gradient_descriptor,
     own_percentile,
@@ -22,6 +25,7 @@ from face_latents.models.evaluation.judge import (
     save_judge,
 )
 from face_latents.models.evaluation.sheets import contact_sheet
+from face_latents.models.safefile import load_tensors, save_tensors
 from scipy.ndimage import laplace
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -100,3 +104,13 @@ def test_features_hold_the_descriptor() -> None:
     plain, reused = read(judge, people), read(judge, people, features(people))
     for name, values in plain.items():
         torch.testing.assert_close(values, reused[name])
+
+
+def test_figures_are_recorded_in_the_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "m.safetensors"
+    save_tensors(path, {"a": torch.arange(3.0)}, {"name": "x"})
+    record_evaluation(path, {"recon": {"psnr": 27.0}})
+    tensors, metadata = load_tensors(path)
+    assert torch.equal(tensors["a"], torch.arange(3.0))
+    assert metadata["name"] == "x"
+    assert json.loads(metadata["evaluation"]) == {"recon": {"psnr": 27.0}}

@@ -7,6 +7,7 @@ import pytest
 import torch
 from face_latents.models.training.directions import (
     ATTRIBUTES,
+    CONTROLS,
     Attribute,
     edit_vectors,
     half_colours,
@@ -110,7 +111,7 @@ def test_held_out_figures_agree_with_references() -> None:
 
 
 def test_attributes_are_consistent() -> None:
-    names = [a.name for a in ATTRIBUTES]
+    names = [a.name for a in (*ATTRIBUTES, *CONTROLS)]
     assert len(set(names)) == len(names)
     for attribute in ATTRIBUTES:
         assert set(attribute.kept) <= set(names) - {attribute.name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..face_model import FaceModel, bundled_face_model_path, load_face_model
+from ..safefile import load_tensors, save_tensors
 from ..training.face_data import AGE_BINS, FaceSet, load_faces
 from .face_measures import own_percentile, psnr, sharpness
 from .judge import PROBABILITIES, Judge, age_group, descriptor_of, features, load_judge, read
@@ -86,6 +88,15 @@ def evaluate_face(
     if out_dir is not None:
         _pictures(Path(out_dir), model, crops[:12], codes[:12], decoded[:12])
     return result
+
+
+def record_evaluation(model_file: str | Path, figures: Mapping[str, object]) -> None:
+    """Write the figures of `evaluate_face` into the metadata of the model's own file.
+
+    The tensors, and with them the model's identity, stay as they are.
+    """
+    tensors, metadata = load_tensors(model_file)
+    save_tensors(model_file, tensors, {**metadata, "evaluation": json.dumps(dict(figures))})
 
 
 def bundled_weight_bytes() -> int:

@@ -108,16 +108,12 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         False,
         "brighter",
     ),
-    Attribute(
-        "contrast",
-        "contrast",
-        +1,
-        False,
-        ("brightness", "smile", "age", "gender_expression"),
-        False,
-        "more contrast",
-    ),
     Attribute("head_turn", "yaw_proxy", -1, False, (), True, "nose to the viewer's right"),
+)
+
+# kept constant, but no direction of their own: contrast is no linear function of the code
+CONTROLS: tuple[Attribute, ...] = (
+    Attribute("contrast", "contrast", +1, False, (), False, "more contrast"),
 )
 
 

@@ -16,14 +16,22 @@ from ..face_model import FaceModel, load_face_model, save_face_model
 from ..safefile import tensors_hash
 from ..space import LatentSpace
 from ..values import Direction
-from .directions import ATTRIBUTES, edit_vectors, half_colours, held_out, label, score_vectors
+from .directions import (
+    ATTRIBUTES,
+    CONTROLS,
+    edit_vectors,
+    half_colours,
+    held_out,
+    label,
+    score_vectors,
+)
 from .face_data import ATTRIBUTION, FaceSet, load_faces
 from .face_linear import fit_linear
 
 logger = logging.getLogger(__name__)
 
 STRENGTH_LIMIT = 4.0  # largest end of a safe range
-SPILL_LIMIT = 0.05  # share of pixels that an edit may push out of [0, 1] within the safe range
+SPILL_LIMIT = 0.12  # share of pixels that an edit may push out of [0, 1] within the safe range
 ENCODE_BATCH = 256
 
 
@@ -129,7 +137,7 @@ def fit_directions(
     net = linear.load(tensors)
     parity = tensors["linear.parity"].float()
     codes, held = encode_all(net, train), encode_all(net, val)
-    labels = {a.name: label(train, a) for a in ATTRIBUTES}
+    labels = {a.name: label(train, a) for a in (*ATTRIBUTES, *CONTROLS)}
     held_labels = {a.name: label(val, a) for a in ATTRIBUTES}
     scores = score_vectors(codes, labels, parity)
     edits = edit_vectors(codes, labels, half_colours(train), parity)
