@@ -25,7 +25,6 @@ from .align import (
     WIDE,
     AlignmentTemplate,
     align_with_transform,
-    box_reduce,
     invert_transform,
     require_photo,
     similarity_transform,
@@ -34,11 +33,14 @@ from .align import (
 from .architectures.finder import (
     DETECTOR_STRIDE,
     DETECTOR_UNIT,
+    POLISHER_SIZE,
     REFINER_SIZE,
     FinderNet,
+    LandmarkRefiner,
     fold,
 )
 from .errors import FaceLatentsError, UnsupportedModelError
+from .finder_pyramid import PAD_MULTIPLE, SMALLEST_FACE, Level, photo_pyramid
 from .safefile import load_tensors
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,12 @@ REFINER_TEMPLATE = AlignmentTemplate(
     0.5 + (WIDE.points - torch.tensor([0.5, 0.51], dtype=torch.float64)) * (0.30 / 0.32),
     REFINER_SIZE,
 )
+# The crop the polisher sees: closer, eyes 0.34 apart.
+POLISHER_TEMPLATE = AlignmentTemplate(
+    "finder_close",
+    0.5 + (WIDE.points - torch.tensor([0.5, 0.51], dtype=torch.float64)) * (0.34 / 0.32),
+    POLISHER_SIZE,
+)
 # A face's box in the tight crop: centre and size as fractions of the crop's side (medians over
 # the boxes of the training portraits).
 BOX_CENTRE = (0.4956, 0.4345)
@@ -58,14 +66,11 @@ BOX_SIZE = (0.7835, 1.0945)
 
 MIRRORED = [1, 0, 2, 4, 3]  # order of the landmarks in a mirrored picture
 
-LARGEST_SIDE = 2048  # of the pyramid's finest level, in pixels
-USUAL_SIDE = 640  # photos are not shrunk below this
-SMALLEST_FACE = 24  # px of the photo, up to 4 megapixels
 SIZE_MARGIN = 0.7  # finds below this share of the smallest face asked for are left out
-DETECTABLE = 14.0  # px a face needs on the finest level
-COARSEST_SIDE = 56  # a face that fills this is small enough for the detector
-PAD_MULTIPLE = 16
-LOWEST_SCORE = 0.2  # the candidates below are too many to look at
+LEAST_CANDIDATE = 0.1  # detector scores below this are too many to look at
+SCORE_POWER = 0.6  # lifts the detector's score, which its focal loss keeps low
+RARITY = 3.5  # logit; in training half of the refiner's crops are faces, in photos far fewer
+IMPOSSIBLE = -100.0  # logit
 MAX_CANDIDATES = 512
 
 
@@ -92,14 +97,6 @@ class Face:
         return math.sqrt(max(width, 0.0) * max(height, 0.0))
 
 
-@dataclass(frozen=True, eq=False)
-class _Level:
-    """One image of the pyramid (3, H, W) and how many photo pixels one of its pixels spans."""
-
-    image: Tensor
-    step: tuple[float, float]
-
-
 class FaceFinder:
     """Finds faces and their landmarks; deterministic.
 
@@ -113,6 +110,7 @@ class FaceFinder:
         self.detector_dtype = detector_dtype
         self.detector = net.detector.to(detector_dtype).to(memory_format=torch.channels_last)
         self.refiner = net.refiner.to(torch.float32).to(memory_format=torch.channels_last)
+        self.polisher = net.polisher.to(torch.float32).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def find(
@@ -142,28 +140,40 @@ class FaceFinder:
         if max_faces < 1:
             raise FaceLatentsError(f"max_faces must be at least 1, got {max_faces}.")
         photo = photo.detach().cpu()
-        # The score is the geometric mean of both networks', so the detector's alone bounds it.
-        least = max(min_score, LOWEST_SCORE) ** 2
-        landmarks, detected = self._candidates(photo, min_face, least)
-        scores = detected
-        for least, mirror in ((0.6 * min_score, False), (min_score, True)):
-            if not len(scores):
-                return []
-            landmarks, judged = self._refine(photo, landmarks, mirror)
-            scores = (detected * judged).sqrt()
-            keep = scores >= least
-            landmarks, detected, scores = landmarks[keep], detected[keep], scores[keep]
+        levels = photo_pyramid(photo, min_face)
+        # A score is the product of both networks', so the detector's alone bounds it.
+        least = max(min_score ** (1 / SCORE_POWER), LEAST_CANDIDATE)
+        landmarks, detected, which = self._candidates(levels, least)
+        if not len(detected):
+            return []
+        landmarks, logits = self._first_look(levels, landmarks, which)
+        keep = logits.sigmoid() * detected**SCORE_POWER >= 0.5 * min_score
+        landmarks, detected = landmarks[keep], detected[keep]
+        if not len(detected):
+            return []
+        landmarks, logits = self._closer_look(photo, landmarks, self.refiner, REFINER_TEMPLATE)
+        scores = (logits - RARITY).sigmoid() * detected**SCORE_POWER
+        keep = scores >= min_score
+        landmarks, scores = landmarks[keep], scores[keep]
         boxes = landmark_boxes(landmarks)
         large = (boxes[:, 2:] - boxes[:, :2]).prod(1).sqrt() >= SIZE_MARGIN * min_face
         boxes, landmarks, scores = boxes[large], landmarks[large], scores[large]
         best = suppress_overlaps(boxes, scores)[:max_faces]
-        faces = [Face(boxes[i], landmarks[i], float(scores[i])) for i in best]
+        if not best:
+            return []
+        landmarks, scores = landmarks[best], scores[best]
+        landmarks, _ = self._closer_look(photo, landmarks, self.polisher, POLISHER_TEMPLATE)
+        faces = [
+            Face(box, points, float(score))
+            for box, points, score in zip(landmark_boxes(landmarks), landmarks, scores, strict=True)
+        ]
         return sorted(faces, key=lambda face: (-face.size, *face.box.tolist()))
 
-    def _candidates(self, photo: Tensor, min_face: float, least: float) -> tuple[Tensor, Tensor]:
-        """The detector's finds over all levels: landmarks (N, 5, 2) float64 and scores (N,)."""
-        found, scores = [], []
-        for level in photo_pyramid(photo, min_face):
+    def _candidates(self, levels: list[Level], least: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The detector's finds over all levels: landmarks (N, 5, 2) float64 in photo pixels,
+        scores (N,) and the level (N,) of each."""
+        found, scores, numbers = [], [], []
+        for number, level in enumerate(levels):
             height, width = level.image.shape[1:]
             padded = F.pad(
                 level.image,
@@ -175,62 +185,56 @@ class FaceFinder:
             rows, columns = (score >= least).nonzero(as_tuple=True)
             cells = torch.stack([columns, rows], -1) * DETECTOR_STRIDE + (DETECTOR_STRIDE - 1) / 2
             offsets = output[1:, rows, columns].T.reshape(-1, 5, 2) * DETECTOR_UNIT
-            points = (cells.unsqueeze(1) + offsets).double()
-            found.append((points + 0.5) * torch.tensor(level.step).double() - 0.5)
+            found.append(level.to_photo((cells.unsqueeze(1) + offsets).double()))
             scores.append(score[rows, columns])
-        landmarks, score = torch.cat(found), torch.cat(scores)
+            numbers.append(torch.full_like(rows, number))
+        landmarks, score, which = torch.cat(found), torch.cat(scores), torch.cat(numbers)
         good = usable_landmarks(landmarks)
-        landmarks, score = landmarks[good], score[good]
+        landmarks, score, which = landmarks[good], score[good], which[good]
         kept = nms(landmark_boxes(landmarks), score, 0.4)[:MAX_CANDIDATES]
-        return landmarks[kept], score[kept]
+        return landmarks[kept], score[kept], which[kept]
 
-    def _refine(self, photo: Tensor, landmarks: Tensor, mirror: bool) -> tuple[Tensor, Tensor]:
-        """Landmarks (N, 5, 2) corrected on aligned crops, and the crops' face scores (N,).
+    def _first_look(
+        self, levels: list[Level], landmarks: Tensor, which: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Corrected landmarks (N, 5, 2) and face logits (N,), seen at the pyramid's resolution."""
+        moved, logits = torch.empty_like(landmarks), torch.empty(len(landmarks))
+        for number in which.unique().tolist():
+            rows = (which == number).nonzero().squeeze(1)
+            level = levels[number]
+            points = level.from_photo(landmarks[rows])
+            transforms = similarity_transform(points, REFINER_TEMPLATE.pixels().expand_as(points))
+            crops = level.crops(transforms, REFINER_SIZE)
+            points, logits[rows] = _corrected(self.refiner, crops, transforms, points, mirror=False)
+            moved[rows] = level.to_photo(points)
+        return moved, logits
 
-        `mirror` averages with the answer for the mirrored crops.
-        """
-        transforms = similarity_transform(landmarks, REFINER_TEMPLATE.pixels().expand_as(landmarks))
-        crops = [align_with_transform(photo, t, REFINER_SIZE, fast=True) for t in transforms]
-        batch = torch.stack(crops)
-        points, logits = self.refiner(batch)
-        if mirror:
-            other, other_logits = self.refiner(batch.flip(3))
-            other = other[:, MIRRORED] * torch.tensor([-1.0, 1.0])
-            points = (points + other + torch.tensor([REFINER_SIZE - 1.0, 0.0])) / 2
-            logits = (logits + other_logits) / 2
-        moved = transform_points(invert_transform(transforms), points)
-        good = usable_landmarks(moved)
-        landmarks = torch.where(good.reshape(-1, 1, 1), moved, landmarks)
-        return landmarks, torch.where(good, logits.sigmoid(), 0.0)
+    def _closer_look(
+        self, photo: Tensor, landmarks: Tensor, net: LandmarkRefiner, template: AlignmentTemplate
+    ) -> tuple[Tensor, Tensor]:
+        """Corrected landmarks (N, 5, 2) and face logits (N,), from the photo's own pixels."""
+        transforms = similarity_transform(landmarks, template.pixels().expand_as(landmarks))
+        crops = [align_with_transform(photo, t, template.size, fast=True) for t in transforms]
+        return _corrected(net, torch.stack(crops), transforms, landmarks, mirror=True)
 
 
-def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[_Level]:
-    """The photo shrunk to where `min_face` is just detectable, then halved until a face that
-    fills the frame is small enough."""
-    height, width = photo.shape[:2]
-    factor = math.ceil(max(height, width) / LARGEST_SIDE)
-    image = box_reduce(photo, factor)
-    step = (float(factor), float(factor))
-    side = max(image.shape[1:])
-    scale = min(1.0, max(USUAL_SIDE / side, DETECTABLE * factor / max(min_face, 1.0)))
-    if scale < 1.0:
-        shape = [max(1, round(n * scale)) for n in image.shape[1:]]
-        step = (factor * image.shape[2] / shape[1], factor * image.shape[1] / shape[0])
-        # Planar memory: twice as fast to shrink as interleaved pixels.
-        image = F.interpolate(
-            image.contiguous().unsqueeze(0),
-            shape,
-            mode="bilinear",
-            antialias=True,
-            align_corners=False,
-        )[0]
-    levels = [_Level(image, step)]
-    while max(image.shape[1:]) > COARSEST_SIDE:
-        padding = (0, image.shape[2] % 2, 0, image.shape[1] % 2)
-        image = F.avg_pool2d(F.pad(image.unsqueeze(0), padding, mode="replicate"), 2)[0]
-        step = (step[0] * 2, step[1] * 2)
-        levels.append(_Level(image, step))
-    return levels
+def _corrected(
+    net: LandmarkRefiner, crops: Tensor, transforms: Tensor, landmarks: Tensor, *, mirror: bool
+) -> tuple[Tensor, Tensor]:
+    """What `net` sees in the crops (N, 3, S, S), as landmarks where the crops were cut, (N, 5, 2),
+    and face logits (N,); with `mirror` the mean of its answers for them and their mirror images."""
+    if mirror:
+        points, logits = net(torch.cat([crops, crops.flip(3)]))
+        count = len(crops)
+        other = points[count:, MIRRORED] * torch.tensor([-1.0, 1.0])
+        points = (points[:count] + other + torch.tensor([crops.shape[-1] - 1.0, 0.0])) / 2
+        logits = (logits[:count] + logits[count:]) / 2
+    else:
+        points, logits = net(crops)
+    moved = transform_points(invert_transform(transforms), points)
+    good = usable_landmarks(moved)
+    landmarks = torch.where(good.reshape(-1, 1, 1), moved, landmarks)
+    return landmarks, torch.where(good, logits, IMPOSSIBLE)
 
 
 def usable_landmarks(landmarks: Tensor) -> Tensor:

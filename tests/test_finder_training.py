@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 import torch
 from face_latents.models.align import similarity_transform, transform_points
-from face_latents.models.architectures.finder import FinderNet, soft_argmax
-from face_latents.models.finder import REFINER_TEMPLATE, load_finder
+from face_latents.models.architectures.finder import soft_argmax
+from face_latents.models.finder import POLISHER_TEMPLATE, REFINER_TEMPLATE, read_finder
+from face_latents.models.safefile import load_tensors
 from face_latents.models.training import finder as training
 from face_latents.models.training.finder_augment import augment
 from face_latents.models.training.finder_data import Bank, Tiles, pyramid, row_landmarks
@@ -24,6 +26,7 @@ from face_latents.models.training.finder_scenes import (
     SCENE,
     detector_scenes,
     face_masks,
+    polisher_crops,
     refiner_crops,
     sample,
     tile_transforms,
@@ -207,41 +210,98 @@ def test_tables_count_from_the_corner() -> None:
 
 
 class StubFeed:
+    """Hands out the same pictures again and again."""
+
     def __init__(self, bank: Bank) -> None:
         generator = torch.Generator().manual_seed(4)
-        self.scene = detector_scenes(bank, 12, generator)
-        self.crop = refiner_crops(bank, 12, generator)
+        scenes = detector_scenes(bank, 12, generator)
+        self.parts = {
+            "scenes": (
+                scenes.images,
+                scenes.landmarks,
+                scenes.size,
+                scenes.present,
+                scenes.ignore[:, 4::8, 4::8],
+            ),
+            "crops": refiner_crops(bank, 12, generator),
+            "close": polisher_crops(bank, 12, generator),
+        }
 
-    def scenes(self, count: int) -> tuple[torch.Tensor, ...]:
-        s = self.scene
-        return s.images, s.landmarks, s.size, s.present, s.ignore[:, 4::8, 4::8]
+    def draw(self, kind: str, count: int) -> tuple[torch.Tensor, ...]:
+        return self.parts[kind]
 
-    def crops(self, count: int) -> tuple[torch.Tensor, ...]:
-        return self.crop
+
+def small_run(folder: Path) -> training.FinderRun:
+    torch.manual_seed(0)
+    run = training.FinderRun(folder)
+    for group in run.optimizer.param_groups:
+        group["lr"] = 2e-3
+    return run
 
 
 def test_steps_learn_and_the_state_resumes(bank: Bank, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    net, feed = FinderNet(8, 16), StubFeed(bank)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
-    losses = [training._step(net, optimizer, feed) for _ in range(14)]  # type: ignore[arg-type]
+    run, feed = small_run(tmp_path), StubFeed(bank)
+    losses = [training.find_step(run, feed) for _ in range(12)]  # type: ignore[arg-type]
     total = [sum(row[name] for name in ("detect", "judge", "refine")) for row in losses]
     assert sum(total[-3:]) < 0.8 * sum(total[:3])
-    path = tmp_path / "state.safetensors"
-    training._save_state(path, net, net, optimizer, 14, 33.0)
-    other, mean = FinderNet(8, 16), FinderNet(8, 16)
-    resumed = torch.optim.AdamW(other.parameters(), lr=3e-3)
-    assert training._load_state(path, other, mean, resumed) == (14, 33.0)
-    for name, value in net.state_dict().items():
-        assert torch.equal(value, other.state_dict()[name])
+    run.step, run.trained = 12, 33.0
+    run.save()
+    resumed = small_run(tmp_path)
+    resumed.load()
+    assert (resumed.step, resumed.trained, resumed.polishing) == (12, 33.0, False)
+    for name, value in run.net.state_dict().items():
+        assert torch.equal(value, resumed.net.state_dict()[name])
     torch.manual_seed(1)
-    first = training._step(net, optimizer, feed)  # type: ignore[arg-type]
+    first = training.find_step(run, feed)  # type: ignore[arg-type]
     torch.manual_seed(1)
-    assert training._step(other, resumed, feed) == pytest.approx(first, rel=0.05)  # type: ignore[arg-type]
+    second = training.find_step(resumed, feed)  # type: ignore[arg-type]
+    assert second == pytest.approx(first, rel=0.05)
+
+
+def test_polishing_starts_from_the_refiner_and_changes_only_the_polisher(
+    bank: Bank, tmp_path: Path
+) -> None:
+    run, feed = small_run(tmp_path), StubFeed(bank)
+    run.start_polishing()
+    for name, value in run.average.refiner.state_dict().items():
+        assert torch.equal(value, run.net.polisher.state_dict()[name])
+    before = {name: value.clone() for name, value in run.net.state_dict().items()}
+    losses = [training.polish_step(run, feed)["refine"] for _ in range(12)]  # type: ignore[arg-type]
+    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+    for name, value in run.net.state_dict().items():
+        if not name.startswith("polisher"):
+            assert torch.equal(value, before[name])
+
+
+def test_close_crops_are_nearly_aligned(bank: Bank) -> None:
+    images, points = polisher_crops(bank, 32, torch.Generator().manual_seed(1))
+    assert images.shape == (32, 3, 96, 96)
+    off = (points.double() - POLISHER_TEMPLATE.pixels()).norm(dim=-1).mean(1)
+    assert float(off.median()) < 8
+
+
+def test_running_mean_follows(tmp_path: Path) -> None:
+    run = small_run(tmp_path)
+    start = run.average.detector.output.bias.clone()
+    with torch.no_grad():
+        run.net.detector.output.bias += 1.0
+    run.update_average(10_000)
+    moved = run.average.detector.output.bias - start
+    torch.testing.assert_close(moved, torch.full((11,), 1 - training.EMA_DECAY), atol=1e-5, rtol=0)
 
 
 def test_export_loads(tmp_path: Path) -> None:
-    net = FinderNet()
-    path = tmp_path / "finder.safetensors"
-    training.export(net, path, 3, 60.0)
-    assert load_finder(path).find(torch.full((40, 40, 3), 0.5)) == []
+    run = small_run(tmp_path)
+    training.export(run, {"recall_val": 0.5})
+    assert read_finder(run.result).find(torch.full((40, 40, 3), 0.5)) == []
+    _, metadata = load_tensors(run.result)
+    assert json.loads(metadata["metrics"]) == {"recall_val": 0.5}
+
+
+def test_curve_forgets_what_is_trained_again(tmp_path: Path) -> None:
+    path = tmp_path / "curve.csv"
+    training._start_curve(path, 0)
+    rows = [f"{step}" + ",1" * 7 for step in (50, 100, 150)]
+    path.write_text(path.read_text() + "\n".join(rows) + "\n")
+    training._start_curve(path, 100)
+    assert [line.split(",")[0] for line in path.read_text().split()] == ["step", "50", "100"]

@@ -1,9 +1,10 @@
-"""The two networks of the face finder.
+"""The networks of the face finder.
 
 `FaceDetector` is fully convolutional, stride 8: it sees faces of one narrow range of sizes and is
 run over an image pyramid for the others. `LandmarkRefiner` looks at one aligned crop and gives
-five landmarks and a face score. Both use depthwise-separable convolutions, which are what a CPU
-without matrix instructions runs well.
+five landmarks and a face score; a second one of its kind, the polisher, has learnt only
+well-aligned crops and reads them at a higher resolution. All use depthwise-separable
+convolutions, which are what a CPU without matrix instructions runs well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 DETECTOR_STRIDE = 8
 DETECTOR_UNIT = 16.0  # pixels per unit of the detector's landmark offsets
 REFINER_SIZE = 64
+POLISHER_SIZE = 96
 
 
 def conv(
@@ -88,8 +90,9 @@ class FaceDetector(nn.Module):
 
 
 class LandmarkRefiner(nn.Module):
-    """(B, 3, 64, 64) aligned crops in [0, 1] -> landmarks (B, 5, 2) in crop pixels, logits (B,).
+    """(B, 3, S, S) aligned crops in [0, 1] -> landmarks (B, 5, 2) in crop pixels, logits (B,).
 
+    S is a multiple of 16; the sizes in the comments are those of a 64 px crop.
     Landmarks are the expectation of a heatmap over the crop (soft-argmax, Sun et al. 2018).
     """
 
@@ -129,12 +132,13 @@ def soft_argmax(heatmaps: Tensor, size: int) -> Tensor:
 
 
 class FinderNet(nn.Module):
-    """Detector and refiner in one checkpoint."""
+    """Detector, refiner and polisher in one checkpoint."""
 
     def __init__(self, width: int = 64, deep: int = 128) -> None:
         super().__init__()
         self.detector = FaceDetector(width, deep)
         self.refiner = LandmarkRefiner(width, deep)
+        self.polisher = LandmarkRefiner(width, deep)
 
 
 def fold(net: nn.Module) -> nn.Module:

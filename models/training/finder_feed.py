@@ -1,14 +1,14 @@
 """A second process that composes training pictures while the first one trains.
 
-The pictures go round in a fixed buffer of shared memory: the trainer draws from what is there, at
+The pictures go round in fixed buffers of shared memory: the trainer draws from what is there, at
 its own speed, and the oldest are replaced. A run is therefore not reproducible bit by bit.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -16,71 +16,91 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
-from ..architectures.finder import REFINER_SIZE
-from .finder_data import load_bank
-from .finder_scenes import MAX_FACES, SCENE, detector_scenes, refiner_crops
+from .finder_data import Bank, load_bank
+from .finder_scenes import SCENE, detector_scenes, polisher_crops, refiner_crops
 
-logger = logging.getLogger(__name__)
+CAPACITY = {"scenes": 6144, "crops": 16384, "close": 8192}  # pictures kept
+CHUNK = {"scenes": 32, "crops": 64, "close": 32}  # pictures made at a time
+FIRST_CHUNKS = 16  # made before training starts
 
-SCENES, CROPS = 6144, 16384
-CHUNK_SCENES, CHUNK_CROPS = 32, 64
-CELLS = SCENE // 8
-
-
-def _allocate() -> dict[str, Tensor]:
-    buffers = {
-        "scene_images": torch.zeros(SCENES, 3, SCENE, SCENE, dtype=torch.uint8),
-        "scene_landmarks": torch.zeros(SCENES, MAX_FACES, 5, 2),
-        "scene_size": torch.zeros(SCENES, MAX_FACES),
-        "scene_present": torch.zeros(SCENES, MAX_FACES, dtype=torch.bool),
-        "scene_outside": torch.zeros(SCENES, CELLS, CELLS, dtype=torch.bool),
-        "crop_images": torch.zeros(CROPS, 3, REFINER_SIZE, REFINER_SIZE, dtype=torch.uint8),
-        "crop_landmarks": torch.zeros(CROPS, 5, 2),
-        "crop_is_face": torch.zeros(CROPS, dtype=torch.bool),
-        "made": torch.zeros(2, dtype=torch.int64),
-    }
-    return {name: buffer.share_memory_() for name, buffer in buffers.items()}
+Parts = tuple[Tensor, ...]
 
 
-def _produce(data_dir: Path, cache: Path, seed: int, buffers: dict[str, Tensor]) -> None:
+def _scenes(bank: Bank, count: int, generator: torch.Generator) -> Parts:
+    made = detector_scenes(bank, count, generator)
+    outside = made.ignore[:, 4::8, 4::8]
+    return _bytes(made.images), made.landmarks, made.size, made.present, outside
+
+
+def _crops(bank: Bank, count: int, generator: torch.Generator) -> Parts:
+    images, points, is_face = refiner_crops(bank, count, generator)
+    return _bytes(images), points, is_face
+
+
+def _close(bank: Bank, count: int, generator: torch.Generator) -> Parts:
+    images, points = polisher_crops(bank, count, generator)
+    return _bytes(images), points
+
+
+MAKERS: dict[str, Callable[[Bank, int, torch.Generator], Parts]] = {
+    "scenes": _scenes,
+    "crops": _crops,
+    "close": _close,
+}
+SHAPES: dict[str, tuple[tuple[tuple[int, ...], torch.dtype], ...]] = {
+    "scenes": (
+        ((3, SCENE, SCENE), torch.uint8),
+        ((5, 5, 2), torch.float32),
+        ((5,), torch.float32),
+        ((5,), torch.bool),
+        ((SCENE // 8, SCENE // 8), torch.bool),
+    ),
+    "crops": (((3, 64, 64), torch.uint8), ((5, 2), torch.float32), ((), torch.bool)),
+    "close": (((3, 96, 96), torch.uint8), ((5, 2), torch.float32)),
+}
+
+
+def _bytes(images: Tensor) -> Tensor:
+    return (images * 255).round().to(torch.uint8)
+
+
+def _produce(
+    data_dir: Path, cache: Path, seed: int, buffers: dict[str, list[Tensor]], made: Tensor
+) -> None:
     torch.set_num_threads(1)
     parent = os.getppid()
     bank = load_bank(data_dir, cache)
     generator = torch.Generator().manual_seed(seed)
-    made = buffers["made"]
     while os.getppid() == parent:  # ends with its trainer, however that ended
-        scenes = detector_scenes(bank, CHUNK_SCENES, generator)
-        at = int(made[0]) % SCENES
-        rows = slice(at, at + CHUNK_SCENES)
-        buffers["scene_images"][rows] = (scenes.images * 255).round().to(torch.uint8)
-        buffers["scene_landmarks"][rows] = scenes.landmarks
-        buffers["scene_size"][rows] = scenes.size
-        buffers["scene_present"][rows] = scenes.present
-        buffers["scene_outside"][rows] = scenes.ignore[:, 4::8, 4::8]
-        made[0] += CHUNK_SCENES
-        images, points, is_face = refiner_crops(bank, CHUNK_CROPS, generator)
-        at = int(made[1]) % CROPS
-        rows = slice(at, at + CHUNK_CROPS)
-        buffers["crop_images"][rows] = (images * 255).round().to(torch.uint8)
-        buffers["crop_landmarks"][rows] = points
-        buffers["crop_is_face"][rows] = is_face
-        made[1] += CHUNK_CROPS
+        for number, (kind, tensors) in enumerate(buffers.items()):
+            at = int(made[number]) % CAPACITY[kind]
+            parts = MAKERS[kind](bank, CHUNK[kind], generator)
+            for buffer, part in zip(tensors, parts, strict=True):
+                buffer[at : at + CHUNK[kind]] = part
+            made[number] += CHUNK[kind]
 
 
 class Feed:
-    """Context manager around the composing process."""
+    """Context manager around the composing process, for some of the kinds of pictures."""
 
-    def __init__(self, data_dir: Path, cache: Path, seed: int) -> None:
-        self.buffers = _allocate()
-        context = multiprocessing.get_context("spawn")
-        self.process = context.Process(
-            target=_produce, args=(data_dir, cache, seed, self.buffers), daemon=True
-        )
+    def __init__(self, data_dir: Path, cache: Path, seed: int, kinds: tuple[str, ...]) -> None:
+        self.buffers = {
+            kind: [
+                torch.zeros(CAPACITY[kind], *shape, dtype=dtype).share_memory_()
+                for shape, dtype in SHAPES[kind]
+            ]
+            for kind in kinds
+        }
+        self.made = torch.zeros(len(kinds), dtype=torch.int64).share_memory_()
         self.generator = torch.Generator().manual_seed(seed)
+        self.process = multiprocessing.get_context("spawn").Process(
+            target=_produce, args=(data_dir, cache, seed, self.buffers, self.made), daemon=True
+        )
 
     def __enter__(self) -> Feed:
         self.process.start()
-        while int(self.buffers["made"][0]) < 16 * CHUNK_SCENES:
+        least = min(CHUNK[kind] for kind in self.buffers) * FIRST_CHUNKS
+        while int(self.made.min()) < least:
             if not self.process.is_alive():
                 raise RuntimeError("the process that composes the training pictures ended early")
             time.sleep(0.5)
@@ -95,26 +115,12 @@ class Feed:
         self.process.terminate()
         self.process.join()
 
-    def _rows(self, stream: int, capacity: int, count: int) -> Tensor:
-        filled = min(int(self.buffers["made"][stream]), capacity)
-        return torch.randint(filled, (count,), generator=self.generator)
-
-    def scenes(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """images (B, 3, 128, 128) float, landmarks, size, present, outside (B, 16, 16)."""
-        rows = self._rows(0, SCENES, count)
-        b = self.buffers
-        images = b["scene_images"][rows].float().div_(255)
-        return (
-            images,
-            b["scene_landmarks"][rows],
-            b["scene_size"][rows],
-            b["scene_present"][rows],
-            b["scene_outside"][rows],
-        )
-
-    def crops(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """images (B, 3, 64, 64) float, landmarks (B, 5, 2), is_face (B,)."""
-        rows = self._rows(1, CROPS, count)
-        b = self.buffers
-        images = b["crop_images"][rows].float().div_(255)
-        return images, b["crop_landmarks"][rows], b["crop_is_face"][rows]
+    def draw(self, kind: str, count: int) -> Parts:
+        """Random pictures (B, 3, H, W) float in [0, 1] and what belongs to them: for "scenes"
+        landmarks, sizes, presence, outside cells; for "crops" landmarks, is_face; for "close"
+        landmarks."""
+        number = list(self.buffers).index(kind)
+        filled = min(int(self.made[number]), CAPACITY[kind])
+        rows = torch.randint(filled, (count,), generator=self.generator)
+        images, *parts = (buffer[rows] for buffer in self.buffers[kind])
+        return images.float().div_(255), *parts

@@ -15,6 +15,7 @@ from ..finder import REFINER_TEMPLATE, usable_landmarks
 SMALLEST, LARGEST = 11.0, 60.0  # side of the tight crop the detector is responsible for, px
 CLOSE_UP = 95.0  # from here on the detector has to see parts, not a face
 REFINER_EYE_DISTANCE = 19.2  # pixels between the eyes in a refiner crop
+CLOSE_EYE_DISTANCE = 32.6  # and in a polisher crop
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +87,17 @@ def refiner_loss(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Score loss, landmark loss, and the plain mean error in eye distances for the log."""
     score_loss = F.binary_cross_entropy_with_logits(logits.float(), is_face.float())
-    error = (points - target)[is_face] / REFINER_EYE_DISTANCE
-    if not len(error):
+    if not bool(is_face.any()):
         return score_loss, points.sum() * 0.0, points.new_zeros(())
-    landmark_loss = F.huber_loss(error, torch.zeros_like(error), delta=0.03) * 300
-    return score_loss, landmark_loss, error.detach().norm(dim=-1).mean()
+    return score_loss, *landmark_loss(points[is_face], target[is_face], REFINER_EYE_DISTANCE)
+
+
+def landmark_loss(points: Tensor, target: Tensor, eye_distance: float) -> tuple[Tensor, Tensor]:
+    """Huber loss in eye distances, linear from 3% on (the labels are a teacher's, with outliers),
+    and the plain mean error for the log."""
+    error = (points - target) / eye_distance
+    loss = F.huber_loss(error, torch.zeros_like(error), delta=0.03) * 300
+    return loss, error.detach().norm(dim=-1).mean()
 
 
 def mined_crops(

@@ -61,20 +61,29 @@ def _mark(draw: ImageDraw.ImageDraw, points: Tensor, left: int, top: int, scale:
 
 @torch.no_grad()
 def draw_samples(net: FinderNet, feed: Feed, picture: Path) -> None:
-    """Training scenes with the detector's cells above 0.5, and crops with the refiner's points."""
-    images = feed.scenes(24)[0]
-    crops, _, is_face = feed.crops(48)
+    """What the networks say of training pictures: the detector's cells above 0.5, the refiner's
+    points and scores, the polisher's points."""
     canvas = Image.new("RGB", (8 * 192, 3 * 192 + 4 * 128))
     draw = ImageDraw.Draw(canvas)
+    if "close" in feed.buffers:
+        crops, _ = feed.draw("close", 40)
+        for index, (image, points) in enumerate(zip(crops, net.polisher(crops)[0], strict=True)):
+            left, top = index % 8 * 192, index // 8 * 192
+            canvas.paste(_picture(image, 192), (left, top))
+            _mark(draw, points, left, top, 2.0)
+        canvas.save(picture)
+        return
+    images = feed.draw("scenes", 24)[0]
     output = net.detector(images).float()
     score = output[:, 0].sigmoid()
+    cells = cell_centres(output.shape[-1])
     for index, image in enumerate(images):
         left, top = index % 8 * 192, index // 8 * 192
         canvas.paste(_picture(image, 192), (left, top))
-        cells = cell_centres(output.shape[-1])
         for row, column in (score[index] > 0.5).nonzero().tolist():
             offsets = output[index, 1:, row, column].reshape(5, 2) * DETECTOR_UNIT
             _mark(draw, offsets + cells[row, column], left, top, 1.5)
+    crops, _, is_face = feed.draw("crops", 48)
     points, logits = net.refiner(crops)
     for index, image in enumerate(crops):
         left, top = index % 12 * 128, 576 + index // 12 * 128

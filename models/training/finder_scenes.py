@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..align import TIGHT, invert_transform, similarity_transform
-from ..architectures.finder import REFINER_SIZE
-from ..finder import MIRRORED, REFINER_TEMPLATE
+from ..architectures.finder import POLISHER_SIZE, REFINER_SIZE
+from ..finder import MIRRORED, POLISHER_TEMPLATE, REFINER_TEMPLATE
 from .finder_augment import augment, soft_noise
 from .finder_data import Bank, Tiles
 
@@ -352,6 +352,44 @@ def _occlude(
     plain = torch.rand(count, 1, 1, 1, generator=generator) < 0.5
     cover = torch.where(plain, flat, other)
     images.copy_(torch.where(mask.unsqueeze(1), cover, images))
+
+
+def polisher_crops(bank: Bank, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Faces that are aligned up to small errors: images (B, 3, 96, 96), landmarks (B, 5, 2) px."""
+    images = backgrounds(bank, count, POLISHER_SIZE, generator)
+    other = images.roll(1, 0)
+    points = torch.zeros(count, 5, 2)
+    template = POLISHER_TEMPLATE
+    side = POLISHER_SIZE * float(template.points[1, 0] - template.points[0, 0]) / 0.38
+    home = apply(
+        similarity_transform(TIGHT.resized(1).pixels(), template.pixels()).float(),
+        torch.zeros(1, 2),
+    )[0]
+    from_context = torch.rand(count, generator=generator) < 0.15
+    for tiles, chosen in ((bank.faces, ~from_context), (bank.context, from_context)):
+        rows = chosen.nonzero().squeeze(1)
+        number = len(rows)
+        if not number:
+            continue
+        loose = torch.where(torch.rand(number, generator=generator) < 0.15, 2.5, 1.0)
+        jitter = torch.randn(number, 2, generator=generator) * 2.0 * loose.unsqueeze(1)
+        size = side * torch.exp(torch.randn(number, generator=generator) * 0.05 * loose)
+        angle = torch.randn(number, generator=generator) * 0.06 * loose
+        index = torch.randint(len(tiles), (number,), generator=generator)
+        transform, landmarks, shrink = tile_transforms(
+            tiles, index, size, home + jitter, angle, generator
+        )
+        draw = torch.rand(number, generator=generator)
+        softer = (draw < 0.3).float() + (draw < 0.08).float()
+        level = (shrink.log2().round() + softer).clamp(0, len(tiles.levels) - 1).long()
+        picture = sample(tiles.levels, index, transform, POLISHER_SIZE, level, "border")
+        inside = coverage(transform, tiles.extent[index], POLISHER_SIZE) > 0
+        fill = torch.rand(number, 1, 1, 1, generator=generator) < 0.2
+        images[rows] = torch.where(inside | ~fill, picture, images[rows])
+        points[rows] = landmarks
+    sizes = torch.full((count, 1), side)
+    _occlude(images, other, points.mean(1, keepdim=True), sizes, generator, 0.1)
+    return augment(images, generator, 0.4), points
 
 
 def refiner_crops(

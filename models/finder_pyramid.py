@@ -1,0 +1,89 @@
+"""The image pyramid the face detector runs over.
+
+The detector knows faces of 11 to 60 px only. Every other size is found on a level where the photo
+has been shrunk to suit it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .align import box_reduce, invert_transform, sampling_grid
+
+LARGEST_SIDE = 2048  # of the finest level, in pixels
+USUAL_SIDE = 640  # photos are not shrunk below this
+SMALLEST_FACE = 24  # px of the photo, up to 4 megapixels
+DETECTABLE = 16.0  # px a face needs on the finest level
+COARSEST_SIDE = 56  # a face that fills this is small enough for the detector
+PAD_MULTIPLE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One image of the pyramid.
+
+    Attributes
+    ----------
+    image : (3, H, W) float32
+    step : photo pixels per pixel of the level, in x and y
+    """
+
+    image: Tensor
+    step: tuple[float, float]
+
+    def to_photo(self, points: Tensor) -> Tensor:
+        """(*, 2) positions on this level -> photo pixels, float64."""
+        return (points.double() + 0.5) * torch.tensor(self.step, dtype=torch.float64) - 0.5
+
+    def from_photo(self, points: Tensor) -> Tensor:
+        """(*, 2) positions in photo pixels -> on this level, float64."""
+        return (points.double() + 0.5) / torch.tensor(self.step, dtype=torch.float64) - 0.5
+
+    def crops(self, transforms: Tensor, size: int) -> Tensor:
+        """Bilinear crops (N, 3, size, size) for transforms (N, 2, 3), level pixel -> crop pixel."""
+        height, width = self.image.shape[1:]
+        grid = sampling_grid(invert_transform(transforms), (size, size), (height, width))
+        # All crops in one tall grid: one image in, no copies of it.
+        tall = F.grid_sample(
+            self.image.unsqueeze(0),
+            grid.reshape(1, -1, size, 2).float(),
+            padding_mode="border",
+            align_corners=False,
+        )
+        return tall.reshape(3, -1, size, size).transpose(0, 1).contiguous()
+
+
+def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[Level]:
+    """The photo shrunk to where `min_face` is just detectable, then halved until a face that
+    fills the frame is small enough.
+
+    Parameters
+    ----------
+    photo : (H, W, 3) uint8, or float in [0, 1]; never turned into float whole when it is larger
+        than 2048 px
+    min_face : in photo pixels
+    """
+    height, width = photo.shape[:2]
+    factor = math.ceil(max(height, width) / LARGEST_SIDE)
+    image = box_reduce(photo, factor)
+    step = (float(factor), float(factor))
+    side = max(image.shape[1:])
+    scale = min(1.0, max(USUAL_SIDE / side, DETECTABLE * factor / max(min_face, 1.0)))
+    if scale < 1.0:
+        shape = [max(1, round(n * scale)) for n in image.shape[1:]]
+        step = (factor * image.shape[2] / shape[1], factor * image.shape[1] / shape[0])
+        # Planar memory: twice as fast to shrink as interleaved pixels.
+        planar = image.contiguous().unsqueeze(0)
+        image = F.interpolate(planar, shape, mode="bilinear", antialias=True)[0]
+    levels = [Level(image, step)]
+    while max(image.shape[1:]) > COARSEST_SIDE:
+        padding = (0, image.shape[2] % 2, 0, image.shape[1] % 2)
+        image = F.avg_pool2d(F.pad(image.unsqueeze(0), padding, mode="replicate"), 2)[0]
+        step = (step[0] * 2, step[1] * 2)
+        levels.append(Level(image, step))
+    return levels
