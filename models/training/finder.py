@@ -56,7 +56,7 @@ def train_finder(
     data_dir: str | Path,
     out_dir: str | Path,
     *,
-    minutes: float = 45.0,
+    minutes: float = 90.0,
     resume: bool = True,
     seed: int = 0,
 ) -> Path:
