@@ -1,8 +1,9 @@
 """The attribute judge: reads attributes off pixels, to say whether an edit worked.
 
 Logistic and linear regression on fixed, untrained features: histograms of gradient orientation
-and a coarse colour picture. It shares nothing with the face model's codes, is fitted to real crops
-only, and takes no part in editing.
+and a coarse colour picture. It uses none of the face model's codes, is fitted to real crops only
+(with the same labels as the directions, whose errors it therefore shares), and takes no part in
+editing.
 """
 
 from __future__ import annotations
