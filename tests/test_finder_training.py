@@ -14,6 +14,8 @@ from face_latents.models.finder import POLISHER_TEMPLATE, REFINER_TEMPLATE, read
 from face_latents.models.safefile import load_tensors
 from face_latents.models.training import finder as training
 from face_latents.models.training.finder_augment import augment
+from face_latents.models.training.finder_compose import sample, tile_transforms
+from face_latents.models.training.finder_crops import polisher_crops, refiner_crops
 from face_latents.models.training.finder_data import Bank, Tiles, pyramid, row_landmarks
 from face_latents.models.training.finder_loss import (
     cell_centres,
@@ -22,15 +24,7 @@ from face_latents.models.training.finder_loss import (
     mined_crops,
     refiner_loss,
 )
-from face_latents.models.training.finder_scenes import (
-    SCENE,
-    detector_scenes,
-    face_masks,
-    polisher_crops,
-    refiner_crops,
-    sample,
-    tile_transforms,
-)
+from face_latents.models.training.finder_scenes import SCENE, detector_scenes, face_masks
 
 COLOURS = torch.tensor(
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]], dtype=torch.uint8

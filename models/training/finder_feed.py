@@ -16,8 +16,9 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
+from .finder_crops import polisher_crops, refiner_crops
 from .finder_data import Bank, load_bank
-from .finder_scenes import SCENE, detector_scenes, polisher_crops, refiner_crops
+from .finder_scenes import SCENE, detector_scenes
 
 CAPACITY = {"scenes": 6144, "crops": 16384, "close": 8192}  # pictures kept
 CHUNK = {"scenes": 32, "crops": 64, "close": 32}  # pictures made at a time
