@@ -21,6 +21,7 @@ from typing import Any
 
 import face_latents
 import host_server
+from face_latents.cli.results import write_section
 from host_server import PACK, Host
 
 
@@ -61,17 +62,48 @@ def measure(base: Path, photo: Path | None) -> dict[str, Any]:
     }
 
 
+def table(figures: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    lines = [
+        f"Frontend {figures['frontend']}, Python {figures['python']}, torch {figures['torch']}. "
+        f"Ready after {figures['start_seconds']} s; {figures['nodes_listed']} of "
+        f"{figures['nodes']} nodes listed; log of the start and of all runs "
+        f"{'without' if figures['clean_log'] else 'WITH'} warnings or errors of the pack. "
+        f"Photo: {figures['photo']}. Seconds in the host include loading on first use, those of "
+        "the runner the start of Python and torch.",
+        "",
+        "| workflow | pictures | differing from the runner | host, s | runner, s |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for run in figures["workflows"]:
+        if run.get("error"):
+            lines.append(f"| {run['workflow']} | failed: {run['error']} | | | |")
+            continue
+        lines.append(
+            f"| {run['workflow']} | {run['files']} | {len(run['differing'])} | "
+            f"{run['host_seconds']:.1f} | {run['alone_seconds']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the pack inside a real ComfyUI.")
-    parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
+    parser.add_argument("--out", type=Path, help="a JSON file to write")
+    parser.add_argument("--results", type=Path, help="replace the section of this Markdown file")
     parser.add_argument("--photo", type=Path, help="the photo to run on (default: the astronaut)")
     arguments = parser.parse_args()
     if reason := host_server.missing_host():
         parser.error(reason)
     with tempfile.TemporaryDirectory() as base:
         figures = measure(Path(base), arguments.photo)
-    arguments.out.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
-    print(json.dumps(figures, indent=2))
+    text = json.dumps(figures, indent=2) + "\n"
+    if arguments.out:
+        arguments.out.write_text(text, "utf-8")
+    if arguments.results:
+        command = "COMFYUI_DIR=DIR python tests/host_report.py --results RESULTS.md"
+        command += " --photo PHOTO" if arguments.photo else ""
+        write_section(arguments.results, f"ComfyUI {figures['comfyui']}", command, table(figures))
+    sys.stdout.write(text)
     failed = any(run.get("error") or run["differing"] for run in figures["workflows"])
     complete = figures["nodes_listed"] == figures["nodes"] and figures["clean_log"]
     return 0 if complete and not failed else 1
