@@ -180,8 +180,8 @@ class Progress:
         else:
             from tqdm import tqdm
 
-            # disable=None: no bar where the output is not a terminal.
-            disable = None if stand_alone.progress else True
+            # disable=None: no bar where the output is not a terminal. One item has no progress.
+            disable = None if stand_alone.progress and total > 1 else True
             self._bar = tqdm(total=total, desc=label, leave=False, disable=disable)
 
     def __enter__(self) -> Progress:
