@@ -58,13 +58,19 @@ class FaceSet:
         return self.crops[index].float() / 255
 
 
+def faces_folder(data_dir: str | Path) -> Path:
+    """The folder of the face table: `data_dir` itself, or its folder `faces`."""
+    inside = Path(data_dir) / "faces"
+    return inside if (inside / METADATA_FILE).is_file() else Path(data_dir)
+
+
 def read_rows(data_dir: str | Path, split: str, *, max_tier: int = 2) -> list[dict[str, str]]:
     """Rows of the table that belong to a split ("train" or "val").
 
     Raises:
         FaceLatentsError: there is no table, or it lacks the columns or the split.
     """
-    path = Path(data_dir) / METADATA_FILE
+    path = faces_folder(data_dir) / METADATA_FILE
     if not path.is_file():
         raise FaceLatentsError(
             f"{path} was not found. Give the folder that holds {METADATA_FILE} and the "
@@ -119,7 +125,7 @@ def load_faces(
     archives: dict[str, zipfile.ZipFile] = {}
     try:
         for i, row in enumerate(rows):
-            crops[i] = _aligned(_photo(Path(data_dir), row, archives), row, template)
+            crops[i] = _aligned(_photo(faces_folder(data_dir), row, archives), row, template)
             if progress is not None and (i + 1) % 64 == 0:
                 progress(i + 1, len(rows))
     finally:
