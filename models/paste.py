@@ -123,6 +123,8 @@ def _edit_tile(
     moved = move_photo(photo, tile, motion, to_photo)
     edited = apply_log_odds(moved, change)
     edited = edited + weight * (maps.decoded - edited)
+    # Rounding may end a few 1e-8 outside; a pixel that began outside keeps what it had.
+    edited = torch.minimum(torch.maximum(edited, moved.clamp(max=0)), moved.clamp(min=1))
     return edited, touched
 
 
