@@ -24,6 +24,7 @@ from .paste_maps import prepare_maps, sample_maps
 from .paste_mask import face_mask
 from .paste_pixels import DETAIL_REACH, Box, crop_fractions, move_photo, photo_box
 from .paste_plan import EditMaps, plan_edit
+from .threads import one_thread
 from .values import PhotoContext
 
 METHODS = ("warp", "residual", "blend")
@@ -32,6 +33,7 @@ _TILE_PIXELS = 1 << 20  # photo pixels worked on at once, which bounds the memor
 _OVERLAP = DETAIL_REACH + 2
 
 
+@one_thread()
 def paste_back(
     photo: Tensor,
     context: PhotoContext,
@@ -86,7 +88,6 @@ def paste_back(
     # Pixels that are not numbers count as 0 here, and are refused below if the edit reaches them.
     crop = _crop(photo, transform, size, side)
     plan = plan_edit(crop, before, after, soft, method)
-
     maps = prepare_maps(plan.stacked(), size / float(transform_scale(transform)))
     to_photo = invert_transform(transform)[:, :2] * size  # shares of the crop -> photo pixels
     left, top, right, bottom = box
