@@ -177,12 +177,11 @@ class Progress:
         self._hosted = utils is not None
         if utils is not None:
             self._bar = utils.ProgressBar(total)
-        else:
+        elif stand_alone.progress and total > 1:
             from tqdm import tqdm
 
-            # disable=None: no bar where the output is not a terminal. One item has no progress.
-            disable = None if stand_alone.progress and total > 1 else True
-            self._bar = tqdm(total=total, desc=label, leave=False, disable=disable)
+            # disable=None: no bar where the output is not a terminal.
+            self._bar = tqdm(total=total, desc=label, leave=False, disable=None)
 
     def __enter__(self) -> Progress:
         check_interrupt()
@@ -190,7 +189,8 @@ class Progress:
 
     def step(self, count: int = 1) -> None:
         """`count` more items are done."""
-        self._bar.update(count)
+        if self._bar is not None:
+            self._bar.update(count)
         check_interrupt()
 
     def __exit__(
@@ -199,7 +199,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._hosted:
+        if self._bar is not None and not self._hosted:
             self._bar.close()
 
 
