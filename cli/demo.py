@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +34,10 @@ _LINE = (255, 196, 0)
 
 def run(args: argparse.Namespace) -> int:
     """Run every shipped workflow; prints the contact sheet's path last."""
+    from ..models.threads import one_thread
+
     set_up(args)
-    with _one_thread():
+    with one_thread():  # the networks are small
         return _run(args.photo, args.output)
 
 
@@ -68,19 +69,6 @@ def _run(own_photo: Path | None, output: Path) -> int:
     print(f"{len(workflows)} workflows in {time.monotonic() - started:.0f} s")
     print(sheet)
     return 1 if failed else 0
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep to one thread: the networks are small, and on a busy machine threads wait in vain."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _photo(path: Path | None, output: Path) -> Path:

@@ -134,15 +134,22 @@ def project_out(
     """
     require_codes("codes", codes, latent_dims)
     basis = span_basis("directions", directions, "codes", codes, latent_dims)
+    start, offset = _flat_and_centred(codes, directions, mean, latent_dims)
+    rest = start - along_basis(offset, basis.to(device=codes.device, dtype=start.dtype))
+    return rest.unflatten(-1, latent_shape(codes, latent_dims)).to(codes.dtype)
+
+
+def _flat_and_centred(
+    codes: Tensor, directions: Tensor, mean: Tensor | None, latent_dims: int
+) -> tuple[Tensor, Tensor]:
+    """Return flat codes ``(*, D)`` and the same from the mean, in the dtype to compute in."""
     tensors = (codes, directions) if mean is None else (codes, directions, mean)
     dtype = compute_dtype(*tensors)
     start = flatten_codes(codes, latent_dims, dtype)
-    offset = start
-    if mean is not None:
-        require_match("codes", codes, "mean", mean, latent_dims)
-        offset = start - flatten_codes(mean, latent_dims, dtype)
-    rest = start - along_basis(offset, basis.to(device=codes.device, dtype=dtype))
-    return rest.unflatten(-1, latent_shape(codes, latent_dims)).to(codes.dtype)
+    if mean is None:
+        return start, start
+    require_match("codes", codes, "mean", mean, latent_dims)
+    return start, start - flatten_codes(mean, latent_dims, dtype)
 
 
 def _measure(
@@ -151,14 +158,8 @@ def _measure(
     """Return coefficients ``(*, 1)``, flat directions ``(*, D)`` and flat codes ``(*, D)``."""
     require_codes("codes", codes, latent_dims)
     require_match("codes", codes, "direction", direction, latent_dims)
-    tensors = (codes, direction) if mean is None else (codes, direction, mean)
-    dtype = compute_dtype(*tensors)
-    start = flatten_codes(codes, latent_dims, dtype)
-    offset = start
-    if mean is not None:
-        require_match("codes", codes, "mean", mean, latent_dims)
-        offset = start - flatten_codes(mean, latent_dims, dtype)
-    unit, norm, axis = axis_of(direction, latent_dims, dtype)
+    start, offset = _flat_and_centred(codes, direction, mean, latent_dims)
+    unit, norm, axis = axis_of(direction, latent_dims, start.dtype)
     return dot(offset, unit) / norm, axis, start
 
 
