@@ -14,15 +14,6 @@ from PIL import Image
 from skimage import data
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """The pictures are small: a second thread would mostly wait for the first."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def portraits(tmp_path_factory):
     """The astronaut's head, and its mirror image."""
