@@ -77,6 +77,23 @@ def test_a_side_of_zero_keeps_the_aspect_ratio(classes, width, height, size):
     assert scaled.shape[1:3] == size
 
 
+def test_noise_is_that_of_the_seed_and_stays_in_range(classes):
+    image = picture(1, 40, 40, 3)
+    noisy = call(classes, "ImageAddNoise", image=image, seed=5, strength=0.25)
+    torch.manual_seed(5)
+    expected = torch.clip(image + 0.25 * torch.randn(image.size()), 0.0, 1.0)
+    assert torch.equal(noisy, expected)
+    assert not torch.equal(noisy, call(classes, "ImageAddNoise", image=image, seed=6, strength=0.25))
+
+
+def test_a_mask_becomes_a_grey_picture(classes):
+    mask = picture(2, 5, 7)
+    image = call(classes, "MaskToImage", mask=mask)
+    assert image.shape == (2, 5, 7, 3)
+    for channel in range(3):
+        assert torch.equal(image[..., channel], mask)
+
+
 def test_centre_crop_takes_the_middle(classes):
     image = picture(1, 4, 10, 3)
     scaled = call(

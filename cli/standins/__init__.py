@@ -27,6 +27,7 @@ STAND_INS: dict[str, type] = {
 # The host's display names, which are the titles of nodes that nobody renamed.
 STAND_IN_TITLES: dict[str, str] = {
     "EmptyLatentImage": "Empty Latent Image",
+    "ImageAddNoise": "Add Noise to Image",
     "ImageBatch": "Batch Images",
     "ImageFlip": "Flip Image",
     "ImageFromBatch": "ImageFromBatch",
@@ -36,6 +37,7 @@ STAND_IN_TITLES: dict[str, str] = {
     "LatentBatch": "Batch Latents",
     "LoadImage": "Load Image",
     "LoadImageMask": "Load Image (as Mask)",
+    "MaskToImage": "Convert Mask to Image",
     "PreviewAny": "Preview Any",
     "PreviewImage": "Preview Image",
     "PrimitiveBoolean": "Boolean",

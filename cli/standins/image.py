@@ -177,11 +177,54 @@ class ImageFromBatch:
         return (image[start : start + length].clone(),)
 
 
+class ImageAddNoise:
+    """Gaussian noise from a seed, clipped to the range of a picture."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "add"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        seed = {"default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_after_generate": True}
+        strength = {"default": 0.5, "min": 0.0, "max": 1.0, "step": 0.01}
+        return {
+            "required": {
+                "image": ("IMAGE",),
+                "seed": ("INT", seed),
+                "strength": ("FLOAT", strength),
+            }
+        }
+
+    def add(self, image: Tensor, seed: int, strength: float) -> tuple[Tensor]:
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(image.shape, generator=generator).to(image)
+        return ((image + strength * noise).clamp(0.0, 1.0),)
+
+
+class MaskToImage:
+    """Masks as grey pictures."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "convert"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"mask": ("MASK",)}}
+
+    def convert(self, mask: Tensor) -> tuple[Tensor]:
+        height, width = mask.shape[-2:]
+        return (mask.reshape(-1, height, width, 1).expand(-1, -1, -1, 3),)
+
+
 IMAGE_NODES: dict[str, type] = {
+    "ImageAddNoise": ImageAddNoise,
     "ImageBatch": ImageBatch,
     "ImageFlip": ImageFlip,
     "ImageFromBatch": ImageFromBatch,
     "ImageScale": ImageScale,
     "ImageScaleBy": ImageScaleBy,
+    "MaskToImage": MaskToImage,
     "RepeatImageBatch": RepeatImageBatch,
 }
