@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw
 
 from ..models.errors import FaceLatentsError
+from ..models.photo_file import load_image
 from .contact_sheet import Cell, Row, draw_sheet
 from .execute import Executor
 from .flatten import NOTES
 from .graph import read_workflow_file
-from .photo import load_image
 from .prompts import sources, title_of
 from .runner import Outcome, prepare
 from .sample_photo import astronaut

@@ -126,7 +126,7 @@ def _encode_each(args: argparse.Namespace, paths: list[Path]) -> tuple[Any, list
 
 
 def _encode_file(args: argparse.Namespace, model: Any, path: Path) -> FaceLatent:
-    from .photo import load_image
+    from ..models.photo_file import load_image
 
     if not path.is_file():
         raise FaceLatentsError(f"There is no photo '{path}'.")

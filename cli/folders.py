@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What the image loader offers, as the host does: files whose name says that they are pictures.
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".avif"}
-)
+from ..models.photo_file import list_pictures
 
 
 @dataclass
@@ -63,12 +60,3 @@ class Folders:
             if folder.is_dir():
                 names.update(path.name for path in list_pictures(folder))
         return sorted(names)
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder (not below it), by name."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != "."
-    )

@@ -85,8 +85,8 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _benchmark(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from ..models.photo_file import load_image
     from .benchmark import report, run_benchmark
-    from .photo import load_image
     from .sample_photo import astronaut
 
     photo = load_image(args.photo)[0][0] if args.photo is not None else astronaut()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..models.errors import FaceLatentsError
-from .photo import load_image
+from ..models.photo_file import load_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ _ALIGNMENT = 32  # pixels; FFmpeg's float conversion is only repeatable on padde
 
 
 def load_image_av(path: Path) -> tuple[Tensor, Tensor]:
-    """Read a picture as ComfyUI 0.33's Load Image node does, see :func:`.photo.load_image`.
+    """Read a picture as ComfyUI 0.33's Load Image node does, see :func:`.photo_file.load_image`.
 
     Raises:
         FaceLatentsError: PyAV is not installed, or the file is not a picture.

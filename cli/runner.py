@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..models.errors import FaceLatentsError
+from ..models.photo_file import list_pictures
 from .convert import load_prompt
 from .execute import Executor, Progress, RunResult
-from .folders import Folders, list_pictures
+from .folders import Folders
 from .graph import WorkflowError, read_workflow_file
 from .overrides import EVERY, Override, apply_overrides, read_overrides, write_back
 from .prompts import Prompt, title_of, used_classes

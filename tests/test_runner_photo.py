@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from face_latents.cli.folders import Folders, list_pictures
-from face_latents.cli.photo import load_image
+from face_latents.cli.folders import Folders
 from face_latents.cli.standins import stand_ins
 from face_latents.models.errors import FaceLatentsError
+from face_latents.models.photo_file import list_pictures, load_image
 from PIL import Image
 
 ORIENTATION = 0x0112

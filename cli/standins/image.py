@@ -32,7 +32,7 @@ def _lanczos(samples: Tensor, width: int, height: int) -> Tensor:
     import torch
     from PIL import Image
 
-    from ..photo import to_uint8
+    from ...models.photo_file import to_uint8
 
     scaled = []
     for item in samples.movedim(1, -1):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...models.photo_file import load_image
 from ..folders import Folders
-from ..photo import load_image
 from ..photo_av import load_image_av
 
 if TYPE_CHECKING:

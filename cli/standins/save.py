@@ -14,9 +14,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ...models.errors import FaceLatentsError
+from ...models.photo_file import to_uint8
 from ..folders import Folders
 from ..naming import next_file
-from ..photo import to_uint8
 
 if TYPE_CHECKING:
     from torch import Tensor

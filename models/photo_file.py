@@ -8,35 +8,57 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
 
-from ..models.errors import FaceLatentsError
+from .errors import FaceLatentsError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Files whose name says that they are pictures, as the host's image loader offers them.
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".avif"}
+)
+
 _WIDE_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
-def load_image(path: Path) -> tuple[Tensor, Tensor]:
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder (not below it), by name."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != "."
+    )
+
+
+def load_image(
+    path: Path, *, first_only: bool = False, most_pixels: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Read a picture as the host's Load Image node does.
 
     Each frame is turned as its EXIF orientation says and becomes ``RGB / 255`` in float32; 16-bit
     grey becomes ``value / 65535``. Frames of another size than the first are left out, and of an
     MPO file (phone photos with a preview inside) only the first frame counts.
 
+    Args:
+        path: the file.
+        first_only: read only the first frame of an animation.
+        most_pixels: refuse larger pictures before they are decoded; None leaves the limit to
+            Pillow.
+
     Returns:
         image ``(B, H, W, 3)`` in [0, 1] and mask: 1 - alpha ``(B, H, W)``, or zeros
         ``(B, 64, 64)`` for a picture without transparency.
 
     Raises:
-        FaceLatentsError: the file is not a picture, or it is damaged.
+        FaceLatentsError: the file is not a picture, is damaged or too large.
     """
     import torch
 
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
     try:
-        with _tolerant(path) as picture:
-            first_only = picture.format == "MPO"
+        with _tolerant(path, most_pixels) as picture:
+            first_only = first_only or picture.format == "MPO"
             for frame in ImageSequence.Iterator(picture):
                 turned = ImageOps.exif_transpose(frame)
                 pixels = _rgb(turned)
@@ -46,6 +68,8 @@ def load_image(path: Path) -> tuple[Tensor, Tensor]:
                 masks.append(_mask(turned))
                 if first_only:
                     break
+    except FaceLatentsError:
+        raise
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
         raise FaceLatentsError(
             f"'{path}' cannot be read as a picture ({error}). Open it in an image editor and save "
@@ -56,9 +80,16 @@ def load_image(path: Path) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
 
 
-def _tolerant(path: Path) -> Image.Image:
+def _tolerant(path: Path, most_pixels: int | None = None) -> Image.Image:
     """Open and decode a picture; a truncated one (half a download) gives what is there."""
     picture = Image.open(path)
+    width, height = picture.size
+    if most_pixels is not None and width * height > most_pixels:
+        picture.close()
+        raise FaceLatentsError(
+            f"'{path}' has {width} x {height} pixels, more than the {most_pixels / 1e6:g} million "
+            "allowed here. Save a smaller copy."
+        )
     try:
         picture.load()
     except OSError:
