@@ -18,6 +18,7 @@ from .compute import encode_crops
 from .find_faces import (
     BY_INDEX,
     CHOICES,
+    LARGEST,
     SMALLEST_PHOTO,
     WHAT_TO_TRY,
     choose_faces,
@@ -127,21 +128,17 @@ class EncodeFace:
         found: list[AlignedFace] = []
         with host.Progress(len(photos), "Finding faces") as progress:
             for number, pixels in enumerate(photos):
-                photo, alpha = validate.split_channels(pixels)
-                key = _photo_key(photo, number)
-                if already_aligned:
-                    found.append(_whole_picture(photo, alpha, model, key, number))
-                else:
-                    height, width = photo.shape[:2]
-                    if face_landmarks is None:
-                        candidates = _find(photo, score, number)
-                    else:
-                        candidates = faces_from_landmarks(face_landmarks, number, height, width)
-                    area = mask_for_photo(mask, number, height, width)
-                    for face_number, face in choose_faces(
-                        candidates, choice, index, number, area
-                    ):
-                        found.append(_cut(photo, alpha, face, model, key, face_number))
+                found += cut_faces(
+                    pixels,
+                    model,
+                    number,
+                    score,
+                    choice=choice,
+                    index=index,
+                    landmarks=face_landmarks,
+                    mask=mask,
+                    already_aligned=already_aligned,
+                )
                 progress.step()
 
         crops = torch.stack([face.crop for face in found])
@@ -151,6 +148,47 @@ class EncodeFace:
         )
         aligned = crops.permute(0, 2, 3, 1).contiguous().to(host.intermediate_device())
         return FaceLatent(codes, model.space, contexts), aligned
+
+
+def cut_faces(
+    pixels: Tensor,
+    model: FaceModel,
+    number: int,
+    score: float,
+    *,
+    choice: str = LARGEST,
+    index: int = 0,
+    landmarks: Any = None,
+    mask: Tensor | None = None,
+    already_aligned: bool = False,
+) -> list[AlignedFace]:
+    """The wanted faces of one photo, aligned for a model.
+
+    Args:
+        pixels: ``(H, W, C)`` float32 in [0, 1], C = 1, 3 or 4.
+        model: whose alignment counts.
+        number: of the photo, from 0, for messages.
+        score: how sure the finder must be.
+        choice, index: which faces, see :func:`choose_faces`.
+        landmarks: FACE_LANDMARKS used instead of the finder.
+        mask: MASK; only faces whose centre it covers count.
+        already_aligned: the picture is a crop already.
+
+    Raises:
+        NoFaceError: there is no such face.
+    """
+    photo, alpha = validate.split_channels(pixels)
+    key = _photo_key(photo, number)
+    if already_aligned:
+        return [_whole_picture(photo, alpha, model, key, number)]
+    height, width = photo.shape[:2]
+    if landmarks is None:
+        candidates = _find(photo, score, number)
+    else:
+        candidates = faces_from_landmarks(landmarks, number, height, width)
+    area = mask_for_photo(mask, number, height, width)
+    chosen = choose_faces(candidates, choice, index, number, area)
+    return [_cut(photo, alpha, face, model, key, face_number) for face_number, face in chosen]
 
 
 def _find(photo: Tensor, score: float, number: int) -> list[Face]:
