@@ -55,8 +55,12 @@ def save_numbered(root: Path, prefix: object, save: Callable[[Path], None]) -> P
     return path
 
 
-def safe_parts(prefix: str) -> list[str]:
+def safe_parts(prefix: str, what: str = "file name") -> list[str]:
     """Folder names and file name of a prefix that is relative and stays where it is.
+
+    Args:
+        prefix: what was typed; / and \\ both separate folders.
+        what: it is called in messages.
 
     Raises:
         FaceLatentsError: it is empty, absolute, has a drive letter, ``..`` or forbidden characters.
@@ -64,27 +68,27 @@ def safe_parts(prefix: str) -> list[str]:
     text = prefix.strip().replace("\\", "/")
     if text.startswith(("/", "~")) or re.match(r"^[A-Za-z]:", text):
         raise FaceLatentsError(
-            f"The file name {prefix!r} is an absolute path. Files are only saved inside their own "
-            "folder: give a name, or folder/name."
+            f"The {what} {prefix!r} is an absolute path. Only places inside the node's own "
+            "folder are allowed: give a name, or folder/name."
         )
     parts = [part.strip() for part in text.split("/")]
     parts = [part for part in parts if part not in ("", ".")]
     if not parts or text.endswith("/"):
-        raise FaceLatentsError(f"The file name {prefix!r} is empty. Give a name, or folder/name.")
+        raise FaceLatentsError(f"The {what} {prefix!r} is empty. Give a name, or folder/name.")
     for part in parts:
         if part == "..":
             raise FaceLatentsError(
-                f"The file name {prefix!r} goes up a folder ('..'). Files are only saved inside "
-                "their own folder: give a name, or folder/name."
+                f"The {what} {prefix!r} goes up a folder ('..'). Only places inside the node's "
+                "own folder are allowed: give a name, or folder/name."
             )
         if _FORBIDDEN.search(part) or _RESERVED.match(part) or part.endswith("."):
             raise FaceLatentsError(
-                f"The file name {prefix!r} holds characters or a name that not every system can "
+                f"The {what} {prefix!r} holds characters or a name that not every system can "
                 "store. Use letters, digits, spaces, - and _."
             )
         if len(part) > _LONGEST_NAME:
             raise FaceLatentsError(
-                f"The file name {prefix[:40]!r}... is longer than {_LONGEST_NAME} characters. "
+                f"The {what} {prefix[:40]!r}... is longer than {_LONGEST_NAME} characters. "
                 "Choose a shorter one."
             )
     return parts
