@@ -43,7 +43,7 @@ class LoadFaceModel:
         return {
             "required": {
                 "model": widgets.choice(
-                    [BUNDLED, *_user_models()],
+                    model_choices(),
                     "The bundled model, or a file from models/face_latents (press R to refresh "
                     "the list after adding one).",
                 )
@@ -51,7 +51,7 @@ class LoadFaceModel:
         }
 
     def load(self, model: str) -> tuple[FaceModel, str]:
-        path = _model_path(model)
+        path = model_path(model)
         key = stamp(path)
         with _loaded_lock:
             loaded = _loaded.get(key)
@@ -118,11 +118,17 @@ class SampleFace:
         return (FaceLatent(samples.to(host.intermediate_device()), model.space),)
 
 
-def _user_models() -> list[str]:
-    return [name for name in list_model_files() if not is_direction_file(name)]
+def model_choices() -> list[str]:
+    """Names of all face models: the bundled one, then the user's files."""
+    return [BUNDLED, *(name for name in list_model_files() if not is_direction_file(name))]
 
 
-def _model_path(name: str) -> Path:
+def model_path(name: str) -> Path:
+    """The file of a name of :func:`model_choices`.
+
+    Raises:
+        FaceLatentsError: there is no such file.
+    """
     return bundled_face_model_path() if name == BUNDLED else model_file_path(name)
 
 
