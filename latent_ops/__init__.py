@@ -16,28 +16,45 @@ Conventions throughout:
 from __future__ import annotations
 
 from .arithmetic import MEAN_MODES, add, scale, subtract, weighted_mean
+from .completion import COMPLETIONS, Conditioning, complete_basis, conditioning
 from .directions import condition, normalise
 from .distances import METRICS, angle, cosine_distance, distance, euclidean, rms, whitened
 from .interpolation import lerp, slerp
 from .neighbours import duplicates, nearest, pairwise
 from .paths import PATH_MODES, keyframe_frames, keyframe_positions, path, path_at
 from .projection import coefficient, project, project_out, remove, set_to_value
+from .quasi_eigen import BASIS_METHODS, class_means, quasi_eigenvectors
+from .rotation import rotate, rotate_chain
+from .spectrum import decompose, reconstruct, spectral_denoise
+from .spectrum_modes import SPECTRUM_MODES, truncate_spectrum
+from .spectrum_readings import READINGS, classify, label_rank, strongest_vector
 from .truncation import truncate
 
 __all__ = [
+    "BASIS_METHODS",
+    "COMPLETIONS",
     "MEAN_MODES",
     "METRICS",
     "PATH_MODES",
+    "READINGS",
+    "SPECTRUM_MODES",
+    "Conditioning",
     "add",
     "angle",
+    "class_means",
+    "classify",
     "coefficient",
+    "complete_basis",
     "condition",
+    "conditioning",
     "cosine_distance",
+    "decompose",
     "distance",
     "duplicates",
     "euclidean",
     "keyframe_frames",
     "keyframe_positions",
+    "label_rank",
     "lerp",
     "nearest",
     "normalise",
@@ -46,13 +63,20 @@ __all__ = [
     "path_at",
     "project",
     "project_out",
+    "quasi_eigenvectors",
+    "reconstruct",
     "remove",
     "rms",
+    "rotate",
+    "rotate_chain",
     "scale",
     "set_to_value",
     "slerp",
+    "spectral_denoise",
+    "strongest_vector",
     "subtract",
     "truncate",
+    "truncate_spectrum",
     "weighted_mean",
     "whitened",
 ]

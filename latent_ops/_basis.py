@@ -8,7 +8,11 @@ import torch
 from torch import Tensor
 
 from ._geometry import flatten_codes, unit_and_length
-from ._validation import latent_shape, require_codes, require_match
+from ._validation import latent_shape, require_codes, require_match, require_stack
+
+# A vector of a basis may be this much longer or shorter than 1, and two of them this far from
+# perpendicular: rounding to bfloat16 stays inside, a basis that was never normalised does not.
+ORTHONORMAL_TOLERANCE = 1e-2
 
 
 def axis_of(
@@ -52,8 +56,34 @@ def span_basis(
     if unit.shape[0] == 0:
         return unit
     _, values, basis = torch.linalg.svd(unit, full_matrices=False)
-    tolerance = 2 * math.sqrt(unit.shape[0]) * torch.finfo(directions.dtype).eps
-    return basis[values > tolerance * values[0]]
+    return basis[values > rank_tolerance(unit.shape[0], directions.dtype) * values[0]]
+
+
+def rank_tolerance(count: int, dtype: torch.dtype) -> float:
+    """Return the relative singular value that rounding ``count`` vectors to a dtype can produce."""
+    return 2 * math.sqrt(count) * torch.finfo(dtype).eps
+
+
+def basis_rows(basis: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a basis ``(k, *latent_shape)`` as rows ``(k, D)``, its vectors checked for length 1.
+
+    Whether they are perpendicular is not checked here: that would cost as much as decomposing k
+    codes.
+    """
+    dims = require_stack("basis", basis)
+    if basis.shape[0] == 0:
+        raise ValueError("The basis holds no vectors.")
+    rows = flatten_codes(basis, dims, dtype)
+    lengths = torch.linalg.vector_norm(rows.detach(), dim=-1)
+    wrong = ~((lengths - 1).abs() <= ORTHONORMAL_TOLERANCE)
+    if bool(wrong.any()):
+        index = int(wrong.nonzero()[0, 0])
+        raise ValueError(
+            f"The vectors of a basis must have length 1, but vector {index} has length "
+            f"{float(lengths[index]):.4g}. Build the basis with quasi_eigenvectors and "
+            "complete_basis."
+        )
+    return rows
 
 
 def along_basis(vectors: Tensor, basis: Tensor) -> Tensor:
