@@ -5,16 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from torch import Tensor
 
-from .plot_style import Colour, fitted, font_of, text_size, theme_of, upright_text
+from .plot_style import (
+    Colour,
+    fitted,
+    font_of,
+    scientific,
+    text_size,
+    theme_of,
+    upright_text,
+)
 
+SIZE = (768, 480)  # of a chart, in pixels
 FINER = 2  # drawn so many times larger, then reduced: smooth slanted lines and dots
 TITLE, LABEL = 27, 21  # text sizes in a chart of 768 x 480, 14 and 11 when shown 400 wide
 MARGIN = 16
 MARKS = ("circle", "square", "triangle", "diamond", "cross", "plus", "down")
 
 Limits = tuple[float, float]
+
+
+def finite_numbers(values: object, name: str) -> NDArray[np.float64]:
+    """`values` as float64; ValueError, naming them, where there are none or some are not finite."""
+    array = np.asarray(
+        values.detach().cpu().double().numpy() if isinstance(values, Tensor) else values,
+        dtype=np.float64,
+    )
+    if array.size == 0:
+        raise ValueError(f"{name}: there is nothing to draw.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite numbers (no NaN, no infinity).")
+    return array
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -32,8 +57,9 @@ def tick_text(value: float, ticks: Sequence[float]) -> str:
     if value == 0:
         return "0"
     step = ticks[1] - ticks[0] if len(ticks) > 1 else abs(value)
-    if step < 1e-4 or max(abs(ticks[0]), abs(ticks[-1])) >= 1e6:
-        return f"{value:.1e}"
+    largest = max(abs(ticks[0]), abs(ticks[-1]))
+    if step < 1e-4 or largest >= 1e6:
+        return scientific(value, max(0, math.floor(math.log10(largest / step))) + 1)
     # Steps of 2.5 need one decimal more than steps of 2.
     decimals = next(d for d in range(7) if abs(round(step, d) - step) < 1e-3 * step or d == 6)
     return f"{value:.{decimals}f}"

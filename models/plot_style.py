@@ -132,15 +132,21 @@ def centred(
 
 
 def short_number(value: float) -> str:
-    """About three digits."""
+    """Two or three digits."""
     size = abs(value)
-    if size < 0.005 and size != 0:
-        return f"{value:.0e}" if size < 5e-4 else f"{value:.3f}"
     if size == 0:
         return "0"
-    if size >= 99.95:
-        return f"{value:.0f}" if size < 1e5 else f"{value:.0e}"
-    return f"{value:.1f}" if size >= 9.995 else f"{value:.2f}"
+    if size < 5e-4 or size >= 99999.5:
+        return scientific(value, 0 if size < 5e-4 else 1)
+    if size < 0.005:
+        return f"{value:.3f}"
+    return f"{value:.0f}" if size >= 99.95 else f"{value:.{1 if size >= 9.995 else 2}f}"
+
+
+def scientific(value: float, decimals: int) -> str:
+    """As 1.5e6 or 2e-7."""
+    mantissa, exponent = f"{value:.{decimals}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def blend(stops: Sequence[Colour], share: float) -> Colour:

@@ -4,7 +4,8 @@ Every chart comes in a dark and a light theme, in colours (and, for series, mark
 eyes tell apart, and gives the same pixels for the same input.
 """
 
-from .plot_charts import bar_chart, line_chart, scatter_chart
+from .plot_bars import bar_chart
+from .plot_charts import line_chart, scatter_chart
 from .plot_style import THEMES, to_image
 from .plot_tables import matrix_chart, picture_grid
 
