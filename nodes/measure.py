@@ -11,12 +11,13 @@ from .. import latent_ops
 from ..models.align import align_with_transform
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
+from ..models.plotting import THEMES, matrix_chart
 from ..models.space import require_same_space
 from ..models.values import FaceLatent
-from . import host, validate, widgets
+from . import validate, widgets
 from .combine import pair
 from .compute import decode_codes
-from .draw import draw_matrix, save_preview
+from .draw import shown
 
 METRIC_TOOLTIP = (
     "euclidean: straight-line distance. rms: the same per component, comparable between models. "
@@ -100,16 +101,22 @@ class DistanceMatrix:
                     widgets.FACE_MODEL,
                     "Draws each face at the edges as this model decodes it. Without it, unedited "
                     "faces are shown from their photo and the others only have a number.",
-                )
+                ),
+                "theme": widgets.theme(),
             },
         }
 
     def draw(
-        self, face_latent: FaceLatent, metric: str, face_model: FaceModel | None = None
+        self,
+        face_latent: FaceLatent,
+        metric: str,
+        face_model: FaceModel | None = None,
+        theme: str = THEMES[0],
     ) -> dict[str, Any]:
         latent = validate.face_latent(face_latent)
         model = None if face_model is None else validate.face_model(face_model)
         kind = validate.one_of(metric, latent_ops.METRICS, "metric")
+        colours = validate.one_of(theme, THEMES, "theme")
         if len(latent) > MOST_FACES:
             raise FaceLatentsError(
                 f"Distance Matrix draws up to {MOST_FACES} faces; this batch has {len(latent)}. "
@@ -123,12 +130,20 @@ class DistanceMatrix:
                 latent_dims=latent.space.latent_dims,
             )
         matrix = matrix.double().cpu()
-        picture = draw_matrix(matrix, f"{kind} distance", _thumbnails(latent, model))
+        numbers = [str(number + 1) for number in range(len(latent))]
+        faces = _thumbnails(latent, model)
+        chart = matrix_chart(
+            matrix,
+            numbers,
+            numbers,
+            f"{kind} distance",
+            diverging=False,
+            theme=colours,
+            row_pictures=faces,
+            column_pictures=faces,
+        )
         table = "\n".join(",".join(f"{value:.4f}" for value in row) for row in matrix.tolist())
-        return {
-            "ui": {"images": [save_preview(picture, "face_latents_distance")]},
-            "result": (picture.unsqueeze(0).to(host.intermediate_device()), table),
-        }
+        return shown(chart, "face_latents_distance", table)
 
 
 def _std(latent: FaceLatent, metric: str) -> Tensor | None:

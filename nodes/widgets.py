@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..models.plotting import THEMES
+
 _ROOT = "face latents"
 MODEL = f"{_ROOT}/model"
 EDIT = f"{_ROOT}/edit"
@@ -73,6 +75,11 @@ def choice(options: Sequence[str], tooltip: str, default: str | None = None) -> 
     if options:
         settings["default"] = options[0] if default is None else default
     return list(options), settings
+
+
+def theme() -> InputSpec:
+    """The colours of a chart."""
+    return choice(THEMES, "dark: light on dark, as the canvas. light: for a page or a print.")
 
 
 def strength(tooltip: str, default: float = 1.0) -> InputSpec:

@@ -21,6 +21,7 @@ from nodes_support import (
     run,
     tiny_model,
 )
+from PIL import Image
 
 MODEL = tiny_model()
 
@@ -212,8 +213,8 @@ def test_distance_matrix_shows_faces_only_where_they_are_true(monkeypatch, tmp_p
     shown = []
     monkeypatch.setattr(
         measure,
-        "draw_matrix",
-        lambda matrix, title, faces: shown.append(faces) or torch.zeros(4, 4, 3),
+        "matrix_chart",
+        lambda *_, row_pictures, **more: shown.append(row_pictures) or Image.new("RGB", (4, 4)),
     )
     latent, aligned = run(
         "FaceLatentsEncode",
