@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import logging
 from collections.abc import Callable, Mapping
@@ -156,9 +157,11 @@ class Executor:
     ) -> NodeResult:
         node = prompt[key]
         schema = schemas[node["class_type"]]
+        cls = self._classes[node["class_type"]]
         columns: dict[str, list[Any]] = {}
         for name, value in node["inputs"].items():
-            if schema.input(name) is None:
+            # As in the host: a link to an undeclared input reaches a node that takes any.
+            if schema.input(name) is None and not (is_link(value) and _takes_any_input(cls)):
                 continue
             if is_link(value):
                 columns[name] = self._results[signatures[value[0]]].outputs[value[1]]
@@ -167,7 +170,6 @@ class Executor:
         extra = None if workflow is None else {"workflow": workflow}
         hidden = {"PROMPT": prompt, "EXTRA_PNGINFO": extra, "UNIQUE_ID": key}
         columns.update({n: [hidden[kind]] for n, kind in schema.hidden.items() if kind in hidden})
-        cls = self._classes[node["class_type"]]
         try:
             instance = self._instances.setdefault((key, node["class_type"]), cls())
             returned = map_over_lists(instance, columns)
@@ -198,6 +200,11 @@ def map_over_lists(instance: Any, columns: Mapping[str, list[Any]]) -> list[Any]
         function(**{name: column[min(i, len(column) - 1)] for name, column in columns.items()})
         for i in range(count)
     ]
+
+
+def _takes_any_input(cls: type) -> bool:
+    function = getattr(cls, str(getattr(cls, "FUNCTION", "")))
+    return inspect.getfullargspec(function).varkw is not None
 
 
 def _collect(returned: list[Any], cls: type) -> NodeResult:

@@ -15,6 +15,8 @@ from . import (
     load_model,
     measure,
     paste_node,
+    preview_routes,
+    sliders,
     vae_latent,
 )
 
@@ -24,6 +26,7 @@ _MODULES = (
     decode,
     paste_node,
     edit,
+    sliders,
     direction_files,
     direction_nodes,
     interpolate,
@@ -41,5 +44,6 @@ NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {
 }
 
 host.register_model_folder()
+preview_routes.register()
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]

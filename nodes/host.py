@@ -203,6 +203,16 @@ class Progress:
             self._bar.close()
 
 
+# --- web server --------------------------------------------------------------------------------
+
+
+def server_routes() -> Any:
+    """The route table of ComfyUI's web server (aiohttp), or None where no server runs."""
+    # Only where it is there already: the nodes may also be used from a script within ComfyUI.
+    server = getattr(sys.modules.get("server"), "PromptServer", None) if present() else None
+    return getattr(getattr(server, "instance", None), "routes", None)
+
+
 # --- folders -----------------------------------------------------------------------------------
 
 

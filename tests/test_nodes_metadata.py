@@ -19,7 +19,7 @@ EXPECTED = {
     "LoadModel", "Encode", "Decode", "AddDirection", "ScaleDirection", "Lerp", "Slerp", "Distance",
     "LoadDirection", "SaveDirection", "LoadLatent", "SaveLatent", "Sample", "RemoveFeature",
     "SetAttribute", "ConditionDirection", "Morph", "Mean", "DistanceMatrix", "PasteBack",
-    "FromVAELatent", "ToVAELatent", "Join", "Select", "DirectionBetween",
+    "FromVAELatent", "ToVAELatent", "Join", "Select", "DirectionBetween", "Sliders",
 }  # fmt: skip
 
 nodes = pytest.mark.parametrize("node_id", sorted(NODE_CLASS_MAPPINGS))
