@@ -1,12 +1,14 @@
 """Start a ComfyUI checkout with this pack linked in, and talk to it over HTTP.
 
-Used by the host tests, the host report and the browser check.
+Used by the host tests, the host report and the browser checks. COMFYUI_ARGUMENTS holds further
+arguments of the host's own, such as ``--front-end-root`` for another version of the canvas.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -113,7 +115,7 @@ class Host:
         self.address = f"http://127.0.0.1:{self.port}"
         self.log_path = base / "host.log"
         self.start_seconds = 0.0
-        self._arguments = list(arguments)
+        self._arguments = [*shlex.split(os.environ.get("COMFYUI_ARGUMENTS", "")), *arguments]
         self._process: subprocess.Popen[bytes] | None = None
         for name in ("custom_nodes", "input", "output", "models", "user/default"):
             (base / name).mkdir(parents=True, exist_ok=True)
