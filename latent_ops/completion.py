@@ -78,8 +78,8 @@ def complete_basis(
             Pass what ``decompose`` will be given.
 
     Returns:
-        Basis ``(k, *latent_shape)`` in the dtype of ``vectors``, computed in float64. The first K
-        are ``vectors`` bit for bit.
+        Basis ``(k, *latent_shape)`` in the dtype of ``vectors``, computed in float64 without
+        gradients. The first K are ``vectors`` bit for bit.
 
     Raises:
         TypeError: if an argument is not a floating-point tensor.
@@ -108,7 +108,7 @@ def complete_basis(
     # before it, and is orthogonal to rounding however near to dependent the random ones are.
     q, r = torch.linalg.qr(torch.cat(parts).T)
     added = (q * r.diagonal().sign()).T[count:]
-    return torch.cat([vectors, added.unflatten(-1, vectors.shape[1:]).to(vectors)])
+    return torch.cat([vectors.detach(), added.unflatten(-1, vectors.shape[1:]).to(vectors)])
 
 
 def _principal_axes(offset: Tensor, span: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ def _centred_codes(codes: Tensor, vectors: Tensor, mean: Tensor | None) -> Tenso
     if mean is None:
         return rows
     require_match("one of the vectors", vectors[0], "mean", mean, dims)
-    centre = flatten_codes(mean.cpu(), dims, torch.float64)
+    centre = flatten_codes(mean.detach().cpu(), dims, torch.float64)
     if centre.ndim != 1 or not bool(torch.isfinite(centre).all()):
         raise ValueError(
             f"mean must be one finite code of shape {tuple(vectors.shape[1:])}, got shape "
@@ -158,7 +158,7 @@ def _finite_rows(name: str, stack: Tensor, empty_allowed: bool = False) -> Tenso
     dims = require_stack(name, stack)
     if stack.shape[0] == 0 and not empty_allowed:
         raise ValueError(f"{name} holds nothing; at least one vector is needed.")
-    rows = flatten_codes(stack.cpu(), dims, torch.float64)
+    rows = flatten_codes(stack.detach().cpu(), dims, torch.float64)
     finite = torch.isfinite(rows).all(1)
     if not bool(finite.all()):
         raise ValueError(

@@ -90,7 +90,8 @@ def quasi_eigenvectors(
         mean: centre that is subtracted first, ``(*latent_shape)``; the zero code when None.
 
     Returns:
-        Orthonormal vectors ``(K, *latent_shape)`` in the dtype of ``means``, computed in float64.
+        Orthonormal vectors ``(K, *latent_shape)`` in the dtype of ``means``, computed in float64,
+        without gradients.
 
     Raises:
         TypeError: if an argument is not a floating-point tensor.
@@ -123,7 +124,7 @@ def _label_indices(labels: Tensor, count: int) -> Tensor:
 def _centred(means: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor, float]:
     """Return centred means ``(K, D)`` and the centre ``(D,)`` in float64, and their rounding."""
     dims = require_stack("means", means)
-    rows = flatten_codes(means.cpu(), dims, torch.float64)
+    rows = flatten_codes(means.detach().cpu(), dims, torch.float64)
     centre = torch.zeros_like(rows[0]) if rows.shape[0] else rows.new_zeros(rows.shape[1])
     if mean is not None:
         require_match("one of the means", means.new_empty(means.shape[1:]), "mean", mean, dims)
@@ -131,7 +132,7 @@ def _centred(means: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor, float]
             raise ValueError(
                 f"mean must be one code of shape {tuple(means.shape[1:])}, got {tuple(mean.shape)}."
             )
-        centre = flatten_codes(mean.cpu(), dims, torch.float64)
+        centre = flatten_codes(mean.detach().cpu(), dims, torch.float64)
     count, size = rows.shape
     if count == 0:
         raise ValueError("There are no class means, so there is nothing to make a basis of.")
