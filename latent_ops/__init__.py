@@ -19,6 +19,7 @@ from .arithmetic import MEAN_MODES, add, scale, subtract, weighted_mean
 from .completion import COMPLETIONS, Conditioning, complete_basis, conditioning
 from .directions import condition, normalise
 from .distances import METRICS, angle, cosine_distance, distance, euclidean, rms, whitened
+from .easing import EASINGS, ease
 from .interpolation import lerp, slerp
 from .neighbours import duplicates, nearest, pairwise
 from .paths import PATH_MODES, keyframe_frames, keyframe_positions, path, path_at
@@ -33,6 +34,7 @@ from .truncation import truncate
 __all__ = [
     "BASIS_METHODS",
     "COMPLETIONS",
+    "EASINGS",
     "MEAN_MODES",
     "METRICS",
     "PATH_MODES",
@@ -51,6 +53,7 @@ __all__ = [
     "decompose",
     "distance",
     "duplicates",
+    "ease",
     "euclidean",
     "keyframe_frames",
     "keyframe_positions",

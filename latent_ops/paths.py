@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ._curve import PATH_MODES, Curve
-from ._validation import require_count
+from ._validation import require_choice, require_count
+from .easing import EASINGS, ease
 
 __all__ = ["PATH_MODES", "keyframe_frames", "keyframe_positions", "path", "path_at"]
 
@@ -19,9 +20,10 @@ def path(
     loop: bool = False,
     origin: Tensor | None = None,
     hit_keyframes: bool = True,
+    easing: str = "linear",
     latent_dims: int | None = None,
 ) -> Tensor:
-    """Sample a path through keyframes at constant speed.
+    """Sample a path through keyframes, at constant speed or with an easing.
 
     Args:
         keyframes: ``(K, *latent_shape)``, everything after the first dimension is the code.
@@ -34,6 +36,7 @@ def path(
         origin: centre of the spheres for ``slerp``, ``latent_shape``. The other modes do not depend
             on it.
         hit_keyframes: see Notes.
+        easing: speed between each keyframe and the next, as :func:`ease`; ``linear`` is constant.
         latent_dims: optional, checked against the shape of ``keyframes``.
 
     Returns:
@@ -58,21 +61,26 @@ def path(
         - ``hit_keyframes=False``: all steps are equal, and an interior keyframe is missed by up to
           half a step.
 
+        An easing changes the steps between two keyframes, not when they are reached: each pair
+        takes the time it takes at constant speed.
+
         A single keyframe, or only identical ones, give a still. Successive identical keyframes take
         no time. The spline leaves the sphere as :func:`lerp` does.
     """
     require_count("frames", frames, 1)
+    require_choice("easing", easing, EASINGS)
     curve = Curve(keyframes, mode, loop, origin, latent_dims)
     if curve.arcs is None:
         return curve.still((frames,))
     if not hit_keyframes:
         s = torch.arange(frames, dtype=torch.float64) / (frames if loop else max(frames - 1, 1))
-        return curve.at(*curve.arcs.locate(s))
+        segment, share = curve.arcs.locate(s)
+        return curve.at(segment, ease(share, easing))
     stops = _stops(curve.arcs.positions, frames, loop)
     frame = torch.arange(frames)
     segment = (torch.searchsorted(stops, frame, right=True) - 1).clamp(0, len(stops) - 2)
     share = (frame - stops[segment]) / (stops[segment + 1] - stops[segment]).double()
-    return curve.at(segment, share)
+    return curve.at(segment, ease(share, easing))
 
 
 def path_at(

@@ -44,7 +44,7 @@ BATCHED: dict[str, Case] = {
     "truncate_spectrum energy": lambda a, b, d: _per_code(
         a, d, lambda c: ops.truncate_spectrum(c, "energy", energy=0.8)
     ),
-    "ease": lambda a, b, d: ops.ease(a.sigmoid(), "ease_in_out"),
+    "ease": lambda a, b, d: ops.ease(a.abs().clamp(max=1), "ease_in_out"),
     "reconstruct": lambda a, b, d: ops.reconstruct(
         a.flatten(a.ndim - d)[..., :3], _basis(a, d), b
     ),

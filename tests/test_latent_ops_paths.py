@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 from face_latents.latent_ops import (
+    EASINGS,
     PATH_MODES,
     angle,
+    ease,
     keyframe_frames,
     keyframe_positions,
     lerp,
@@ -391,6 +393,77 @@ def test_codes_of_one_component(mode: str, loop: bool) -> None:
             (frames[1:] - frames[:-1]).abs(), torch.full((80, 1), 0.1).double()
         )
         assert at.tolist() == [0, 30, 80]
+
+
+# Easing
+
+
+@modes
+@loops
+@pytest.mark.parametrize("easing", EASINGS)
+def test_an_eased_path_shows_every_keyframe_at_the_same_time(
+    mode: str, loop: bool, easing: str
+) -> None:
+    keyframes = uneven(5)
+    frames = path(keyframes, 31, mode=mode, loop=loop, easing=easing)
+    at = keyframe_frames(keyframes, 31, mode=mode, loop=loop)
+    assert same_bits(frames[at], keyframes)
+
+
+def test_linear_easing_is_no_easing() -> None:
+    keyframes = uneven(4)
+    assert same_bits(path(keyframes, 17), path(keyframes, 17, easing="linear"))
+    assert same_bits(
+        path(keyframes, 17, hit_keyframes=False),
+        path(keyframes, 17, hit_keyframes=False, easing="linear"),
+    )
+
+
+def test_eased_frames_lie_where_the_easing_says() -> None:
+    a, b = gaussian(2, 16, dtype=torch.float64)
+    t = torch.arange(9, dtype=torch.float64) / 8
+    for easing in EASINGS:
+        frames = path(torch.stack([a, b]), 9, mode="lerp", easing=easing)
+        torch.testing.assert_close(frames, lerp(a, b, ease(t, easing)), rtol=1e-9, atol=1e-9)
+
+
+def test_hold_shows_nothing_but_keyframes() -> None:
+    keyframes = uneven(3)
+    frames = path(keyframes, 20, easing="hold")
+    for frame in frames:
+        assert any(same_bits(frame, keyframe) for keyframe in keyframes)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.sampled_from(EASINGS))
+def test_easing_keeps_order_and_ends(shares: list[float], easing: str) -> None:
+    t = torch.tensor([0.0, *sorted(shares), 1.0], dtype=torch.float64)
+    eased = ease(t, easing)
+    assert eased[0] == 0
+    assert eased[-1] == 1
+    assert bool((eased.diff() >= -1e-15).all())
+
+
+def test_easings_are_slow_where_they_say() -> None:
+    t = torch.tensor([0.0, 0.1, 0.9, 1.0], dtype=torch.float64)
+    first, last = {}, {}
+    for easing in EASINGS:
+        steps = ease(t, easing).diff()
+        first[easing], last[easing] = float(steps[0]), float(steps[2])
+    assert first["ease_in"] < 0.02 < 0.1 < first["ease_out"]
+    assert last["ease_out"] < 0.02 < 0.1 < last["ease_in"]
+    assert first["ease_in_out"] == pytest.approx(last["ease_in_out"], abs=1e-12)
+    assert first["ease_in_out"] == pytest.approx(0.028, abs=1e-12)
+
+
+def test_bad_easings_are_refused() -> None:
+    with pytest.raises(ValueError, match="easing"):
+        path(uneven(2), 5, easing="bounce")
+    with pytest.raises(ValueError, match="within 0 and 1"):
+        ease(torch.tensor([1.5]))
+    with pytest.raises(ValueError, match="within 0 and 1"):
+        ease(torch.tensor([math.nan]))
+    with pytest.raises(TypeError):
+        ease(torch.tensor([1]))
 
 
 def test_bad_arguments_are_refused() -> None:
