@@ -44,7 +44,6 @@ BATCHED: dict[str, Case] = {
     "truncate_spectrum energy": lambda a, b, d: _per_code(
         a, d, lambda c: ops.truncate_spectrum(c, "energy", energy=0.8)
     ),
-    "ease": lambda a, b, d: ops.ease(a.abs().clamp(max=1), "ease_in_out"),
     "reconstruct": lambda a, b, d: ops.reconstruct(
         a.flatten(a.ndim - d)[..., :3], _basis(a, d), b
     ),
@@ -81,6 +80,7 @@ STACK_MEASURED: dict[str, Case] = {
     "keyframe_positions": lambda a, b, d: ops.keyframe_positions(a),
     "keyframe_frames": lambda a, b, d: ops.keyframe_frames(a, 9),
     "pairwise": lambda a, b, d: ops.pairwise(a, b, "cosine"),
+    "ease": lambda a, b, d: ops.ease(_shares(a), "ease_in_out"),
     "duplicates": lambda a, b, d: ops.duplicates(a, 100.0),
     "conditioning": lambda a, b, d: torch.tensor(ops.conditioning(a).condition),
     "classify": lambda a, b, d: ops.classify(a.flatten(1), 3),
@@ -108,6 +108,11 @@ def _per_code(codes: Tensor, dims: int, function: Callable[[Tensor], Tensor]) ->
     """Apply a function of flat codes."""
     flat = codes.flatten(codes.ndim - dims)
     return function(flat).reshape(codes.shape)
+
+
+def _shares(codes: Tensor) -> Tensor:
+    """Return numbers within 0 and 1; what holds none is left for the function to refuse."""
+    return codes.abs().clamp(max=1) if codes.is_floating_point() else codes
 
 
 def _inputs(batch: int, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
