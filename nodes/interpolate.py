@@ -1,4 +1,4 @@
-"""Between faces: Lerp, Slerp, Morph, Mean Face."""
+"""Between faces: Lerp, Slerp, Mean Face."""
 
 from __future__ import annotations
 
@@ -97,71 +97,6 @@ class Slerp:
         return (result_of_pair(first, second, samples),)
 
 
-class Morph:
-    """Frames along a path through keyframes."""
-
-    CATEGORY = widgets.MIX
-    DESCRIPTION = (
-        "Makes an animation through a batch of faces (the keyframes, see Join Face Latents) at "
-        "constant speed. Decode Face turns the frames into pictures; Paste Back puts them into "
-        "the first face's photo."
-    )
-    SEARCH_ALIASES = ["animation", "keyframes", "transition", "video", "walk", "path", "tween"]
-    RETURN_TYPES = (widgets.FACE_LATENT,)
-    RETURN_NAMES = ("face_latent",)
-    OUTPUT_TOOLTIPS = ("One face per frame, which belong to the photo of the first face.",)
-    FUNCTION = "morph"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_latent": widgets.wire(
-                    widgets.FACE_LATENT, "The keyframes: a batch of two or more faces, in order."
-                ),
-                "frames": widgets.integer(
-                    24, 1, 4096, "How many frames in all, keyframes included."
-                ),
-                "path": widgets.choice(
-                    latent_ops.PATH_MODES,
-                    "slerp: arcs from face to face, keeps their character. lerp: straight lines. "
-                    "spline: one smooth curve without a kink at the keyframes.",
-                ),
-                "loop": widgets.switch(
-                    False,
-                    "Return to the first face, so that the frames can repeat without a jump.",
-                ),
-            }
-        }
-
-    def morph(
-        self, face_latent: FaceLatent, frames: int, path: str, loop: bool
-    ) -> tuple[FaceLatent]:
-        latent = validate.face_latent(face_latent)
-        count = validate.whole(frames, "frames", 1, 4096)
-        mode = validate.one_of(path, latent_ops.PATH_MODES, "path")
-        if len(latent) < 2:
-            raise FaceLatentsError(
-                "Morph needs at least two faces to go between, but face_latent holds only one. "
-                "Join several with Join Face Latents, or encode a batch of photos."
-            )
-        if count < len(latent):
-            raise FaceLatentsError(
-                f"Morph: {count} frames cannot show all {len(latent)} keyframes. Set frames to "
-                f"{len(latent)} or more."
-            )
-        with validate.explained("Morph"):
-            samples = latent_ops.path(
-                latent.samples,
-                count,
-                mode=mode,
-                loop=bool(loop),
-                origin=mean_of(latent) if latent.space.name in W_SPACES else None,
-                latent_dims=latent.space.latent_dims,
-            )
-        return (replace(latent, samples=samples, contexts=(first_photo(latent),) * count),)
-
-
 class MeanFace:
     """The weighted mean of a batch."""
 
@@ -236,6 +171,5 @@ def _parse_weights(text: object, count: int) -> list[float] | None:
 NODES = {
     "FaceLatentsLerp": (Lerp, "Lerp"),
     "FaceLatentsSlerp": (Slerp, "Slerp"),
-    "FaceLatentsMorph": (Morph, "Morph"),
     "FaceLatentsMean": (MeanFace, "Mean Face"),
 }
