@@ -28,7 +28,8 @@ class AlignmentTemplate:
     ----------
     name : what error messages and metadata call it
     points : (5, 2) float64, fractions of the crop's side from its top-left corner,
-        in the order of `LANDMARK_NAMES` ("left" is the viewer's left)
+        in the order of `LANDMARK_NAMES` ("left" is the viewer's left); or none, (0, 2): no face
+        is looked for, the crop is the whole picture (see `fit_whole`)
     size : side of the crop in pixels
     """
 
@@ -38,7 +39,7 @@ class AlignmentTemplate:
 
     def __post_init__(self) -> None:
         points = torch.as_tensor(self.points, dtype=torch.float64)
-        if points.shape != (5, 2) or not bool(torch.isfinite(points).all()):
+        if points.shape not in ((5, 2), (0, 2)) or not bool(torch.isfinite(points).all()):
             raise FaceLatentsError(
                 f"The alignment template '{self.name}' must have 5 finite (x, y) points, "
                 f"got shape {tuple(points.shape)}."
@@ -49,8 +50,13 @@ class AlignmentTemplate:
             )
         object.__setattr__(self, "points", points)
 
+    @property
+    def whole(self) -> bool:
+        """True when there are no landmarks: whole pictures are encoded."""
+        return len(self.points) == 0
+
     def pixels(self) -> Tensor:
-        """(5, 2) float64 landmark positions in pixels of the crop."""
+        """Landmark positions in pixels of the crop, (5, 2) or (0, 2) float64."""
         return self.points * self.size - 0.5
 
     def resized(self, size: int) -> AlignmentTemplate:
@@ -73,6 +79,19 @@ WIDE = AlignmentTemplate(
     _points((0.34, 0.36), (0.66, 0.36), (0.5, 0.547), (0.363, 0.674), (0.637, 0.674)),
     128,
 )
+WHOLE = AlignmentTemplate("whole", torch.zeros(0, 2), 28)
+
+
+def fit_whole(height: int, width: int, size: int) -> Tensor:
+    """The (2, 3) float64 transform that fits a whole picture into the middle of a square crop.
+
+    A crop cut with it (`align_with_transform`) repeats the border pixels beside the picture.
+    """
+    longest = max(height, width)
+    scale = size / longest
+    # pixel centres are at integers
+    left, top = (size * (1 - side / longest) / 2 + (scale - 1) / 2 for side in (width, height))
+    return torch.tensor([[scale, 0, left], [0, scale, top]], dtype=torch.float64)
 
 
 def similarity_transform(src: Tensor, dst: Tensor) -> Tensor:

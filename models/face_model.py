@@ -12,15 +12,17 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .align import TIGHT, WIDE, AlignmentTemplate
+from .align import TIGHT, WHOLE, WIDE, AlignmentTemplate
 from .errors import FaceLatentsError, UnsupportedModelError
+from .model_directions import DIRECTION_PREFIX, json_object, read_directions
+from .model_directions import direction_names as direction_names
 from .registry import FaceNet, detect_architecture
 from .safefile import check_expected, load_tensors, read_header, save_tensors, tensors_hash
 from .space import LatentSpace
+from .statistics import CodeStatistics
 from .values import Direction
 
-DIRECTION_PREFIX = "directions."
-_TEMPLATES = {TIGHT.name: TIGHT, WIDE.name: WIDE}
+_TEMPLATES = {template.name: template for template in (TIGHT, WIDE, WHOLE)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,8 @@ class FaceModel:
         directions: by name, in the order of the file.
         metadata: the file's string metadata (licence, training data, metrics, ...).
         name: display name.
+        statistics: the mixture that `sample` draws from; None: normal with the space's mean and
+            standard deviation.
     """
 
     module: nn.Module
@@ -42,6 +46,7 @@ class FaceModel:
     directions: Mapping[str, Direction]
     metadata: Mapping[str, str]
     name: str
+    statistics: CodeStatistics | None = None
 
     @property
     def device(self) -> torch.device:
@@ -99,8 +104,10 @@ class FaceModel:
         """Random codes `(count, *space.shape)` float32 on the CPU.
 
         Normal with the mean and standard deviation of the training codes, then pulled towards the
-        mean: `mean + truncation_psi * (z - mean)`. The same seed gives the same faces on every
-        device, and the first faces of a larger batch are those of a smaller one.
+        mean: `mean + truncation_psi * (z - mean)`. Where the model states a mixture of classes, a
+        class is drawn first, and its centre takes the place of the mean. The same seed gives the
+        same faces on every device, and the first faces of a larger batch are those of a smaller
+        one.
 
         Raises:
             FaceLatentsError: count below 1.
@@ -108,6 +115,8 @@ class FaceModel:
         if count < 1:
             raise FaceLatentsError(f"Sample: the number of faces must be 1 or more, got {count}.")
         generator = torch.Generator(device="cpu").manual_seed(int(seed) & (2**64 - 1))
+        if self.statistics is not None:
+            return self.statistics.sample(count, generator, truncation_psi)
         # one draw per face: the generator's fast path depends on the number of values drawn
         codes = torch.stack(
             [torch.randn(self.space.shape, generator=generator) for _ in range(count)]
@@ -138,16 +147,19 @@ def load_face_model(path: str | Path) -> FaceModel:
             "damaged or was altered. Fetch it again."
         )
     net = architecture.load(net_tensors)
-    count = net.code_shape
-    # whitened spaces: mean 0 and standard deviation 1 by construction
-    space = LatentSpace(net.space_name, count, model_id, torch.zeros(count), torch.ones(count))
+    shape, statistics = net.code_shape, net.code_statistics
+    mean, std = torch.zeros(shape), torch.ones(shape)
+    if statistics is not None:
+        mean, std = statistics.mean, statistics.std
+    space = LatentSpace(net.space_name, shape, model_id, mean, std)
     return FaceModel(
         module=cast(nn.Module, net),
         space=space,
         template=_template(path, metadata, net.size),
-        directions=_directions(path, tensors, metadata, space),
+        directions=read_directions(path, tensors, metadata, space),
         metadata=metadata,
         name=metadata.get("name", Path(path).stem),
+        statistics=statistics,
     )
 
 
@@ -192,93 +204,29 @@ def bundled_face_model_path() -> Path:
     return Path(__file__).parent / "bundled" / "face.safetensors"
 
 
+def bundled_digits_model_path() -> Path:
+    """The model of handwritten digits that ships with the package."""
+    return Path(__file__).parent / "bundled" / "digits.safetensors"
+
+
 @lru_cache(maxsize=1)
 def bundled_direction_names() -> list[str]:
     """Names of the bundled directions, read from the file's header only."""
     return direction_names(bundled_face_model_path())
 
 
-def direction_names(path: str | Path) -> list[str]:
-    """Names of the directions in a face model file, in the order its metadata lists them."""
-    header = read_header(path)
-    names = [n.removeprefix(DIRECTION_PREFIX) for n in header.tensors if _is_direction(n)]
-    listed = list(_json_object(path, header.metadata, "directions"))
-    return sorted(names, key=lambda n: (listed.index(n) if n in listed else len(listed), n))
-
-
-def _is_direction(tensor_name: str) -> bool:
-    return tensor_name.startswith(DIRECTION_PREFIX)
-
-
-def _json_object(path: str | Path, metadata: Mapping[str, str], key: str) -> dict[str, object]:
-    try:
-        value = json.loads(metadata.get(key, "{}"))
-    except (ValueError, RecursionError) as error:
-        raise UnsupportedModelError(f"{path}: metadata '{key}' is not valid JSON.") from error
-    if not isinstance(value, dict):
-        raise UnsupportedModelError(f"{path}: metadata '{key}' must be a JSON object.")
-    return value
-
-
 def _template(path: str | Path, metadata: Mapping[str, str], size: int) -> AlignmentTemplate:
-    facts = _json_object(path, metadata, "template")
+    facts = json_object(path, metadata, "template")
     name = str(facts.get("name", TIGHT.name))
     if "points" not in facts:
         return _TEMPLATES.get(name, TIGHT).resized(size)
     try:
         points = torch.tensor(facts["points"], dtype=torch.float64)
+        if points.numel() == 0:
+            points = points.reshape(0, 2)
         return AlignmentTemplate(name, points, size)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UnsupportedModelError(
-            f"{path}: the alignment template must list 5 points (x, y) as fractions of the crop "
-            f"({error})."
-        ) from error
-
-
-def _directions(
-    path: str | Path,
-    tensors: Mapping[str, Tensor],
-    metadata: Mapping[str, str],
-    space: LatentSpace,
-) -> dict[str, Direction]:
-    described = _json_object(path, metadata, "directions")
-    found = {n.removeprefix(DIRECTION_PREFIX): t for n, t in tensors.items() if _is_direction(n)}
-    order = [n for n in described if n in found] + sorted(set(found) - set(described))
-    result = {}
-    for name in order:
-        if tuple(found[name].shape) != space.shape:
-            raise UnsupportedModelError(
-                f"{path}: direction '{name}' has shape {list(found[name].shape)}, expected "
-                f"{list(space.shape)}."
-            )
-        facts = described.get(name, {})
-        result[name] = direction_from_facts(path, name, found[name], space, facts)
-    return result
-
-
-def direction_from_facts(
-    path: str | Path, name: str, vector: Tensor, space: LatentSpace, facts: object
-) -> Direction:
-    """Build a Direction from its vector and the JSON object that describes it.
-
-    Raises:
-        UnsupportedModelError: the description is malformed.
-    """
-    try:
-        if not isinstance(facts, dict):
-            raise TypeError("not an object")
-        low, high = (float(value) for value in facts.get("safe_range", (-3.0, 3.0)))
-        accuracy = facts.get("accuracy")
-        return Direction(
-            vector=vector.float(),
-            space=space,
-            name=name,
-            unit=str(facts.get("unit", "")),
-            safe_range=(low, high),
-            accuracy=None if accuracy is None else float(accuracy),
-            method=str(facts.get("method", "")),
-        )
-    except (TypeError, ValueError) as error:
-        raise UnsupportedModelError(
-            f"{path}: the description of direction '{name}' is malformed ({error})."
+            f"{path}: the alignment template must list 5 points (x, y) as fractions of the crop, "
+            f"or none for whole pictures ({error})."
         ) from error

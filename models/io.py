@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .errors import FaceLatentsError, UnsupportedModelError
-from .face_model import direction_from_facts
+from .model_directions import direction_from_facts
 from .safefile import load_tensors, save_tensors
 from .value_file import (
     DIRECTION_KIND,

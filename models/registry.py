@@ -8,9 +8,10 @@ from typing import Protocol
 
 from torch import Tensor
 
-from .architectures import linear
+from .architectures import digits, linear
 from .errors import UnsupportedModelError
 from .safefile import Header, TensorSpec
+from .statistics import CodeStatistics
 
 
 class FaceNet(Protocol):
@@ -18,6 +19,10 @@ class FaceNet(Protocol):
 
     size: int
     space_name: str
+
+    @property
+    def code_statistics(self) -> CodeStatistics | None:
+        """How training codes are distributed; None: whitened, mean 0 and deviation 1."""
 
     @property
     def code_shape(self) -> tuple[int, ...]:
@@ -48,6 +53,13 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         linear.detect,
         linear.expected,
         linear.load,
+    ),
+    Architecture(
+        digits.NAME,
+        "digit model (convolutional autoencoder, 28 x 28 grey pictures)",
+        digits.detect,
+        digits.expected,
+        digits.load,
     ),
 )
 

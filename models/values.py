@@ -22,7 +22,8 @@ class PhotoContext:
             lie at integer coordinates.
         size: the aligned crop is ``size x size`` pixels.
         landmarks: ``(5, 2)`` float64 in photo pixels: left eye, right eye, nose, left mouth
-            corner, right mouth corner, left being the viewer's left.
+            corner, right mouth corner, left being the viewer's left; ``(0, 2)`` where the model
+            encodes whole pictures.
         code: ``(*shape)``, the unedited code; an edit is measured against it.
         photo_key: equal for faces of the same photo.
         face_index: which face of that photo, 0 being the largest.
@@ -39,10 +40,10 @@ class PhotoContext:
     alpha: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for name, expected in (("transform", (2, 3)), ("landmarks", (5, 2))):
+        for name, allowed in (("transform", [(2, 3)]), ("landmarks", [(5, 2), (0, 2)])):
             got = tuple(getattr(self, name).shape)
-            if got != expected:
-                raise FaceLatentsError(f"Photo context: {name} has shape {got}, not {expected}.")
+            if got not in allowed:
+                raise FaceLatentsError(f"Photo context: {name} has shape {got}, not {allowed[0]}.")
         if self.photo.ndim != 3 or self.photo.shape[-1] != 3:
             raise FaceLatentsError(
                 f"Photo context: the photo has shape {tuple(self.photo.shape)}, not (H, W, 3)."

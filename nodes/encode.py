@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..models.align import align, align_with_transform, invert_transform, transform_points
+from ..models.align import (
+    align,
+    align_with_transform,
+    fit_whole,
+    invert_transform,
+    transform_points,
+)
 from ..models.errors import FaceLatentsError, NoFaceError
 from ..models.face_model import FaceModel
 from ..models.values import FaceLatent, PhotoContext
@@ -174,12 +180,15 @@ def cut_faces(
         mask: MASK; only faces whose centre it covers count.
         already_aligned: the picture is a crop already.
 
+    A model whose template has no landmarks encodes the whole picture, fitted into a square whose
+    margins repeat the picture's border: nothing is looked for or chosen.
+
     Raises:
         NoFaceError: there is no such face.
     """
     photo, alpha = validate.split_channels(pixels)
     key = _photo_key(photo, number)
-    if already_aligned:
+    if already_aligned or model.template.whole:
         return [_whole_picture(photo, alpha, model, key, number)]
     height, width = photo.shape[:2]
     if landmarks is None:
@@ -231,23 +240,23 @@ def _cut(
 def _whole_picture(
     photo: Tensor, alpha: Tensor | None, model: FaceModel, key: str, number: int
 ) -> AlignedFace:
-    """An aligned crop as it is, resized to the model's size."""
+    """An aligned crop as it is, or a whole picture for a model without landmarks, resized."""
     height, width = photo.shape[:2]
-    size = model.template.size
-    if height != width:
+    template = model.template
+    if height != width and not template.whole:
         raise FaceLatentsError(
             f"Picture {number + 1} is {width} x {height} pixels, but an aligned crop is square. "
             "Crop it to a square, or turn already_aligned off."
         )
-    scale = size / width
-    shift = (scale - 1) / 2  # pixel centres are at integers
-    transform = torch.tensor([[scale, 0, shift], [0, scale, shift]], dtype=torch.float64)
-    if height == size:
+    transform = fit_whole(height, width, template.size)
+    if height == width == template.size:
         crop = photo.permute(2, 0, 1).clamp(0, 1)
     else:
-        crop = align_with_transform(photo, transform, size)
-    landmarks = transform_points(invert_transform(transform), model.template.pixels())
-    context = PhotoContext(photo, transform, size, landmarks, torch.empty(0), key, 0, alpha)
+        crop = align_with_transform(photo, transform, template.size)
+    landmarks = transform_points(invert_transform(transform), template.pixels())
+    context = PhotoContext(
+        photo, transform, template.size, landmarks, torch.empty(0), key, 0, alpha
+    )
     return AlignedFace(crop, context)
 
 

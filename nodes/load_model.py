@@ -8,7 +8,12 @@ from pathlib import Path
 
 import torch
 
-from ..models.face_model import FaceModel, bundled_face_model_path, load_face_model
+from ..models.face_model import (
+    FaceModel,
+    bundled_digits_model_path,
+    bundled_face_model_path,
+    load_face_model,
+)
 from ..models.values import FaceLatent
 from . import host, validate, widgets
 from .direction_files import is_direction_file
@@ -16,6 +21,7 @@ from .folders import stamp
 from .model_folder import find_model_file, list_model_files, model_file_path
 
 BUNDLED = "face (bundled)"
+BUNDLED_DIGITS = "digits (bundled)"
 
 _loaded: weakref.WeakValueDictionary[str, FaceModel] = weakref.WeakValueDictionary()
 _loaded_lock = threading.Lock()
@@ -26,7 +32,7 @@ class LoadFaceModel:
 
     CATEGORY = widgets.MODEL
     DESCRIPTION = (
-        "Loads the model that turns faces into codes and back. The bundled one needs no download; "
+        "Loads the model that turns faces into codes and back. The bundled ones need no download; "
         "your own .safetensors models go into ComfyUI/models/face_latents."
     )
     SEARCH_ALIASES = ["face checkpoint", "face vae", "eigenfaces", "load model", "generator"]
@@ -44,8 +50,8 @@ class LoadFaceModel:
             "required": {
                 "model": widgets.choice(
                     model_choices(),
-                    "The bundled model, or a file from models/face_latents (press R to refresh "
-                    "the list after adding one).",
+                    "A bundled model (faces, or handwritten digits), or a file from "
+                    "models/face_latents (press R to refresh the list after adding one).",
                 )
             }
         }
@@ -64,7 +70,9 @@ class LoadFaceModel:
 
     @classmethod
     def IS_CHANGED(cls, model: str | None = None) -> str:
-        return "" if model in (None, BUNDLED) else stamp(find_model_file(str(model)))
+        if model in (None, BUNDLED, BUNDLED_DIGITS):
+            return ""
+        return stamp(find_model_file(str(model)))
 
 
 class SampleFace:
@@ -119,8 +127,9 @@ class SampleFace:
 
 
 def model_choices() -> list[str]:
-    """Names of all face models: the bundled one, then the user's files."""
-    return [BUNDLED, *(name for name in list_model_files() if not is_direction_file(name))]
+    """Names of all face models: the bundled ones, then the user's files."""
+    own = [name for name in list_model_files() if not is_direction_file(name)]
+    return [BUNDLED, BUNDLED_DIGITS, *own]
 
 
 def model_path(name: str) -> Path:
@@ -129,14 +138,17 @@ def model_path(name: str) -> Path:
     Raises:
         FaceLatentsError: there is no such file.
     """
-    return bundled_face_model_path() if name == BUNDLED else model_file_path(name)
+    if name == BUNDLED:
+        return bundled_face_model_path()
+    return bundled_digits_model_path() if name == BUNDLED_DIGITS else model_file_path(name)
 
 
 def _describe(model: FaceModel) -> str:
+    size, whole = model.template.size, model.template.whole
     lines = [
         model.name,
-        f"pictures: {model.template.size} x {model.template.size}, alignment "
-        f"'{model.template.name}'",
+        f"pictures: {size} x {size}, "
+        + ("whole, no face is looked for" if whole else f"alignment '{model.template.name}'"),
         f"latent space: {model.space.describe()}",
         f"directions: {', '.join(model.directions) or 'none'}",
     ]

@@ -228,7 +228,7 @@ def test_files_of_extra_model_paths_are_found(fake):
     (extra / "sub" / "m.safetensors").touch()
     (extra / "evil.pkl").touch()
     names = NODE_CLASS_MAPPINGS["FaceLatentsLoadModel"].INPUT_TYPES()["required"]["model"][0]
-    assert names == [load_model.BUNDLED, "sub/m.safetensors"]
+    assert names == [load_model.BUNDLED, load_model.BUNDLED_DIGITS, "sub/m.safetensors"]
     assert model_file_path("sub/m.safetensors") == extra / "sub" / "m.safetensors"
     assert host.own_model_folder() == fake.root / "models" / "face_latents"
 

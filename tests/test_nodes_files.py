@@ -194,11 +194,12 @@ def test_a_file_of_another_kind_is_refused(folders):
             run("FaceLatentsLoadModel", model=name)
 
 
-def test_the_bundled_model_comes_first(folders):
+def test_the_bundled_models_come_first(folders):
     (folders / "models").mkdir()
     (folders / "models" / "A.safetensors").touch()
     (folders / "models" / "readme.txt").touch()
-    assert listed("FaceLatentsLoadModel", "model") == [load_model.BUNDLED, "A.safetensors"]
+    bundled = [load_model.BUNDLED, load_model.BUNDLED_DIGITS]
+    assert listed("FaceLatentsLoadModel", "model") == [*bundled, "A.safetensors"]
 
 
 def test_a_model_is_loaded_once_and_outside_of_inference_mode(monkeypatch, tmp_path):

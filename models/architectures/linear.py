@@ -83,6 +83,7 @@ class LinearFaceNet(nn.Module):
     order: Tensor
 
     space_name = "z"
+    code_statistics = None  # whitened: mean 0 and standard deviation 1 by construction
 
     def __init__(
         self,
