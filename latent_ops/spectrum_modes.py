@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,9 @@ from ._geometry import unit_and_length
 from ._validation import compute_dtype, require_choice, require_codes, require_count
 
 SPECTRUM_MODES = ("top_k", "labels", "one_label", "energy")
+
+# Neighbours compared by their maximum in the search for the largest values.
+_GROUP = 4
 
 
 def truncate_spectrum(
@@ -21,7 +26,7 @@ def truncate_spectrum(
     """Keep some coefficients of each code, sign included, and set the others to 0.
 
     Args:
-        coefficients: ``(*, n)``. A NaN is never dropped, so a damaged code stays visible.
+        coefficients: ``(*, n)``. NaN counts as the largest, so a damaged code stays visible.
         mode: "top_k" keeps the ``k`` largest by magnitude; "labels" the first ``labels``;
             "one_label" the largest of the first ``labels`` (by signed value: the label the code is
             nearest to) and the ``k - 1`` largest by magnitude outside them; "energy" the fewest
@@ -39,51 +44,73 @@ def truncate_spectrum(
         ValueError: if the mode is unknown, or the number it needs is missing or out of range.
     """
     require_codes("coefficients", coefficients, 1)
+    if mode == "energy":
+        return coefficients.masked_fill(_beyond_energy(coefficients.abs(), energy), 0)
+    return scattered(coefficients, kept_indices(coefficients, mode, k, labels))
+
+
+def kept_indices(
+    coefficients: Tensor, mode: str, k: int | None = None, labels: int | None = None
+) -> Tensor:
+    """Return which coefficients ``(*, n)`` to keep as indices ``(*, m)``, in no particular order.
+
+    For all modes of :func:`truncate_spectrum` but "energy", where their number differs by code.
+    """
     require_choice("mode", mode, SPECTRUM_MODES)
     size = coefficients.shape[-1]
     if mode == "top_k":
-        return _without(coefficients, _smaller_than_top(coefficients.abs(), _within("k", k, size)))
-    if mode == "energy":
-        return _without(coefficients, _beyond_energy(coefficients.abs(), energy))
+        return _strongest(coefficients.abs(), _within("k", k, size))
     count = _within("labels", labels, size)
     if mode == "labels":
-        drop = torch.arange(size, device=coefficients.device) >= count
-        return _without(coefficients, drop & ~coefficients.isnan())
-    others = _within("k", k, size - count + 1, f", one label and {size - count} others") - 1
-    label, rest = coefficients[..., :count], coefficients[..., count:]
-    return torch.cat(
-        [
-            _without(label, _smaller_than_top(label, 1)),
-            _without(rest, _smaller_than_top(rest.abs(), others)),
-        ],
-        -1,
-    )
+        every = torch.arange(count, device=coefficients.device)
+        return every.expand(*coefficients.shape[:-1], count)
+    others = _within("k", k, size - count + 1, f" (one label and {size - count} others)") - 1
+    label = coefficients[..., :count].argmax(-1, keepdim=True)
+    rest = _strongest(coefficients[..., count:].abs(), others)
+    return torch.cat([label, count + rest], -1)
 
 
-def _without(coefficients: Tensor, drop: Tensor) -> Tensor:
-    return coefficients.masked_fill(drop, 0)
+def scattered(coefficients: Tensor, indices: Tensor) -> Tensor:
+    """Return coefficients ``(*, n)`` at indices ``(*, m)``, and 0 elsewhere."""
+    kept = coefficients.gather(-1, indices)
+    return torch.zeros_like(coefficients).scatter(-1, indices, kept)
 
 
-def _smaller_than_top(values: Tensor, k: int) -> Tensor:
-    """Return where values ``(*, n)`` are not among the k largest, the first of equal ones winning.
+def _strongest(values: Tensor, k: int) -> Tensor:
+    """Return the indices ``(*, k)`` of the k largest values ``(*, n)``, in no particular order.
 
-    NaN compares as False throughout, so it is not marked.
+    Of equal values the lower index is chosen, which ``torch.topk`` does not promise. NaN is larger
+    than any number.
     """
-    values = values.detach()
     size = values.shape[-1]
-    if k >= size:
-        return torch.zeros_like(values, dtype=torch.bool)
-    if k == 0:
-        return ~values.isnan()
-    # The (k+1)-th largest tells whether equal values straddle the edge, which is rare.
-    top = values.topk(k + 1, dim=-1).values
-    edge = top[..., k - 1 : k]
-    drop = values < edge
-    if bool((top[..., k : k + 1] == edge).any()):
-        equal = values == edge
-        room = k - (values > edge).sum(-1, keepdim=True)
-        drop |= equal & (equal.cumsum(-1) > room)
-    return drop
+    rows = values.detach().reshape(math.prod(values.shape[:-1]), size)
+    # One more than needed tells whether equal values straddle the edge, which is rare.
+    indices = _largest(rows, min(k + 1, size))
+    if 0 < k < size:
+        edge = rows.gather(-1, indices[:, k - 1 :])
+        tied = edge[:, 0] == edge[:, 1]
+        if bool(tied.any()):
+            order = rows[tied].sort(dim=-1, descending=True, stable=True).indices
+            indices[tied] = order[:, : k + 1]
+    return indices[:, :k].reshape(*values.shape[:-1], k)
+
+
+def _largest(rows: Tensor, k: int) -> Tensor:
+    """Return the indices ``(N, k)`` of the k largest values of rows ``(N, n)``, largest first.
+
+    The k largest lie in the k groups with the largest maxima. Looking only there takes half the
+    time of ``torch.topk`` on the whole row.
+    """
+    groups = rows.shape[-1] // _GROUP
+    if groups < 3 * k:
+        return rows.topk(k, dim=-1).indices
+    best = rows[:, : groups * _GROUP].unflatten(-1, (_GROUP, groups)).amax(1).topk(k, dim=-1)
+    position = torch.arange(rows.shape[-1], device=rows.device)
+    members = position[: groups * _GROUP : groups, None]
+    ungrouped = position[groups * _GROUP :].expand(rows.shape[0], -1)
+    candidates = torch.cat([(best.indices[:, None] + members).flatten(1), ungrouped], -1)
+    found = rows.gather(-1, candidates).topk(k, dim=-1).indices
+    return candidates.gather(-1, found)
 
 
 def _beyond_energy(magnitudes: Tensor, energy: float | None) -> Tensor:
