@@ -15,12 +15,22 @@ from . import host, validate, widgets
 from .folders import save_numbered, stamp
 from .model_folder import find_model_file, list_model_files, model_file_path
 
-FOLDER = "directions"  # below models/face_latents
+FOLDER, BASES = "directions", "bases"  # below models/face_latents
 
 
 def is_direction_file(name: str) -> bool:
     """True for files of models/face_latents that hold a direction, not a model."""
     return name.startswith(f"{FOLDER}/")
+
+
+def is_basis_file(name: str) -> bool:
+    """True for files of models/face_latents that hold a quasi-eigen basis."""
+    return name.startswith(f"{BASES}/")
+
+
+def is_face_model_file(name: str) -> bool:
+    """True for files of models/face_latents that may hold a face model: all the others."""
+    return not is_direction_file(name) and not is_basis_file(name)
 
 
 class LoadDirection:
@@ -123,7 +133,7 @@ def _names_in_models() -> list[str]:
     paths += [
         path
         for name in list_model_files()
-        if not is_direction_file(name) and (path := find_model_file(name)) is not None
+        if is_face_model_file(name) and (path := find_model_file(name)) is not None
     ]
     names = [name for path in paths for name in _names_in_model(path, stamp(path))]
     return list(dict.fromkeys(names))

@@ -16,7 +16,7 @@ from ..models.face_model import (
 )
 from ..models.values import FaceLatent
 from . import host, validate, widgets
-from .direction_files import is_direction_file
+from .direction_files import is_face_model_file
 from .folders import stamp
 from .model_folder import find_model_file, list_model_files, model_file_path
 
@@ -128,7 +128,7 @@ class SampleFace:
 
 def model_choices() -> list[str]:
     """Names of all face models: the bundled ones, then the user's files."""
-    own = [name for name in list_model_files() if not is_direction_file(name)]
+    own = [name for name in list_model_files() if is_face_model_file(name)]
     return [BUNDLED, BUNDLED_DIGITS, *own]
 
 

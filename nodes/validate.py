@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from ..models.basis import LatentBasis
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
 from ..models.values import Direction, FaceLatent
@@ -59,6 +60,15 @@ def direction(value: object, name: str = "direction") -> Direction:
             "or infinite); the file or the step that made it is damaged. Make it again."
         )
     return found
+
+
+def latent_basis(value: object, name: str = "basis") -> LatentBasis:
+    return _require(
+        value,
+        LatentBasis,
+        name,
+        "a quasi-eigen basis: connect Load Basis or one of the Build Quasi-Eigen Basis nodes",
+    )
 
 
 def finite(value: object, name: str) -> float:

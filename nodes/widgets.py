@@ -15,6 +15,7 @@ MIX = f"{_ROOT}/mix"
 MEASURE = f"{_ROOT}/measure"
 FILES = f"{_ROOT}/files"
 VAE = f"{_ROOT}/vae latent"
+SPECTRUM = f"{_ROOT}/spectrum"
 
 InputSpec = tuple[Any, dict[str, Any]]
 InputTypes = dict[str, dict[str, InputSpec]]
@@ -22,6 +23,7 @@ InputTypes = dict[str, dict[str, InputSpec]]
 FACE_MODEL = "FACE_MODEL"
 FACE_LATENT = "FACE_LATENT"
 FACE_DIRECTION = "FACE_DIRECTION"
+LATENT_BASIS = "LATENT_BASIS"
 
 
 def wire(kind: str, tooltip: str) -> InputSpec:
@@ -64,9 +66,9 @@ def switch(default: bool, tooltip: str, on: str = "yes", off: str = "no") -> Inp
     return "BOOLEAN", {"default": default, "label_on": on, "label_off": off, "tooltip": tooltip}
 
 
-def text(default: str, tooltip: str, multiline: bool = False) -> InputSpec:
+def text(default: str, tooltip: str, multiline: bool = False, **more: Any) -> InputSpec:
     """A STRING to type."""
-    return "STRING", {"default": default, "multiline": multiline, "tooltip": tooltip}
+    return "STRING", {"default": default, "multiline": multiline, "tooltip": tooltip, **more}
 
 
 def choice(options: Sequence[str], tooltip: str, default: str | None = None) -> InputSpec:
