@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -12,17 +13,21 @@ from torch import Tensor, nn
 from ..align import WHOLE
 from ..architectures.digits import DigitEncoder, DigitGenerator, DigitNet
 from ..face_model import save_face_model
+from ..safefile import save_tensors
+from ..statistics import CodeStatistics
 from .digits_prior import CLASSES
 
 ATTRIBUTION = (
     "MNIST database of handwritten digits: Yann LeCun, Corinna Cortes, Christopher J.C. Burges."
 )
+LICENCE = "MIT for the weights; MNIST is by its authors, see attribution"
+STATISTICS = tuple(field.name for field in fields(CodeStatistics))
 
 
 def code_statistics(
     encoder: nn.Module, pictures: Tensor, labels: Tensor, batch: int = 500
-) -> dict[str, Tensor]:
-    """`mean`, `std`, `centres` and `spread` of the codes of labelled pictures.
+) -> CodeStatistics:
+    """How the codes of labelled pictures are distributed.
 
     Args:
         encoder: (B, 1, 28, 28) in [0, 1] to (B, Z).
@@ -30,7 +35,7 @@ def code_statistics(
         labels: (N,) int64.
 
     Returns:
-        float32; the rows of `spread` (Z, Z) are the principal axes of the codes about their
+        float32; the rows of its `spread` (Z, Z) are the principal axes of the codes about their
         class's centre, each as long as its standard deviation, longest first.
     """
     with torch.no_grad():
@@ -39,42 +44,52 @@ def code_statistics(
     residual = codes - centres[labels]
     variance, axes = torch.linalg.eigh(residual.T @ residual / len(codes))
     spread = (axes * variance.clamp_min(0).sqrt()).T.flip(0)
-    result = {"mean": codes.mean(0), "std": codes.std(0), "centres": centres, "spread": spread}
-    return {name: value.float().contiguous() for name, value in result.items()}
+    values = (codes.mean(0), codes.std(0), centres, spread)
+    return CodeStatistics(*(value.float().contiguous() for value in values))
 
 
 def digit_net(
-    encoder: DigitEncoder, generator: DigitGenerator, statistics: Mapping[str, Tensor]
+    encoder: DigitEncoder, generator: DigitGenerator, statistics: CodeStatistics
 ) -> DigitNet:
     """Encoder, generator and statistics as one network, in evaluation mode."""
-    net = DigitNet(encoder, generator, len(statistics["spread"])).eval()
-    for name, value in statistics.items():
-        getattr(net, name).copy_(value)
+    net = DigitNet(encoder, generator, len(statistics.spread)).eval()
+    for name in STATISTICS:
+        getattr(net, name).copy_(getattr(statistics, name))
     return net
 
 
 def export_digits(
-    path: Path, net: DigitNet, name: str, training: Mapping[str, object],
-    metrics: Mapping[str, float],
-) -> str:  # fmt: skip
+    path: Path, net: DigitNet, name: str, training: Mapping[str, object]
+) -> str:
     """Write the model file and return its model identity; weights become float16."""
-    tensors = {
-        f"digits.{key}": (value if _is_statistic(key) else value.half()).contiguous()
-        for key, value in net.state_dict().items()
-    }
+    tensors = {f"digits.{key}": _stored(key, value) for key, value in net.state_dict().items()}
     metadata = {
         "name": name,
         "architecture": "digits",
-        "licence": "MIT for the weights; MNIST is by its authors, see attribution",
+        "licence": LICENCE,
         "attribution": ATTRIBUTION,
         "training_data": "60,000 MNIST training digits with their labels: the labels shape the "
         "code space",
         "classes": json.dumps([str(k) for k in range(CLASSES)]),
         "training": json.dumps(training),
-        "metrics": json.dumps({key: round(value, 5) for key, value in metrics.items()}),
     }
     return save_face_model(path, tensors, metadata, WHOLE)
 
 
-def _is_statistic(key: str) -> bool:
-    return key in ("mean", "std", "centres", "spread")
+def save_clean_encoder(path: str | Path, net: DigitNet, model_id: str) -> None:
+    """Write encoder (float16) and statistics of `net`, which belong to the model `model_id`."""
+    state = net.state_dict()
+    metadata = {
+        "name": "Clean encoder of the digits model",
+        "licence": LICENCE,
+        "attribution": ATTRIBUTION,
+        "intended_use": "Measuring the digits model only.",
+        "model_id": model_id,
+    }
+    kept = {k: _stored(k, v) for k, v in state.items() if not k.startswith("generator.")}
+    save_tensors(path, kept, metadata)
+
+
+def _stored(key: str, value: Tensor) -> Tensor:
+    """Weights as float16; statistics as they are."""
+    return (value if key in STATISTICS else value.half()).contiguous()
