@@ -18,6 +18,7 @@ from . import (
     paste_node,
     preview_routes,
     sliders,
+    strength_frames,
     vae_latent,
 )
 
@@ -27,6 +28,7 @@ _MODULES = (
     decode,
     paste_node,
     edit,
+    strength_frames,
     sliders,
     direction_files,
     direction_nodes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from .. import latent_ops
@@ -10,6 +9,7 @@ from ..models.errors import FaceLatentsError
 from ..models.values import FaceLatent
 from . import validate, widgets
 from .combine import first_photo, mean_of, pair, result_of_pair
+from .number_text import numbers
 
 ARITHMETIC, LOL = MEAN_MODES = ("arithmetic", "LOL")
 W_SPACES = ("w", "w_plus")  # curved around their mean, not around zero
@@ -131,12 +131,12 @@ class MeanFace:
 
     def mean(self, face_latent: FaceLatent, weights: str, mode: str) -> tuple[FaceLatent]:
         latent = validate.face_latent(face_latent)
-        numbers = _parse_weights(weights, len(latent))
+        shares = _parse_weights(weights, len(latent))
         chosen = validate.one_of(mode, MEAN_MODES, "mode")
         with validate.explained("Mean Face"):
             samples = latent_ops.weighted_mean(
                 latent.samples,
-                numbers,
+                shares,
                 mode=chosen.lower(),
                 mean=mean_of(latent),
                 latent_dims=latent.space.latent_dims,
@@ -147,25 +147,16 @@ class MeanFace:
 
 
 def _parse_weights(text: object, count: int) -> list[float] | None:
-    """The numbers in `text`, or None where it is empty."""
-    words = str(text).replace(",", " ").replace(";", " ").split()
-    if not words:
+    """The weight of each face, or None where the text is empty."""
+    found = numbers(text, "Mean Face", "weights", "2, 1, 1")
+    if not found:
         return None
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError as error:
+    if len(found) != count:
         raise FaceLatentsError(
-            f"Mean Face: weights must be numbers separated by commas, such as 2, 1, 1; got "
-            f"{str(text)!r}."
-        ) from error
-    if not all(math.isfinite(number) for number in numbers):
-        raise FaceLatentsError(f"Mean Face: weights must be finite numbers; got {str(text)!r}.")
-    if len(numbers) != count:
-        raise FaceLatentsError(
-            f"Mean Face: there are {len(numbers)} weights for {count} face(s). Give one weight "
+            f"Mean Face: there are {len(found)} weights for {count} face(s). Give one weight "
             "per face, or leave the field empty."
         )
-    return numbers
+    return found
 
 
 NODES = {

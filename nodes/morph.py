@@ -122,7 +122,7 @@ def _strip(model: FaceModel, frames: FaceLatent) -> dict[str, str]:
     count = min(STRIP, len(frames))
     chosen = torch.linspace(0, len(frames) - 1, count).round().long()
     pictures = decode_codes(model, frames.samples[chosen], "Drawing the strip")
-    names = [str(int(index) + 1) for index in chosen]
+    names = [str(int(index)) for index in chosen]  # numbered as elsewhere: from 0
     strip = picture_grid([pictures], [], names, cell=96)
     return save_preview(to_image(strip), "face_latents_morph")
 
