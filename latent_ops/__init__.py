@@ -20,9 +20,12 @@ from .completion import COMPLETIONS, Conditioning, complete_basis, conditioning
 from .directions import condition, normalise
 from .distances import METRICS, angle, cosine_distance, distance, euclidean, rms, whitened
 from .easing import EASINGS, ease
+from .fit import lda_direction, ledoit_wolf, logistic_direction, mean_difference, ridge_direction
+from .held_out import held_out_predictions, held_out_scores, learning_curve, stratified_folds
 from .interpolation import lerp, slerp
 from .neighbours import duplicates, nearest, pairwise
 from .paths import PATH_MODES, keyframe_frames, keyframe_positions, path, path_at
+from .principal import principal_directions, sefa_directions
 from .projection import coefficient, project, project_out, remove, set_to_value
 from .quasi_eigen import BASIS_METHODS, class_means, quasi_eigenvectors
 from .rotation import rotate, rotate_chain
@@ -55,27 +58,38 @@ __all__ = [
     "duplicates",
     "ease",
     "euclidean",
+    "held_out_predictions",
+    "held_out_scores",
     "keyframe_frames",
     "keyframe_positions",
     "label_rank",
+    "lda_direction",
+    "learning_curve",
+    "ledoit_wolf",
     "lerp",
+    "logistic_direction",
+    "mean_difference",
     "nearest",
     "normalise",
     "pairwise",
     "path",
     "path_at",
+    "principal_directions",
     "project",
     "project_out",
     "quasi_eigenvectors",
     "reconstruct",
     "remove",
+    "ridge_direction",
     "rms",
     "rotate",
     "rotate_chain",
     "scale",
+    "sefa_directions",
     "set_to_value",
     "slerp",
     "spectral_denoise",
+    "stratified_folds",
     "strongest_vector",
     "subtract",
     "truncate",

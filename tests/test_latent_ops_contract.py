@@ -75,6 +75,11 @@ STACKED: dict[str, Case] = {
     "complete_basis": lambda a, b, d: ops.complete_basis(
         _basis(a, d), 5, torch.cat([a, b]), mean=b[0]
     ),
+    "mean_difference": lambda a, b, d: ops.mean_difference(a, b),
+    "lda_direction": lambda a, b, d: ops.lda_direction(a, b),
+    "logistic_direction": lambda a, b, d: ops.logistic_direction(a, b),
+    "ridge_direction": lambda a, b, d: ops.ridge_direction(*_labelled(a, b)),
+    "principal_directions": lambda a, b, d: ops.principal_directions(torch.cat([a, b]))[0],
 }
 STACK_MEASURED: dict[str, Case] = {
     "keyframe_positions": lambda a, b, d: ops.keyframe_positions(a),
@@ -86,6 +91,14 @@ STACK_MEASURED: dict[str, Case] = {
     "classify": lambda a, b, d: ops.classify(a.flatten(1), 3),
     "strongest_vector": lambda a, b, d: ops.strongest_vector(a.flatten(1)),
     "label_rank": lambda a, b, d: ops.label_rank(a.flatten(1), torch.arange(len(a))),
+    "ledoit_wolf": lambda a, b, d: torch.tensor(ops.ledoit_wolf(a)),
+    "stratified_folds": lambda a, b, d: _after_check(
+        a, ops.stratified_folds(torch.arange(8) % 2, 3)
+    ),
+    "held_out_scores": lambda a, b, d: ops.held_out_scores(*_fit_case(a, b)),
+    "held_out_predictions": lambda a, b, d: ops.held_out_predictions(*_fit_case(a, b)),
+    "learning_curve": lambda a, b, d: ops.learning_curve(*_fit_case(a, b), [1, 2]),
+    "sefa_directions": lambda a, b, d: ops.sefa_directions(a.flatten(1))[0],
 }
 ALL = {**BATCHED, **MEASURED, **STACKED, **STACK_MEASURED}
 RETURNS_CODES = {**BATCHED, **STACKED}
@@ -113,6 +126,26 @@ def _per_code(codes: Tensor, dims: int, function: Callable[[Tensor], Tensor]) ->
 def _shares(codes: Tensor) -> Tensor:
     """Return numbers within 0 and 1; what holds none is left for the function to refuse."""
     return codes.abs().clamp(max=1) if codes.is_floating_point() else codes
+
+
+def _labelled(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return codes with a score each: 0 for those of ``a``, 1 for those of ``b``."""
+    return torch.cat([a, b]), torch.cat([torch.zeros(len(a)), torch.ones(len(b))])
+
+
+def _fit_case(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Callable[..., Tensor], Tensor]:
+    """Return codes, labels, the fit of a mean difference, and two folds."""
+    codes = torch.cat([a, b, a.flip(0), b.flip(0)])
+    labels = torch.arange(len(codes)) // len(a) % 2 == 1
+    fold_of = torch.arange(len(codes)) // (2 * len(a))
+    return codes, labels, lambda x, y: ops.mean_difference(x[~y], x[y]), fold_of
+
+
+def _after_check(codes: Tensor, result: Tensor) -> Tensor:
+    """Return the result of a function that is not given the codes, if they are codes."""
+    if not codes.is_floating_point():
+        raise TypeError("floating-point codes only")
+    return result
 
 
 def _inputs(batch: int, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -297,6 +330,8 @@ def test_gradients(name: str) -> None:
         pytest.skip("frame positions are not differentiated")
     if name.startswith(("quasi_eigenvectors", "complete_basis")):
         pytest.skip("bases are built without gradients")
+    if name.endswith(("_direction", "_directions", "_difference")):
+        pytest.skip("directions are fitted without gradients")
     a, b = _inputs(2, (5,), torch.float64)
     a.requires_grad_()
     b.requires_grad_()
