@@ -63,6 +63,7 @@ class AttributeSliders:
                     'The sliders as JSON, for example {"smile": 1.5, "age": -1}: how far each '
                     "direction is followed, in its own unit. The sliders write it; on the command "
                     "line or by wire it can be given as text.",
+                    advanced=True,  # the canvas keeps it folded away
                 ),
                 "keep_others": widgets.switch(
                     False,

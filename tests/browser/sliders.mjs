@@ -1,0 +1,257 @@
+// Uses Attribute Sliders in the canvas of a running host as a person would. Driven by
+// check_sliders.py.
+//
+// node sliders.mjs JOB.json
+// JOB: {address, playwright, chromium, out, workflow, width, height}
+// Writes OUT/<step>.png and OUT/report.json: {failures: [...], figures: {...}, lines: [...]}
+
+import fs from "node:fs";
+import path from "node:path";
+import { createRequire } from "node:module";
+
+const job = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const { chromium } = createRequire(path.join(job.playwright, "/"))("playwright-core");
+
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--use-gl=swiftshader", "--enable-unsafe-swiftshader",
+  "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+];
+const MOVES = 50;
+const report = { failures: [], figures: {}, lines: [] };
+
+function check(condition, text) {
+  if (!condition) report.failures.push(text);
+}
+
+// Runs in the page: what the tests ask the node, its panel and its route.
+function addHelpers() {
+  const node = () => window.app.graph._nodes.find((one) => one.type === "FaceLatentsSliders");
+  const panel = () => document.querySelector(".face-latents-sliders");
+  const range = (name) => panel().querySelector(`[data-name="${name}"] input[type=range]`);
+  const picture = () => panel().querySelector("img");
+  const settled = (image, act) => new Promise((done, fail) => {
+    const timer = setTimeout(() => fail(new Error("no new picture in 30 s")), 30000);
+    image.addEventListener("load", () => { clearTimeout(timer); done(); }, { once: true });
+    act();
+  });
+  const pixels = (image) => {
+    const canvas = new OffscreenCanvas(image.naturalWidth ?? image.width, image.naturalHeight ??
+      image.height);
+    const drawing = canvas.getContext("2d");
+    drawing.drawImage(image, 0, 0);
+    const { data } = drawing.getImageData(0, 0, canvas.width, canvas.height);
+    return `${canvas.width} x ${canvas.height}: ${data.reduce((a, b) => (a * 31 + b) % 1e9, 7)}`;
+  };
+  const set = (name, value, kind = "input") => {
+    range(name).value = value;
+    range(name).dispatchEvent(new Event(kind, { bubbles: true }));
+  };
+  const values = () => JSON.parse(node().widgets.find((one) => one.name === "strengths").value);
+  const send = (body) => fetch("/face_latents/preview", {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  window.flt = { node, panel, range, picture, settled, pixels, set, values, send };
+}
+
+const browser = await chromium.launch({ executablePath: job.chromium, args: FLAGS });
+const page = await browser.newPage({ viewport: { width: job.width, height: job.height } });
+page.on("console", (message) => {
+  if (["error", "warning"].includes(message.type())) {
+    report.lines.push(`${message.type()}: ${message.text()} ${message.location().url}`);
+  }
+});
+page.on("pageerror", (error) => report.lines.push(`pageerror: ${error.message} ${error.stack}`));
+let session = null; // id of the newest session
+page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
+  const text = payload.toString();
+  const found = text.includes('"executed"') && /"face_latents_sliders":.*?"id": ?"([^"]+)"/.exec(text);
+  if (found) session = found[1];
+}));
+
+async function open(graph) {
+  await page.goto(job.address);
+  await page.waitForFunction(() => window.app?.extensionManager && window.app.graph, null, {
+    timeout: 180000,
+  });
+  await page.waitForTimeout(2500);
+  await page.evaluate(addHelpers);
+  await page.evaluate((json) => window.app.loadGraphData(json), graph);
+  await page.waitForFunction(() => window.flt.panel()?.querySelector(".fls-row"), null, {
+    timeout: 60000,
+  });
+  await page.evaluate(() => {
+    const { ds } = window.app.canvas;
+    const [x, y] = window.flt.node().pos;
+    ds.scale = 1;
+    ds.offset[0] = 300 - x;
+    ds.offset[1] = 140 - y;
+    window.app.canvas.setDirty(true, true);
+  });
+  await page.waitForTimeout(1500);
+}
+
+async function shot(name) {
+  await page.screenshot({ path: path.join(job.out, `${name}.png`) });
+}
+
+async function run() {
+  session = null;
+  const answered = page.waitForResponse((answer) => answer.url().endsWith("/prompt") &&
+    answer.request().method() === "POST");
+  await page.evaluate(() => window.app.queuePrompt(0, 1));
+  const { prompt_id: id, node_errors: errors } = await (await answered).json();
+  check(Object.keys(errors ?? {}).length === 0, `refused: ${JSON.stringify(errors)}`);
+  for (let i = 0; i < 1200; i++) {
+    const history = await (await fetch(`${job.address}/history/${id}`)).json();
+    if (history[id]) {
+      check(history[id].status.status_str === "success", "the run failed");
+      await page.waitForTimeout(1500);
+      return history[id];
+    }
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  throw new Error("the run did not end");
+}
+
+// The picture on the node once nothing has been asked for during a while.
+async function restingPicture() {
+  await page.waitForTimeout(600);
+  await page.waitForLoadState("networkidle");
+  await page.waitForTimeout(900);
+  return page.evaluate(() => window.flt.pixels(window.flt.picture()));
+}
+
+// What the route draws for the values on the node.
+function expectedPicture() {
+  return page.evaluate(async (id) => {
+    const answer = await window.flt.send({ id, strengths: window.flt.values(), sequence: 1 });
+    return window.flt.pixels(await createImageBitmap(await answer.blob()));
+  }, session);
+}
+
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
+
+async function measure(kind) {
+  return page.evaluate(async ({ count, event }) => {
+    const times = [];
+    for (let i = 0; i < count; i++) {
+      const began = performance.now();
+      const value = -3 + (6 * i) / count;
+      await window.flt.settled(window.flt.picture(), () => window.flt.set("smile", value, event));
+      times.push(performance.now() - began);
+    }
+    return times;
+  }, { count: MOVES, event: kind });
+}
+
+async function measureServer(draft) {
+  return page.evaluate(async ({ id, count, isDraft }) => {
+    const times = [];
+    for (let i = 0; i < count; i++) {
+      const began = performance.now();
+      const strengths = { smile: -3 + (6 * i) / count };
+      await (await window.flt.send({ id, strengths, draft: isDraft })).blob();
+      times.push(performance.now() - began);
+    }
+    return times;
+  }, { id: session, count: MOVES, isDraft: draft });
+}
+
+const graph = JSON.parse(fs.readFileSync(job.workflow, "utf8"));
+const numbers = (wanted) => page.evaluate((names) =>
+  Object.fromEntries(names.map((name) => [name, Number(window.flt.range(name).value)])), wanted);
+
+// Before any run.
+await open(graph);
+await shot("1_opened");
+const saved = JSON.parse(graph.nodes.find((one) => one.type === "FaceLatentsSliders")
+  .widgets_values[0]);
+check(JSON.stringify(await numbers(Object.keys(saved))) === JSON.stringify(saved),
+  "the sliders do not show the saved values");
+check((await page.locator(".fls-status").innerText()).includes("Queue"), "no hint to queue");
+
+// The picture of a run, and a drag with the mouse.
+await run();
+await shot("2_ran");
+check(await page.evaluate(() => window.flt.picture().naturalWidth) > 0, "no picture after the run");
+const before = await restingPicture();
+const slider = page.getByRole("slider", { name: "smile" });
+const box = await slider.boundingBox();
+await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+await page.mouse.down();
+await page.mouse.move(box.x + box.width * 0.9, box.y + box.height / 2, { steps: 6 });
+await page.mouse.up();
+check(await restingPicture() !== before, "a drag does not change the picture");
+check(await page.evaluate(() => window.flt.values().smile) > 2, "a drag does not set the value");
+check(await restingPicture() === await expectedPicture(), "the drag ends with another picture");
+await shot("3_dragged");
+
+// Twenty quick moves end with the picture of the last one.
+await page.evaluate(async () => {
+  for (let i = 0; i < 20; i++) {
+    window.flt.set(i % 2 ? "smile" : "age", ((i * 7) % 13) / 3 - 2);
+    await new Promise((done) => setTimeout(done, 5));
+  }
+});
+check(await restingPicture() === await expectedPicture(), "20 quick moves end with a stale picture");
+
+// How long a move takes: in the browser, and the answer of the server alone.
+report.figures = {
+  move_ms: median(await measure("input")),
+  exact_ms: median(await measure("change")),
+  server_draft_ms: median(await measureServer(true)),
+  server_exact_ms: median(await measureServer(false)),
+};
+
+// Keyboard, typing, resets.
+await slider.focus();
+await page.keyboard.press("Home");
+check((await numbers(["smile"])).smile === 0, "Home does not reset");
+for (const key of ["ArrowRight", "ArrowUp", "Shift+ArrowLeft"]) await page.keyboard.press(key);
+check((await numbers(["smile"])).smile === 0.19, "arrows and Shift do not move by 0.1 and 0.01");
+await page.keyboard.press("Delete");
+check((await numbers(["smile"])).smile === 0, "Delete does not reset");
+check(await page.evaluate(() => !!window.flt.node()), "Delete removed the node");
+await page.getByRole("spinbutton", { name: "smile" }).fill("5.25");
+await page.keyboard.press("Tab");
+check(await page.evaluate(() => window.flt.values().smile) === 5.25, "a typed value is not taken");
+await slider.dblclick();
+check((await page.evaluate(() => window.flt.values().smile ?? 0)) === 0, "no double-click reset");
+await page.getByRole("button", { name: "Reset all" }).click();
+check(await page.evaluate(() => Object.keys(window.flt.values()).length) === 0, "Reset all fails");
+
+// What is queued is what was shown.
+await page.evaluate(() => { window.flt.set("smile", 2, "change"); window.flt.set("age", -1.5, "change"); });
+const shown = await restingPicture();
+await run();
+const queued = await restingPicture();
+check(shown === queued, `the queued picture is another one: ${shown} and ${queued}`);
+await shot("4_ran_again");
+
+// A wire for one slider, and a direction that is gone; then save, reload and run.
+await page.getByRole("button", { name: "Set beard by wire" }).click();
+await page.evaluate(() => {
+  const { node } = window.flt;
+  const source = window.LiteGraph.createNode("PrimitiveFloat");
+  source.pos = [node().pos[0] - 300, node().pos[1] + 300];
+  window.app.graph.add(source);
+  source.widgets[0].value = 1.25;
+  source.connect(0, node(), node().inputs.findIndex((input) => input.name === "set_beard"));
+  const strengths = node().widgets.find((one) => one.name === "strengths");
+  strengths.value = JSON.stringify({ ...JSON.parse(strengths.value), gone: 2 });
+});
+const kept = await page.evaluate(() => window.app.graph.serialize());
+await open(kept);
+const now = { ...await numbers(["smile", "age"]), ...await page.evaluate(() => window.flt.values()) };
+check(now.smile === 2 && now.age === -1.5 && now.gone === 2, `reloaded: ${JSON.stringify(now)}`);
+const entry = await run();
+const told = JSON.stringify(entry.outputs);
+check(told.includes("'gone'"), "a missing direction is not named");
+check(/beard: \+1.25/.test(told), "the wire does not reach the slider");
+check(await page.evaluate(() => window.flt.range("beard").disabled), "a wired slider can be moved");
+check((await page.locator(".fls-status").innerText()).includes("gone"), "the node does not name it");
+await shot("5_wired");
+
+await browser.close();
+fs.writeFileSync(path.join(job.out, "report.json"), JSON.stringify(report, null, 2));

@@ -1,0 +1,155 @@
+// The panel on the node: the picture, the rows, and what there is to say. Plain DOM, no host.
+
+import { make, SliderRow } from "./slider_row.js";
+
+const STYLE = new URL("../css/sliders.css", import.meta.url).href;
+
+function addStyle() {
+  if (document.querySelector(`link[href="${STYLE}"]`)) return;
+  document.head.append(make("link", "", { rel: "stylesheet", href: STYLE }));
+}
+
+export class SliderPanel {
+  // change(values, settled): the sliders moved. wire(name): its plug was pressed.
+  // enter(): the pointer or the keyboard came in.
+  constructor({ change, wire, enter }) {
+    addStyle();
+    this.actions = { change, wire };
+    this.rows = new Map();
+    this.values = {};
+    this.wired = new Map();
+    this.driven = {};
+    this.locked = false;
+    this.element = make("div", "face-latents-sliders");
+    this.element.setAttribute("role", "group");
+    this.element.setAttribute("aria-label", "Attribute sliders");
+    this.picture = make("img", "fls-picture", { alt: "Preview of the edited faces", hidden: true });
+    this.picture.draggable = false;
+    this.status = make("div", "fls-status");
+    this.status.setAttribute("role", "status");
+    this.reset = make("button", "fls-button", { type: "button", textContent: "Reset all" });
+    this.reset.title = "Set all sliders to zero";
+    this.list = make("div", "fls-list");
+    this.list.dataset.captureWheel = "true"; // Nodes 2.0 then scrolls it instead of zooming
+    const bar = make("div", "fls-bar");
+    bar.append(this.status, this.reset);
+    this.element.append(this.picture, bar, this.list);
+    this.reset.addEventListener("click", () => this.resetAll());
+    this.element.addEventListener("pointerenter", enter);
+    this.element.addEventListener("focusin", enter);
+    for (const kind of ["pointerdown", "mousedown", "dblclick", "contextmenu"]) {
+      // Neither renderer should take a drag on a slider for one of the node.
+      this.element.addEventListener(kind, (event) => event.stopPropagation());
+    }
+    this.list.addEventListener("wheel", (event) => {
+      if (this.list.scrollHeight > this.list.clientHeight) event.stopPropagation();
+    }, { passive: true });
+  }
+
+  isEmpty() {
+    return this.rows.size === 0;
+  }
+
+  // directions: [{name, label, unit, low, high, source}]
+  setDirections(directions) {
+    const focused = document.activeElement?.closest?.(".fls-row")?.dataset.name;
+    this.directions = directions;
+    this.rows.clear();
+    for (const direction of directions) this.addRow(direction, false);
+    this.addMissing();
+    this.list.replaceChildren(...[...this.rows.values()].map((row) => row.element));
+    this.show();
+    if (focused) this.rows.get(focused)?.focus();
+  }
+
+  setValues(values) {
+    this.values = { ...values };
+    if (this.addMissing()) {
+      this.list.replaceChildren(...[...this.rows.values()].map((row) => row.element));
+    }
+    this.show();
+  }
+
+  // Values whose direction is not there are shown, not dropped. Before the list has come, all are.
+  addMissing() {
+    const before = this.rows.size;
+    for (const name of Object.keys(this.values)) {
+      if (!this.rows.has(name)) {
+        const direction = { name, label: name.replaceAll("_", " "), unit: "", low: -3, high: 3 };
+        this.addRow({ ...direction, source: "missing" }, !!this.directions?.length);
+      }
+    }
+    return this.rows.size > before;
+  }
+
+  addRow(direction, missing) {
+    this.rows.set(direction.name, new SliderRow(direction, missing, {
+      change: (value, settled) => this.changed(direction.name, value, settled),
+      wire: () => this.actions.wire(direction.name),
+      remove: () => this.removed(direction.name),
+    }));
+  }
+
+  // wired: name -> whether its input is connected; driven: values of the last run.
+  setWired(wired, driven) {
+    this.wired = wired;
+    this.driven = driven;
+    this.show();
+  }
+
+  // All values come by wire; `values` are those of the last run.
+  setLocked(locked, values) {
+    this.locked = locked;
+    this.lockedValues = values;
+    this.reset.disabled = locked;
+    this.show();
+  }
+
+  show() {
+    for (const [name, row] of this.rows) {
+      const connected = this.wired.get(name) === true;
+      let value = this.locked ? this.lockedValues[name] : this.values[name];
+      if (connected) value = this.driven[name] ?? value;
+      row.show(value ?? 0, { hasWire: this.wired.has(name), fixed: connected || this.locked });
+    }
+  }
+
+  changed(name, value, settled) {
+    this.values[name] = value;
+    this.show();
+    this.actions.change(this.toSave(), settled);
+  }
+
+  removed(name) {
+    delete this.values[name];
+    this.rows.get(name)?.element.remove();
+    this.rows.delete(name);
+    this.actions.change(this.toSave(), true);
+  }
+
+  resetAll() {
+    this.values = {};
+    this.show();
+    this.actions.change(this.toSave(), true);
+  }
+
+  // Zeros are left out, but for the user's own directions: being named, they are kept still.
+  toSave() {
+    const saved = {};
+    for (const [name, row] of this.rows) {
+      const value = this.values[name] ?? 0;
+      if (value !== 0 || row.source === "file") saved[name] = value;
+    }
+    return saved;
+  }
+
+  showPicture(url) {
+    this.picture.src = url;
+    this.picture.hidden = false;
+  }
+
+  say(text) {
+    this.status.textContent = text;
+    this.status.title = text;
+  }
+}

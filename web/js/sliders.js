@@ -1,0 +1,171 @@
+// Attribute Sliders: hooks the panel up to its node. The values live in the node's own text widget
+// "strengths", so a workflow is saved, queued and scripted as if this file did not exist.
+
+import { app } from "../../../scripts/app.js";
+import { api } from "../../../scripts/api.js";
+import { LivePreview } from "./live_preview.js";
+import { SliderPanel } from "./slider_panel.js";
+import { findDirections, forgetDirections, modelNameOf, pictureUrl } from "./slider_sources.js";
+import { addWire, chain, findWidget, inputIndex, removeWire, wiredSliders } from "./slider_wires.js";
+
+const NODE = "FaceLatentsSliders";
+const SIZE = [360, 700];
+const QUEUE = "Queue the workflow to see the change.";
+
+// One per node: what the panel shows and where it comes from.
+class Controller {
+  constructor(node) {
+    this.node = node;
+    this.strengths = findWidget(node, "strengths");
+    this.keepOthers = findWidget(node, "keep_others");
+    this.ran = null; // what the last run of this node reported
+    this.model = undefined; // name of the model whose directions are shown
+    this.panel = new SliderPanel({
+      change: (values, settled) => this.write(values, settled),
+      wire: (name) => this.toggleWire(name),
+      enter: () => this.refresh(),
+    });
+    this.preview = new LivePreview({
+      send: (body) => api.fetchApi("/face_latents/preview", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(body),
+      }),
+      show: (url) => this.panel.showPicture(url),
+      say: (text) => this.panel.say(text || (this.ran?.warnings ?? []).join("\n")),
+    });
+    const widget = node.addDOMWidget("sliders", "face_latents_sliders", this.panel.element, {
+      serialize: false,
+      hideOnZoom: false,
+      getMinHeight: () => 240,
+    });
+    widget.serialize = false;
+    this.panel.say(QUEUE);
+    this.listen();
+  }
+
+  listen() {
+    const { node } = this;
+    this.strengths.callback = chain(this.strengths.callback, () => this.read(true));
+    this.keepOthers.callback = chain(this.keepOthers.callback, () => this.move(true));
+    node.onExecuted = chain(node.onExecuted, (output) => this.executed(output));
+    node.onConfigure = chain(node.onConfigure, () => this.read(false));
+    node.onConnectionsChange = chain(node.onConnectionsChange, () => {
+      // The links of a workflow are complete only after all its nodes were made.
+      requestAnimationFrame(() => this.refresh());
+    });
+    node.onRemoved = chain(node.onRemoved, () => this.preview.stop());
+  }
+
+  // Slider values as the text widget holds them; null for a text that cannot be read.
+  values() {
+    try {
+      const held = JSON.parse(this.strengths.value || "{}");
+      const isObject = held !== null && typeof held === "object" && !Array.isArray(held);
+      const numbers = isObject && Object.values(held).every(Number.isFinite);
+      return numbers ? held : null;
+    } catch {
+      return null;
+    }
+  }
+
+  // From the text widget to the sliders.
+  read(show) {
+    const values = this.values();
+    if (values === null) {
+      this.panel.say('The strengths have to be JSON like {"smile": 1.5}.');
+      return;
+    }
+    this.panel.setValues(values);
+    this.refresh();
+    if (show) this.move(true);
+  }
+
+  // From the sliders to the text widget.
+  write(values, settled) {
+    this.strengths.value = JSON.stringify(values);
+    this.node.graph?.setDirtyCanvas?.(true, false);
+    this.move(settled);
+  }
+
+  move(settled) {
+    const values = this.values();
+    if (!this.ran?.id) this.panel.say(QUEUE);
+    if (!this.ran?.id || values === null || this.isLinked("strengths")) return;
+    const known = new Set(this.ran.directions.map((row) => row.name));
+    this.preview.ask({
+      id: this.ran.id,
+      strengths: Object.fromEntries(Object.entries(values).filter(([name]) => known.has(name))),
+      keep_others: this.isLinked("keep_others") ? this.ran.keep_others : !!this.keepOthers.value,
+    }, settled);
+  }
+
+  executed(output) {
+    const report = output?.face_latents_sliders?.at(-1);
+    if (!report) return;
+    this.ran = report;
+    this.panel.say(report.warnings.join("\n"));
+    this.preview.drop();
+    this.panel.showPicture(pictureUrl(report.picture));
+    this.model = undefined;
+    this.refresh().then(() => {
+      // The sliders may have moved while the workflow ran.
+      const values = { ...this.values(), ...report.driven };
+      const moved = report.directions.some(({ name }) =>
+        (values[name] ?? 0) !== (report.strengths[name] ?? 0));
+      if (moved || !!this.keepOthers.value !== report.keep_others) this.move(true);
+    });
+  }
+
+  isLinked(name) {
+    const index = inputIndex(this.node, name);
+    return index >= 0 && this.node.isInputConnected(index);
+  }
+
+  // Which sliders there are, and which of them a wire sets.
+  async refresh() {
+    const model = modelNameOf(this.node);
+    if (model !== this.model || this.panel.isEmpty()) {
+      this.model = model;
+      const listed = await findDirections(api, model);
+      const ran = this.ran?.directions ?? [];
+      const names = new Set(listed.map((row) => row.name));
+      const onWires = ran.filter((row) => row.source === "wire" || listed.length === 0);
+      this.panel.setDirections([...listed, ...onWires.filter((row) => !names.has(row.name))]);
+    }
+    this.panel.setWired(wiredSliders(this.node), this.ran?.driven ?? {});
+    this.panel.setLocked(this.isLinked("strengths"), this.ran?.strengths ?? {});
+  }
+
+  toggleWire(name) {
+    if (wiredSliders(this.node).has(name)) removeWire(this.node, name);
+    else addWire(this.node, name);
+    this.refresh();
+    this.node.graph?.setDirtyCanvas?.(true, true);
+  }
+}
+
+const controllers = new Set();
+
+app.registerExtension({
+  name: "FaceLatents.AttributeSliders",
+  nodeCreated(node) {
+    if (node.comfyClass !== NODE) return;
+    const controller = new Controller(node);
+    controllers.add(controller);
+    node.onRemoved = chain(node.onRemoved, () => controllers.delete(controller));
+    const [width, height] = node.size;
+    node.setSize([Math.max(width, SIZE[0]), Math.max(height, SIZE[1])]);
+    requestAnimationFrame(() => controller.refresh());
+  },
+  afterConfigureGraph() {
+    for (const controller of controllers) controller.refresh();
+  },
+  refreshComboInNodes() {
+    forgetDirections();
+    for (const controller of controllers) {
+      controller.model = undefined;
+      controller.refresh();
+    }
+  },
+});
