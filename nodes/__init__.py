@@ -16,6 +16,7 @@ from . import (
     measure,
     morph,
     paste_node,
+    picture_sheet,
     preview_routes,
     sliders,
     strength_frames,
@@ -36,6 +37,7 @@ _MODULES = (
     morph,
     batch,
     measure,
+    picture_sheet,
     latent_files,
     vae_latent,
 )

@@ -20,7 +20,7 @@ EXPECTED = {
     "LoadDirection", "SaveDirection", "LoadLatent", "SaveLatent", "Sample", "RemoveFeature",
     "SetAttribute", "ConditionDirection", "Morph", "Mean", "DistanceMatrix", "PasteBack",
     "FromVAELatent", "ToVAELatent", "Join", "Select", "DirectionBetween", "Sliders",
-    "StrengthCurve", "AddDirectionFrames",
+    "StrengthCurve", "AddDirectionFrames", "AttributeSheet",
 }  # fmt: skip
 
 nodes = pytest.mark.parametrize("node_id", sorted(NODE_CLASS_MAPPINGS))

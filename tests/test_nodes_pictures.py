@@ -1,0 +1,119 @@
+"""Attribute Sheet, Disentanglement and Face Map."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from face_latents.models import plotting
+from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
+from face_latents.models.values import Direction, join_latents
+from face_latents.nodes import host, picture_sheet
+from nodes_support import encode, photos, random_latent, run, tiny_model
+
+MODEL = tiny_model()
+SMILE, AGE = MODEL.directions["smile"], MODEL.directions["age"]
+
+
+@pytest.fixture(autouse=True)
+def temp_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(host.stand_alone, "temp", tmp_path / "temp")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What the sheet hands to the drawing: (rows, row names, column names, title)."""
+    calls: list[tuple] = []
+
+    def record(rows, names, captions, title, **more):
+        calls.append((rows, names, captions, title))
+        return plotting.picture_grid(rows, names, captions, title, **more)
+
+    monkeypatch.setattr(picture_sheet, "picture_grid", record)
+    return calls
+
+
+def sheet(**inputs: object) -> torch.Tensor:
+    settings = {
+        "face_model": MODEL,
+        "direction": SMILE,
+        "low": -2.0,
+        "high": 2.0,
+        "columns": 5,
+        "strengths": "",
+        "view": "decoded face",
+        "faces": 4,
+    } | inputs
+    (image,) = run("FaceLatentsAttributeSheet", **settings)
+    assert image.ndim == 4
+    assert image.shape[0] == 1
+    assert image.shape[-1] == 3
+    return image
+
+
+# --- Attribute Sheet -----------------------------------------------------------------------------
+
+
+def test_cells_are_the_faces_at_their_strengths(drawn):
+    faces = random_latent(MODEL, 3)
+    sheet(face_latent=faces)
+    ((rows, names, captions, title),) = drawn
+    assert names == ["face 1", "face 2", "face 3"]
+    assert captions == ["-2", "-1", "0", "+1", "+2"]
+    assert title == "smile"
+    for row, code in zip(rows, faces.samples, strict=True):
+        codes = torch.stack([code + k * SMILE.vector for k in (-2, -1, 0, 1, 2)])
+        torch.testing.assert_close(row, MODEL.decode(codes).clamp(0, 1), atol=1e-4, rtol=0)
+
+
+def test_directions_get_rows_of_their_own(drawn):
+    batch = Direction(torch.stack([SMILE.vector, AGE.vector]), MODEL.space, "pair")
+    sheet(face_latent=random_latent(MODEL), direction_2=AGE, direction_3=batch, direction_4=SMILE)
+    sheet(face_latent=random_latent(MODEL, 2), direction_2=AGE)
+    assert drawn[0][1] == ["smile", "age", "pair 1", "pair 2", "smile (2)"]
+    assert torch.equal(drawn[0][0][0], drawn[0][0][2])
+    assert drawn[1][1] == ["1: smile", "1: age", "2: smile", "2: age"]
+    assert drawn[1][3] == ""
+
+
+def test_strengths_may_be_typed(drawn):
+    sheet(face_latent=random_latent(MODEL), strengths="-4, 0.5; 1")
+    sheet(face_latent=random_latent(MODEL), columns=1)
+    sheet(face_latent=random_latent(MODEL), low=-0.3, high=0.3, columns=7)
+    assert [call[2] for call in drawn[:2]] == [["-4", "+0.5", "+1"], ["+2"]]
+    assert drawn[2][2][3] == "0"  # zero is zero, whatever the steps add up to
+
+
+def test_faces_in_their_photo_stay_the_photos_own_at_zero(drawn):
+    face = encode(MODEL, photos())
+    sheet(face_latent=face, view="in the photo", columns=3)
+    (rows, *_), *_ = drawn
+    original = rows[0][1]
+    assert not torch.equal(rows[0][0], original)
+    assert not torch.equal(rows[0][2], original)
+    still = encode(MODEL, photos())
+    sheet(face_latent=still, view="in the photo", strengths="0", direction=AGE)
+    assert torch.equal(drawn[1][0][0][0], original)
+
+
+def test_faces_without_a_photo_are_shown_decoded(drawn):
+    both = join_latents([encode(MODEL, photos()), random_latent(MODEL)])
+    sheet(face_latent=both, view="in the photo", strengths="0")
+    rows = drawn[0][0]
+    torch.testing.assert_close(rows[1], MODEL.decode(both.samples[1:]).clamp(0, 1))
+    assert rows[0].shape != rows[1].shape
+
+
+def test_sheets_refuse():
+    with pytest.raises(FaceLatentsError, match="make 96 rows; there is room for 48"):
+        sheet(face_latent=random_latent(MODEL, 48), faces=48, direction_2=AGE)
+    with pytest.raises(FaceLatentsError, match="strengths must be numbers"):
+        sheet(face_latent=random_latent(MODEL), strengths="few")
+    with pytest.raises(FaceLatentsError, match="room for 21 strengths; there are 22"):
+        sheet(face_latent=random_latent(MODEL), strengths="1 " * 22)
+    other = tiny_model("b" * 16)
+    with pytest.raises(SpaceMismatchError, match="Attribute Sheet"):
+        sheet(face_latent=random_latent(other))
+    with pytest.raises(SpaceMismatchError, match="Attribute Sheet"):
+        sheet(face_latent=random_latent(MODEL), direction_2=other.directions["age"])
+    with pytest.raises(FaceLatentsError, match="'theme' must be one of"):
+        sheet(face_latent=random_latent(MODEL), theme="pink")
