@@ -24,6 +24,7 @@ from ..nodes.decode import DecodeFace
 from ..nodes.edit import AddDirection
 from ..nodes.encode import EncodeFace
 from ..nodes.paste_node import PasteBack
+from .benchmark_spectral import spectral_benchmark, spectral_report
 
 Step = Callable[[], object]
 
@@ -40,7 +41,8 @@ def run_benchmark(photo: Tensor, *, rounds: int = 15) -> dict[str, Any]:
         rounds: pairs of runs per step, after one that warms up.
 
     Returns:
-        For each step the median milliseconds of both ways and the median ratio node / direct.
+        For each step the median milliseconds of both ways and the median ratio node / direct;
+        `spectral`: what latent spectral decomposition costs.
     """
     model = load_face_model(bundled_face_model_path())
     with torch.inference_mode():
@@ -57,6 +59,7 @@ def run_benchmark(photo: Tensor, *, rounds: int = 15) -> dict[str, Any]:
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             "steps": {name: _compare(*pair, rounds) for name, pair in steps.items()},
+            "spectral": spectral_benchmark(rounds),
         }
 
 
@@ -73,7 +76,7 @@ def report(figures: dict[str, Any]) -> str:
         f"| {name} | {step['node_ms']:.2f} | {step['direct_ms']:.2f} | {step['ratio']:.3f} |"
         for name, step in figures["steps"].items()
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", spectral_report(figures["spectral"])])
 
 
 def _compare(node: Step, direct: Step, rounds: int) -> dict[str, float]:

@@ -165,7 +165,7 @@ def _add_train(subparsers: Subparsers) -> None:
 
 def _add_evaluate(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("evaluate", help="measure a model, or the nodes' overhead")
-    parser.add_argument("what", choices=("face", "finder", "paste", "benchmark"))
+    parser.add_argument("what", choices=("face", "finder", "paste", "lsd", "benchmark"))
     parser.add_argument("--data", type=Path, metavar="DIR", help="evaluation data")
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the bundled model")
     parser.add_argument("--photo", type=Path, help="for the benchmark; default: the astronaut")

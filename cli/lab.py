@@ -35,12 +35,14 @@ def evaluate(args: argparse.Namespace) -> int:
 
     if args.what == "benchmark":
         figures, text = _benchmark(args)
+    elif args.what == "lsd":
+        figures, text = _spectral(args)
     else:
         figures = _measure(args)
         text = json.dumps(figures, indent=2, ensure_ascii=False)
     _write_json(figures, args.json)
     if args.results is not None:
-        body = text if args.what == "benchmark" else results.table(figures)
+        body = text if args.what in ("benchmark", "lsd") else results.table(figures)
         results.write_section(args.results, _TITLES[args.what], _command(args), body)
     print(text)
     return 0
@@ -51,6 +53,7 @@ _TITLES = {
     "finder": "Face finder",
     "paste": "Paste Back",
     "benchmark": "Cost of the nodes",
+    "lsd": "Latent spectral decomposition",
 }
 
 
@@ -82,6 +85,18 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     if args.model is not None:
         raise FaceLatentsError("evaluate finder measures the bundled finder; leave --model out.")
     return dict(plain(_call(evaluate_finder, given, args)))
+
+
+def _spectral(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from ..models.evaluation.lsd import evaluate_lsd
+    from ..models.face_model import load_face_model
+    from .lsd_report import report
+
+    given: dict[str, Any] = {"data_dir": _needed(args.data, "--data DIR, the folder of MNIST")}
+    if args.model is not None:
+        given["model"] = load_face_model(args.model)
+    figures = dict(plain(_call(evaluate_lsd, given, args)))
+    return figures, report(figures)
 
 
 def _benchmark(args: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -7,11 +7,14 @@ import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from face_latents.cli.benchmark_spectral import PRODUCTS, spectral_benchmark, spectral_report
 from face_latents.cli.lab import plain
+from face_latents.cli.lsd_report import report
 from face_latents.latent_ops import spectral_denoise
 from face_latents.models.align import TIGHT
 from face_latents.models.errors import FaceLatentsError
@@ -410,10 +413,11 @@ def test_missing_digits_are_named(tmp_path: Path) -> None:
         load_digits(tmp_path, train=False)
 
 
-@pytest.fixture
-def tiny_data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bars in MNIST's own files, in the sub-folder `mnist`."""
-    folder = tmp_path / "mnist" / "MNIST" / "raw"
+    root = tmp_path_factory.mktemp("data")
+    folder = root / "mnist" / "MNIST" / "raw"
     folder.mkdir(parents=True)
     for name, count, seed in (("train", 240, 0), ("t10k", 120, 1)):
         digits = bars(count, seed)
@@ -425,25 +429,33 @@ def tiny_data(tmp_path: Path) -> Path:
         (folder / f"{name}-labels-idx1-ubyte").write_bytes(
             np.array([2049, count], ">i4").tobytes() + digits.labels.byte().numpy().tobytes()
         )
-    return tmp_path
+    return root
 
 
-def test_whole_evaluation_has_the_stable_keys(tiny_data: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def evaluated(tiny_data: Path) -> tuple[dict[str, Any], list[str]]:
+    """Figures of a whole evaluation, its pictures in `pictures`, and the stages it told of."""
     scene = bench()
     counts = Counts(test=12, slow=2, tune=8, tune_slow=2, by_k=8)
     sizes = Sizes(240, 100, 60, counts, counts, per_label=5, per_path=2)
-    stages = []
+    stages: list[str] = []
     result = evaluate_lsd(
         tiny_data,
         model=scene.model,
         clean=scene.model,
         judge=scene.judge,
         seeds=(0, 1),
-        pictures=tmp_path / "pictures",
+        pictures=tiny_data / "pictures",
         sizes=sizes,
         progress=lambda stage, done, total: stages.append(stage),
     )
-    figures = json.loads(json.dumps(plain(result)))
+    return json.loads(json.dumps(plain(result))), stages
+
+
+def test_whole_evaluation_has_the_stable_keys(
+    evaluated: tuple[dict[str, Any], list[str]], tiny_data: Path
+) -> None:
+    figures, stages = evaluated
     for key in ("rank", "condition", "labels_one_to_one"):
         assert set(figures["basis"][key]) == {"paper", "ours"}
     for key in ("in_label_slots", "rank_cumulative", "energy", "classifier_accuracy"):
@@ -466,9 +478,32 @@ def test_whole_evaluation_has_the_stable_keys(tiny_data: Path, tmp_path: Path) -
     assert figures["readings"]["classifier_accuracy"]["ours"] == 1
     assert figures["claims"] == plain(claims(figures, LABELS, SIZE))
     assert {"rotation_grid.png", "spectra.png", "rank_curves.png", "one_to_one.png"} <= {
-        file.name for file in (tmp_path / "pictures").iterdir()
+        file.name for file in (tiny_data / "pictures").iterdir()
     }
     assert "rotate" in stages
+
+
+def test_report_is_made_of_whole_tables(evaluated: tuple[dict[str, Any], list[str]]) -> None:
+    text = report(evaluated[0])
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(blocks) >= 12
+    for rows in blocks:
+        assert len({row.count("|") for row in rows}) == 1
+    for measure in ("accuracy", "psnr", "ssim"):
+        assert evaluated[0]["denoise_best"]["gaussian"]["0.5"][measure]
+    assert sum(rows[-1].startswith("| best |") for rows in blocks) == 6
+
+
+def test_report_names_the_winner_even_where_it_is_not_ours(
+    evaluated: tuple[dict[str, Any], list[str]],
+) -> None:
+    figures = json.loads(json.dumps(evaluated[0]))
+    for levels in figures["denoise"].values():
+        for methods in levels.values():
+            methods["median"]["accuracy"] = 2.0
+    rows = [row for row in report(figures).splitlines() if row.startswith("| best |")]
+    count = sum(len(levels) for levels in figures["denoise"].values())
+    assert rows[0] == "| best | " + " | ".join(["median filter"] * count) + " |"
 
 
 def test_claims_say_where_an_aim_is_missed() -> None:
@@ -516,3 +551,11 @@ def test_limits_and_seeds_are_checked(tiny_data: Path) -> None:
         evaluate_lsd(tiny_data, model=scene.model, judge=scene.judge, seeds=())
     small = Sizes().limited(50)
     assert (small.readings, small.denoise.test, small.per_label) == (50, 50, 5)
+
+
+def test_benchmark_tells_every_step_beside_the_matrix_products() -> None:
+    figures = spectral_benchmark(2, codes=50, dimension=16)
+    assert figures["steps"][PRODUCTS]["ratio"] == 1
+    for name, step in figures["steps"].items():
+        assert step["seconds_best"] <= step["seconds"]
+        assert f"| {name} |" in spectral_report(figures)

@@ -11,8 +11,11 @@ import torch
 from torch import nn
 
 from ..basis import LatentBasis
+from ..basis_file import bundled_basis_path, load_basis
 from ..errors import FaceLatentsError
-from ..face_model import FaceModel
+from ..face_model import FaceModel, bundled_digits_model_path, load_face_model
+from .digit_encoders import load_clean_digits
+from .digit_judge import load_digit_judge
 from .lsd_basis import basis_facts, readings, side_by_side
 from .lsd_bench import Bench, Digits, Progress, load_digits
 from .lsd_claims import claims
@@ -92,12 +95,12 @@ def evaluate_lsd(
     train, test = load_digits(data_dir, train=True), load_digits(data_dir, train=False)
     if model is None:
         model, clean, basis = _bundled(clean, basis)
-    judge = judge or _bundled_judge()
+    judge = judge or load_digit_judge()
     with torch.inference_mode():
         scene = prepare(Bench(model, judge), train, basis, sizes, progress)
         result, chosen = _of_scene(scene, train, test, seeds, sizes, progress)
         if clean is not None:
-            other = prepare(Bench(clean, judge), train, None, sizes, progress)
+            other = prepare(Bench(clean, judge), train, basis, sizes, progress)
             result.update(_of_clean(other, train, test, seeds, sizes, progress))
         result["claims"] = claims(result, scene.bases[OURS].labels, model.space.shape[0])
         if pictures is not None:
@@ -193,18 +196,14 @@ def _readings(scene: Scene, digits: Digits, codes: torch.Tensor) -> dict[str, di
 
 def _bundled(
     clean: FaceModel | None, basis: LatentBasis | None
-) -> tuple[FaceModel, FaceModel | None, LatentBasis | None]:
+) -> tuple[FaceModel, FaceModel, LatentBasis]:
     """The bundled digits model with its basis and its clean encoder, unless others are given."""
-    from ..face_model import bundled_digits_model_path, load_face_model
-
     model = load_face_model(bundled_digits_model_path())
-    return model, clean, basis
-
-
-def _bundled_judge() -> nn.Module:
-    from .digit_judge import load_digit_judge
-
-    return load_digit_judge()
+    return (
+        model,
+        clean or load_clean_digits(model),
+        basis or load_basis(bundled_basis_path("digits")),
+    )
 
 
 def _last(train: Digits, count: int) -> Digits:

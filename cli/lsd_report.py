@@ -1,0 +1,249 @@
+"""The figures of `evaluate lsd` as readable Markdown tables; every best is computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Figures = Mapping[str, Any]
+
+_MEASURES = {"accuracy": ("Held-out accuracy", 3), "psnr": ("PSNR, dB", 2), "ssim": ("SSIM", 3)}
+_METHODS = {
+    "noisy": "damaged input",
+    "median": "median filter",
+    "total_variation": "total variation",
+    "non_local_means": "non-local means",
+    "decode": "plain decode of the code",
+    "pca_top_k": "PCA top-k, equal k",
+    "pca_leading_k": "PCA first k, equal k",
+    "random_top_k": "random top-k, equal k",
+    "pca_best_k": "PCA top-k, own best k",
+    "random_best_k": "random top-k, own best k",
+    "paper_top_k": "paper's top-k, own best k",
+    "lsd_one_setting": "LSD, one setting for all",
+    "lsd": "LSD, setting per noise",
+}
+_ROTATIONS = {
+    "rotate": "rotation (ours)",
+    "rotate_paper_basis": "rotation in the paper's basis",
+    "paper_rank_1": "paper's rank-1 operator",
+    "lerp_to_mean": "lerp to the class mean, t = 1",
+    "lerp_matched": "lerp stopped at equal success",
+    "nothing": "no change (upper end of style)",
+    "exchange": "another writer's digit (lower end)",
+}
+_RANKS = (1, 2, 3, 5, 10)
+
+
+def report(figures: Figures) -> str:
+    """All tables, separated by paragraphs that say what they hold.
+
+    Args:
+        figures: of `evaluate_lsd`.
+    """
+    parts = [_setup(figures), _claims(figures["claims"]), *_basis(figures)]
+    parts += _denoising(figures["denoise"], "the bundled encoder, trained on damaged digits too")
+    parts += [
+        _settings(figures["denoise"]),
+        f"One setting for all: {figures['denoise_one_setting']}.",
+    ]
+    if "denoise_clean_encoder" in figures:
+        parts += _denoising(figures["denoise_clean_encoder"], "the encoder of clean digits only")
+        parts.append(_settings(figures["denoise_clean_encoder"]))
+    parts += _by_k(figures["denoise_by_k"])
+    parts += [_clipping(figures["denoise_clipping"]), _rotation(figures["rotation"])]
+    return "\n\n".join(parts)
+
+
+def _setup(figures: Figures) -> str:
+    counts, notes = figures["counts"], figures["notes"]
+    denoise, clean = counts["denoise"], counts["clean"]
+    lines = [
+        f"Test digits: {counts['readings']} for the readings; {denoise['test']} per seed for "
+        f"denoising ({denoise['slow']} for total variation and non-local means, {clean['test']} "
+        f"with the clean encoder); {counts['per_label']} per label for rotation. Settings chosen "
+        f"on {denoise['tune']} training digits. Seeds {_listed(figures['seeds'])}; "
+        f"{figures['seconds']:.0f} s. Basis: {figures['basis_used']}.",
+        *(f"- {name.replace('_', ' ')}: {text}." for name, text in notes.items()),
+    ]
+    return "\n\n".join([lines[0], "\n".join(lines[1:])])
+
+
+def _claims(claims: Sequence[Figures]) -> str:
+    rows = [
+        (claim["claim"], claim["aim"], _text(claim["figure"], 4), "yes" if claim["met"] else "NO")
+        for claim in claims
+    ]
+    return _table(("aim", "wanted", "measured", "met"), rows, 1)
+
+
+def _basis(figures: Figures) -> list[str]:
+    basis, sides = figures["basis"], ("paper", "ours")
+    rows = [
+        (name.replace("_", " "), *(_text(basis[name][side], 7) for side in sides))
+        for name in (
+            "rank",
+            "condition",
+            "raw_condition",
+            "orthogonality_error",
+            "reconstruction_error",
+            "labels_one_to_one",
+            "minus_keeps_label",
+        )
+    ]
+    tables = ["Basis, the paper's construction and ours:", _table(("figure", *sides), rows)]
+    for key, title in (
+        ("readings", "Readings, kept apart (bundled encoder):"),
+        ("readings_clean_encoder", "Readings (clean encoder):"),
+    ):
+        if key in figures:
+            tables += [title, _table(("figure", *sides), _reading_rows(figures[key], sides))]
+    return tables
+
+
+def _reading_rows(readings: Figures, sides: Sequence[str]) -> list[tuple[str, ...]]:
+    curves = readings["rank_cumulative"]
+    rules = readings["accuracy_by_rule"]
+    rows = [
+        ("in a label slot (1 - gibberish)", *_both(readings["in_label_slots"], sides)),
+        ("energy in the label subspace", *_both(readings["energy"], sides)),
+    ]
+    rows += [
+        (f"label among the {r} largest of all", *(f"{curves[side][r - 1]:.4f}" for side in sides))
+        for r in _RANKS
+        if r <= len(curves["ours"])
+    ]
+    rows += [
+        (f"accuracy by {rule.replace('_', ' ')}", *(f"{rules[side][rule]:.4f}" for side in sides))
+        for rule in rules["ours"]
+    ]
+    rows.append(("classifier accuracy, own rule", *_both(readings["classifier_accuracy"], sides)))
+    return rows
+
+
+def _denoising(denoise: Figures, encoder: str) -> list[str]:
+    levels = [(noise, level) for noise, found in denoise.items() for level in found]
+    first = denoise[levels[0][0]][levels[0][1]]
+    names = [name for name in _METHODS if name in first]
+    tables = []
+    for measure, (title, digits) in _MEASURES.items():
+        rows = [
+            (
+                _METHODS[name],
+                *(_with_spread(denoise[n][level][name], measure, digits) for n, level in levels),
+            )
+            for name in names
+        ]
+        rows.append(("best", *(_best(denoise[n][level], measure) for n, level in levels)))
+        head = ("method", *(f"{noise.replace('_', ' ')} {level}" for noise, level in levels))
+        tables += [f"{title}, {encoder}; mean and spread over the seeds:", _table(head, rows)]
+    return tables
+
+
+def _best(methods: Figures, measure: str) -> str:
+    name = max(methods, key=lambda name: methods[name][measure])
+    return _METHODS[name]
+
+
+def _settings(denoise: Figures) -> str:
+    columns = {
+        "lsd": "LSD",
+        "pca_best_k": "PCA, own best",
+        "median": "median",
+        "total_variation": "total variation",
+        "non_local_means": "non-local means",
+    }
+    rows = []
+    for noise, levels in denoise.items():
+        for level, methods in levels.items():
+            used = [n for n in columns if n in methods]
+            texts = (methods[name]["setting"] for name in used)
+            rows.append((f"{noise.replace('_', ' ')} {level}", *texts))
+    head = ("settings chosen on training digits", *(columns[name] for name in used))
+    return _table(head, rows, len(head))
+
+
+def _by_k(by_k: Figures) -> list[str]:
+    tables = []
+    for noise, methods in by_k.items():
+        counts = list(dict.fromkeys(k for found in methods.values() for k in found))
+        counts.sort(key=int)
+        rows = []
+        for name, found in methods.items():
+            cells = (
+                f"{found[k]['accuracy']:.3f} / {found[k]['psnr']:.1f}" if k in found else ""
+                for k in counts
+            )
+            rows.append((name.replace("_", " "), *cells))
+        head = ("method", *(f"k = {k}" for k in counts))
+        title = f"Accuracy / PSNR against k, {noise}, length restored, one seed:"
+        tables += [title, _table(head, rows)]
+    return tables
+
+
+def _clipping(clipping: Figures) -> str:
+    rows = [
+        (
+            f"sigma {level}",
+            *(
+                f"{found[side]['accuracy']:.3f} / {found[side]['psnr']:.2f}"
+                for side in ("clipped", "not_clipped")
+            ),
+        )
+        for level, found in clipping.items()
+    ]
+    head = ("accuracy / PSNR of the input", "clipped to [0, 1]", "not clipped")
+    return _table(head, rows)
+
+
+def _rotation(rotation: Figures) -> str:
+    rows = []
+    for name, title in _ROTATIONS.items():
+        found = rotation[name]
+        style = found["style_parts"]
+        cells = [
+            found["success_rate"],
+            found["worst_pair"],
+            found["style_survival"],
+            *(style[part] for part in ("complement", "thickness", "slant")),
+            found["complement_distance"],
+            found.get("monotonic_paths"),
+            found.get("successful_paths"),
+        ]
+        title = f"{title} (t = {found['share']:g})" if "share" in found else title
+        rows.append((title, *("" if cell is None else f"{cell:.3f}" for cell in cells)))
+    head = (
+        "90 degrees, all ordered pairs",
+        "success",
+        "worst pair",
+        "style survival",
+        "complement",
+        "thickness",
+        "slant",
+        "complement distance",
+        "monotonic paths",
+        "and successful",
+    )
+    return _table(head, rows)
+
+
+def _with_spread(figures: Figures, measure: str, digits: int) -> str:
+    return f"{figures[measure]:.{digits}f} ± {figures['spread'][measure]:.{digits}f}"
+
+
+def _both(values: Figures, sides: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{values[side]:.4f}" for side in sides)
+
+
+def _text(value: Any, digits: int) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table; the first `left` columns are texts, the others numbers."""
+    rule = ["---" if column < left else "---:" for column in range(len(head))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
