@@ -78,14 +78,16 @@ def matrix_chart(
     highest = max(float(np.nanmax(table, initial=lowest)), lowest)
     for row, column in np.ndindex(*table.shape):
         value = float(table[row, column])
+        # What is nothing beside the largest would only be noise in many digits.
+        words = short_number(value) if abs(value) >= 0.005 * largest else "0"
         if math.isnan(value):
             sheet.cell(row, column, colours.background, "-")
         elif diverging:
             share = (value / largest + 1) / 2
-            sheet.cell(row, column, blend(colours.diverging, share), short_number(value))
+            sheet.cell(row, column, blend(colours.diverging, share), words)
         else:
             share = (value - lowest) / ((highest - lowest) or 1.0)
-            sheet.cell(row, column, blend(SEQUENTIAL, share), short_number(value))
+            sheet.cell(row, column, blend(SEQUENTIAL, share), words)
     return sheet.picture
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from face_latents.models import plotting
+from face_latents.models.align import WIDE, align_with_transform
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
-from face_latents.models.values import Direction, join_latents
-from face_latents.nodes import host, picture_sheet
-from nodes_support import encode, photos, random_latent, run, tiny_model
+from face_latents.models.face_model import bundled_face_model_path, load_face_model
+from face_latents.models.values import Direction, FaceLatent, join_latents
+from face_latents.nodes import host, picture_effects, picture_sheet
+from nodes_support import CODES, SIZE, encode, photos, random_latent, run, tiny_model
 
 MODEL = tiny_model()
 SMILE, AGE = MODEL.directions["smile"], MODEL.directions["age"]
@@ -117,3 +121,91 @@ def test_sheets_refuse():
         sheet(face_latent=random_latent(MODEL), direction_2=other.directions["age"])
     with pytest.raises(FaceLatentsError, match="'theme' must be one of"):
         sheet(face_latent=random_latent(MODEL), theme="pink")
+
+
+# --- Disentanglement -----------------------------------------------------------------------------
+
+
+def effects(**inputs: object) -> tuple[list[str], list[str], torch.Tensor]:
+    """Column names, row names and the table."""
+    settings = {
+        "face_model": MODEL,
+        "face_latent": random_latent(MODEL, 3),
+        "strength": 0.5,
+        "measure": "direction scores",
+    } | inputs
+    image, text = run("FaceLatentsDisentanglement", **settings)
+    assert image.ndim == 4
+    header, *lines = (line.split(",") for line in text.splitlines())
+    table = torch.tensor([[float(value) for value in line[1:]] for line in lines])
+    return header[1:], [line[0] for line in lines], table
+
+
+def test_a_linear_models_table_is_its_directions_against_each_other():
+    # Codes near zero decode within the range of a picture, so nothing is cut off.
+    latent = random_latent(MODEL, 2)
+    latent = latent.with_samples(latent.samples * 0.01)
+    columns, rows, table = effects(face_latent=latent, strength=0.05)
+    assert columns == rows == ["smile", "age"]
+    vectors = torch.stack([SMILE.vector, AGE.vector]).double()
+    expected = vectors @ vectors.T / vectors.square().sum(1)
+    torch.testing.assert_close(table.double(), expected, atol=2e-3, rtol=0)
+
+
+def test_own_directions_are_rows_and_columns():
+    mine = Direction(AGE.vector - SMILE.vector, MODEL.space, "mine")
+    columns, rows, table = effects(direction=mine, direction_4=SMILE)
+    assert columns == rows == ["smile", "age", "mine", "smile (2)"]
+    torch.testing.assert_close(table[:, 0], table[:, 3])
+
+
+def test_the_judge_reads_the_pictures(monkeypatch):
+    seen = []
+
+    def read(pictures):
+        seen.append(pictures)
+        return pictures.mean((1, 2, 3))[:, None].expand(-1, 6)
+
+    monkeypatch.setattr(picture_effects, "_readings", read)
+    both = join_latents([encode(MODEL, photos()), random_latent(MODEL)])
+    columns, rows, table = effects(face_latent=both, measure="attribute judge", strength=2.0)
+    assert columns[-1] == "age (decades)"
+    assert rows == ["smile", "age"]
+    context = both.contexts[0]
+    crop = align_with_transform(context.photo, context.transform, context.size)
+    decoded = MODEL.decode(torch.cat([both.samples, both.samples + 2 * SMILE.vector]))
+    expected = (torch.stack([crop, decoded[1]]) + decoded[2:] - decoded[:2]).clamp(0, 1)
+    torch.testing.assert_close(seen[0], expected, atol=1e-5, rtol=0)
+    assert float(table[0, 0]) == pytest.approx(
+        float(seen[0].mean() - seen[1].mean()), abs=2e-3
+    )
+
+
+def test_the_bundled_judge_tells_a_smile_from_none():
+    model = load_face_model(bundled_face_model_path())
+    codes = model.sample(6, seed=4, truncation_psi=0.6)
+    columns, rows, table = effects(
+        face_model=model,
+        face_latent=FaceLatent(codes, model.space),
+        strength=2.0,
+        measure="attribute judge",
+    )
+    changes = dict(zip(columns, table[rows.index("smile")].tolist(), strict=True))
+    assert changes["smile"] > 0.2
+    assert changes["smile"] > 5 * abs(changes["glasses"])
+
+
+def test_tables_refuse():
+    with pytest.raises(FaceLatentsError, match="up to 64 faces; this batch has 65"):
+        effects(face_latent=random_latent(MODEL, 65))
+    with pytest.raises(FaceLatentsError, match="above 0"):
+        effects(strength=0.0)
+    with pytest.raises(FaceLatentsError, match="'pair' is a batch of 2"):
+        effects(direction=Direction(torch.ones(2, CODES), MODEL.space, "pair"))
+    wide = replace(MODEL, template=WIDE.resized(SIZE))
+    with pytest.raises(FaceLatentsError, match="frames them as 'wide'"):
+        effects(face_model=wide, measure="attribute judge")
+    bare = replace(MODEL, directions={})
+    with pytest.raises(FaceLatentsError, match="no directions of its own"):
+        effects(face_model=bare)
+    assert effects(face_model=bare, direction=SMILE)[0] == ["smile"]
