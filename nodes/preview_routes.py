@@ -64,11 +64,17 @@ async def _directions(request: web.Request) -> web.Response:
 
 async def _read_body(request: web.Request) -> bytes:
     """The body, however it is sent, up to the limit."""
+    from aiohttp import ClientPayloadError
+    from aiohttp.http import HttpProcessingError
+
     body = bytearray()
-    async for chunk in request.content.iter_chunked(8192):
-        body += chunk
-        if len(body) > MOST_BODY_BYTES:
-            raise too_long()
+    try:
+        async for chunk in request.content.iter_chunked(8192):
+            body += chunk
+            if len(body) > MOST_BODY_BYTES:
+                raise too_long()
+    except (ConnectionError, ClientPayloadError, HttpProcessingError) as error:
+        raise RefusedError(400, "The body did not arrive whole.") from error
     return bytes(body)
 
 
