@@ -155,7 +155,7 @@ def _add_arith(subparsers: Subparsers) -> None:
 
 def _add_train(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("train", help="train a bundled model anew")
-    parser.add_argument("what", choices=("face", "finder"))
+    parser.add_argument("what", choices=("face", "finder", "digits"))
     parser.add_argument("--data", type=Path, metavar="DIR", help="training data")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the model goes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
@@ -163,9 +163,12 @@ def _add_train(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_lazy("lab", "train"))
 
 
+_MEASURED = ("face", "finder", "paste", "digits", "lsd", "benchmark")
+
+
 def _add_evaluate(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("evaluate", help="measure a model, or the nodes' overhead")
-    parser.add_argument("what", choices=("face", "finder", "paste", "lsd", "benchmark"))
+    parser.add_argument("what", choices=_MEASURED)
     parser.add_argument("--data", type=Path, metavar="DIR", help="evaluation data")
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the bundled model")
     parser.add_argument("--photo", type=Path, help="for the benchmark; default: the astronaut")

@@ -23,6 +23,10 @@ def train(args: argparse.Namespace) -> int:
 
         model = _call(train_face, {**given, "out_file": output}, args)
         return _tell(dict(model.metadata), args.json)
+    if args.what == "digits":
+        from ..models.training.digits import train_digits
+
+        return _tell(_call(train_digits, {**given, "out_file": output}, args), args.json)
     from ..models.training.finder import train_finder
 
     path = _call(train_finder, {**given, "out_dir": output}, args)
@@ -52,6 +56,7 @@ _TITLES = {
     "face": "Face model",
     "finder": "Face finder",
     "paste": "Paste Back",
+    "digits": "Digits model",
     "benchmark": "Cost of the nodes",
     "lsd": "Latent spectral decomposition",
 }
@@ -80,6 +85,13 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
         if args.model is not None:
             given["model"] = load_face_model(args.model)
         return dict(plain(_call(evaluate_paste, given, args)))
+    if args.what == "digits":
+        from ..models.evaluation.digits import evaluate_digits
+        from ..models.face_model import load_face_model
+
+        if args.model is not None:
+            given["model"] = load_face_model(args.model)
+        return dict(plain(_call(evaluate_digits, given, args)))
     from ..models.evaluation.finder import evaluate_finder
 
     if args.model is not None:

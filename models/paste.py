@@ -24,6 +24,7 @@ from .paste_maps import prepare_maps, sample_maps
 from .paste_mask import face_mask
 from .paste_pixels import DETAIL_REACH, Box, crop_fractions, move_photo, photo_box
 from .paste_plan import EditMaps, plan_edit
+from .paste_whole import paste_whole
 from .threads import one_thread
 from .values import PhotoContext
 
@@ -60,6 +61,9 @@ def paste_back(
         strength: share of the change to apply; 0 gives the photo back.
         mask: optional ``(H, W)`` in [0, 1], 0 where the photo must stay as it is (a hand, hair).
 
+    Where the model encodes whole pictures (a context without landmarks), the change is added to
+    the whole picture, for "warp" too (see `paste_whole`).
+
     Returns:
         ``(H, W, 3)`` new tensor of the photo's dtype and device. Pixels outside the face, and all
         pixels when `before` equals `after`, are the photo's own bit for bit. A value never leaves
@@ -78,6 +82,11 @@ def paste_back(
     if not bool(torch.isfinite(transform).all()) or float(transform_scale(transform)) < 1e-6:
         raise FaceLatentsError(
             "Paste Back: the face's alignment is not a valid transform. Encode the photo again."
+        )
+    if len(context.landmarks) == 0:
+        blend = method == "blend"
+        return paste_whole(
+            photo, context, before, after, blend=blend, strength=strength, mask=mask
         )
     box = photo_box(transform, size, photo.shape[0], photo.shape[1])
     if box is None:

@@ -29,19 +29,16 @@ def face_mask(landmarks: Tensor, size: int, resolution: int) -> Tensor:
     """Soft mask of the face in its aligned crop.
 
     Args:
-        landmarks: ``(5, 2)`` in crop pixels (pixel centres at integers) of a crop of `size`;
-            ``(0, 2)`` where the crop is a whole picture: the edit may act everywhere in it.
+        landmarks: ``(5, 2)`` in crop pixels (pixel centres at integers) of a crop of `size`.
         size: side of the crop the landmarks refer to.
         resolution: side of the mask wanted; it covers the same square.
 
     Returns:
-        ``(resolution, resolution)`` float32 in [0, 1], exactly 0 along the frame of a face's crop.
+        ``(resolution, resolution)`` float32 in [0, 1], exactly 0 along the crop's frame.
 
     Raises:
         FaceLatentsError: when the landmarks coincide or are not finite.
     """
-    if len(landmarks) == 0:
-        return torch.ones(resolution, resolution)
     points = (landmarks.to(torch.float64).cpu() + 0.5) / size
     centre = points.mean(0)
     unit = (points - centre).square().sum(-1).mean().sqrt()

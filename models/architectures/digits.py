@@ -1,8 +1,8 @@
 """Digit model: a small convolutional autoencoder of 28 x 28 grey pictures.
 
-Its codes of 100 numbers follow a mixture of ten Gaussians, one per digit; the file states the centres and the
-common spread, so that digits can be sampled. Weights are stored as float16 and computed in
-float32. Tensors of a file: see `specs`.
+Its codes of 100 numbers follow a mixture of ten Gaussians, one per digit; the file states the
+centres and the common spread, so that digits can be sampled. Weights are stored as float16 and
+computed in float32. Tensors of a file: see `specs`.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ def _in_blocks(net: nn.Module, items: Tensor) -> Tensor:
     item does not depend on the other items of its batch.
     """
     count = items.shape[0]
-    filled = F.pad(items, [0] * (2 * (items.dim() - 1) + 1) + [-count % _BLOCK])
+    missing = -count % _BLOCK if count else _BLOCK
+    filled = F.pad(items, [0] * (2 * items.dim() - 1) + [missing])
     return torch.cat([net(block) for block in filled.split(_BLOCK)])[:count]
 
 

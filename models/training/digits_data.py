@@ -58,10 +58,11 @@ class Balanced:
 
 
 def damaged(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Each picture with one kind of damage: none, Gaussian, salt and pepper, a square, or two.
+    """Pictures (N, 1, 28, 28) with one kind of damage each; half are clamped to [0, 1].
 
-    Gaussian noise has sigma up to 1.0 and is clamped to [0, 1] for half of the pictures; salt and
-    pepper replaces up to half of the pixels; a square of 4 to 14 px is black, grey or white.
+    15% stay clean, 50% get Gaussian noise of sigma up to 1.1, 20% salt and pepper on up to 55% of
+    the pixels, 15% a square of 4 to 14 px near the middle, black in two of three cases, else
+    white; a third of the last also noise.
     """
     count = len(pictures)
 
@@ -78,14 +79,15 @@ def damaged(pictures: Tensor, generator: torch.Generator) -> Tensor:
     grain = (torch.rand(pictures.shape, generator=generator) < 0.5).float()
     result = torch.where(hit, grain, result)
     square = _squares(count, generator) & (kind >= 0.85)
-    result = torch.where(square, (uniform(3.0).floor() / 2).clamp(0, 1), result)
+    result = torch.where(square, (uniform() < 1 / 3).float(), result)
     return torch.where(uniform() < 0.5, result.clamp(0, 1), result)
 
 
 def _squares(count: int, generator: torch.Generator) -> Tensor:
     """(count, 1, 28, 28) bool, one square each."""
     side = torch.randint(4, 15, (count, 1), generator=generator)
-    at = torch.rand(count, 2, generator=generator) * (28 - side)
+    centre = 14 + (torch.rand(count, 2, generator=generator) - 0.5) * 20
+    at = (centre - side / 2).clamp_min(0).minimum(28 - side).floor()
     place = torch.arange(28).expand(count, 28)
     rows = (place >= at[:, :1]) & (place < at[:, :1] + side)
     columns = (place >= at[:, 1:]) & (place < at[:, 1:] + side)

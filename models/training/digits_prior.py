@@ -102,7 +102,7 @@ def style_loss(style: Tensor, std: Tensor, generator: torch.Generator) -> Tensor
     flat = white.flatten(0, 1)
     covariance = flat.T @ flat / len(flat)
     off = (covariance - torch.diag(covariance.diagonal())).square().sum() / count
-    return own + 2 * whole + 0.1 * off
+    return own + 2 * whole + 0.5 * off
 
 
 def quantiles(count: int) -> Tensor:

@@ -17,7 +17,7 @@ CODE_NOISE = 0.2  # standard deviation added to codes before decoding
 LABEL_SHARPNESS = 1.5  # logits per unit of a label coordinate
 WEIGHTS = {
     "label": 4.0,
-    "pull": 0.5,
+    "pull": 2.0,
     "style": 12.0,
     "read": 4.0,
     "cycle": 0.08,
