@@ -131,7 +131,7 @@ class DistanceMatrix:
             )
         matrix = matrix.double().cpu()
         numbers = [str(number + 1) for number in range(len(latent))]
-        faces = _thumbnails(latent, model)
+        faces = thumbnails(latent, model, "Distance Matrix")
         chart = matrix_chart(
             matrix,
             numbers,
@@ -157,11 +157,17 @@ def _std(latent: FaceLatent, metric: str) -> Tensor | None:
     return latent.space.std.to(latent.samples.device)
 
 
-def _thumbnails(latent: FaceLatent, model: FaceModel | None) -> list[Tensor | None]:
-    """Pictures ``(3, S, S)`` of the faces, None where none would be true."""
+def thumbnails(latent: FaceLatent, model: FaceModel | None, node: str) -> list[Tensor | None]:
+    """Pictures ``(3, S, S)`` of the faces, None where none would be true.
+
+    With a model as it decodes them, else from the photo where the face is unedited.
+
+    Raises:
+        SpaceMismatchError: the faces belong to another model; `node` is named.
+    """
     if model is not None:
         require_same_space(
-            model.space, latent.space, f"Distance Matrix: model '{model.name}' and the face latent"
+            model.space, latent.space, f"{node}: model '{model.name}' and the face latent"
         )
         return list(decode_codes(model, latent.samples).cpu())
     codes = latent.samples.detach().to("cpu", torch.float32)

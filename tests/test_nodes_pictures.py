@@ -11,8 +11,9 @@ from face_latents.models.align import WIDE, align_with_transform
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
 from face_latents.models.face_model import bundled_face_model_path, load_face_model
 from face_latents.models.values import Direction, FaceLatent, join_latents
-from face_latents.nodes import host, picture_effects, picture_sheet
+from face_latents.nodes import host, picture_effects, picture_map, picture_sheet
 from nodes_support import CODES, SIZE, encode, photos, random_latent, run, tiny_model
+from sklearn.decomposition import PCA
 
 MODEL = tiny_model()
 SMILE, AGE = MODEL.directions["smile"], MODEL.directions["age"]
@@ -209,3 +210,77 @@ def test_tables_refuse():
     with pytest.raises(FaceLatentsError, match="no directions of its own"):
         effects(face_model=bare)
     assert effects(face_model=bare, direction=SMILE)[0] == ["smile"]
+
+
+# --- Face Map ------------------------------------------------------------------------------------
+
+
+def face_map(**inputs: object) -> tuple[torch.Tensor, list[float], torch.Tensor]:
+    """The picture, the shares of the axes, and the places."""
+    image, text = run("FaceLatentsFaceMap", **{"groups": "", "names": ""} | inputs)
+    assert image.shape == (1, 800, 1024, 3)
+    lines = text.splitlines()
+    shares = [float(line.split()[2].rstrip("%")) / 100 for line in lines[:2]]
+    places = [[float(value) for value in line.split(",")[1:]] for line in lines[2:]]
+    return image, shares, torch.tensor(places)
+
+
+def test_the_map_is_that_of_scikit_learn():
+    latent = random_latent(MODEL, 30)
+    _, shares, places = face_map(face_latent=latent)
+    reference = PCA(2).fit(latent.samples.double().numpy())
+    expected = torch.from_numpy(reference.transform(latent.samples.double().numpy())).float()
+    assert shares == pytest.approx(reference.explained_variance_ratio_.tolist(), abs=1e-3)
+    for mine, theirs in zip(places.T, expected.T, strict=True):
+        sign = torch.sign(mine @ theirs)
+        torch.testing.assert_close(mine * sign, theirs, atol=2e-4, rtol=0)
+
+
+def test_faces_of_a_path_lie_on_a_line():
+    ends = random_latent(MODEL, 2)
+    frames = run("FaceLatentsMorph", face_latent=ends, frames=7, path="lerp", loop=False)[0]
+    _, shares, places = face_map(face_latent=frames)
+    assert shares == pytest.approx([1, 0], abs=1e-3)
+    assert bool((places[:, 0].diff().sign() == places[:, 0].diff().sign()[0]).all())
+    assert places[:, 1].abs().max() < 1e-3
+
+
+def test_two_faces_and_equal_faces_have_a_map():
+    two = random_latent(MODEL, 2)
+    _, shares, places = face_map(face_latent=two)
+    distance = (two.samples[0] - two.samples[1]).norm()
+    assert float((places[0] - places[1]).norm()) == pytest.approx(float(distance), abs=1e-3)
+    assert shares == pytest.approx([1, 0])
+    same = two.with_samples(two.samples[:1].expand(2, -1))
+    assert face_map(face_latent=same)[2].abs().max() == 0
+
+
+def test_a_map_shows_what_is_known_of_each_face(monkeypatch):
+    calls = []
+
+    def record(places, title, **more):
+        calls.append(more)
+        return plotting.scatter_chart(places, title, **more)
+
+    monkeypatch.setattr(picture_map, "scatter_chart", record)
+    both = join_latents([encode(MODEL, photos()), random_latent(MODEL, 2)])
+    face_map(face_latent=both)
+    words = {"groups": "mine, theirs * 2", "names": "a\nb\nc"}
+    face_map(face_latent=both, face_model=MODEL, theme="light", **words)
+    assert [picture is None for picture in calls[0]["thumbnails"]] == [False, True, True]
+    assert calls[0]["groups"] is None
+    torch.testing.assert_close(torch.stack(calls[1]["thumbnails"]), MODEL.decode(both.samples))
+    assert calls[1]["groups"] == ["mine", "theirs", "theirs"]
+    assert calls[1]["labels"] == ["a", "b", "c"]
+    assert calls[1]["theme"] == "light"
+
+
+def test_maps_refuse():
+    with pytest.raises(FaceLatentsError, match="2 to 512 faces; this batch has 1"):
+        face_map(face_latent=random_latent(MODEL))
+    with pytest.raises(FaceLatentsError, match="4 groups for 3 faces"):
+        face_map(face_latent=random_latent(MODEL, 3), groups="a, b * 3")
+    with pytest.raises(FaceLatentsError, match="513 names for 3 faces"):
+        face_map(face_latent=random_latent(MODEL, 3), names="a * 99999999999")
+    with pytest.raises(SpaceMismatchError, match="Face Map: model 'tiny'"):
+        face_map(face_latent=random_latent(tiny_model("b" * 16), 2), face_model=MODEL)
