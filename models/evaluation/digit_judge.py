@@ -83,7 +83,8 @@ def train_digit_judge(
         order = torch.empty(0, dtype=torch.long)
         for step in range(steps):
             share = step / steps
-            rate = _PEAK_RATE * min(1.0, (step + 1) / 200) * (0.005 + 0.995 * (1 - share) ** 1.5)
+            warm = min(1.0, (step + 1) / min(200, 1 + steps // 10))
+            rate = _PEAK_RATE * warm * (0.005 + 0.995 * (1 - share) ** 1.5)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             if len(order) < _BATCH:

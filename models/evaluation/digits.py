@@ -68,16 +68,26 @@ def evaluate_digits(
 
 
 def measure(
-    bench: Bench, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], seed: int
+    bench: Bench,
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    seed: int,
+    drawn: int = 200,
 ) -> dict[str, object]:
-    """Figures of one model: pictures `(N, 1, 28, 28)` in [0, 1] and labels of both splits."""
+    """Figures of one model.
+
+    Args:
+        bench: the model and the judge.
+        train, test: pictures `(N, 1, 28, 28)` in [0, 1] and labels `(N,)`, all digits among them.
+        seed: of random digits and noise.
+        drawn: random digits of each label.
+    """
     pictures, labels = test
     codes = bench.encode(pictures)
     decoded = bench.decode(codes)
     known = bench.encode(train[0])
     axes = quasi_eigenvectors(class_means(known, train[1], CLASSES))
     coefficients = codes @ complete_basis(axes, codes=known).T
-    drawn = _random_digits(bench, seed)
     noisy = {
         f"{noise.kind} {noise.level}": _share(
             bench.labels(bench.decode(bench.encode(noise(pictures, seed)))), labels
@@ -98,7 +108,7 @@ def measure(
                 bench.labels(bench.decode(axes * known.norm(dim=1).mean())), torch.arange(CLASSES)
             ),
         },
-        "random_digits": drawn,
+        "random_digits": _random_digits(bench, seed, drawn),
         "turned": turned(bench, codes, labels, axes),
         "decode_of_damaged_accuracy": noisy,
     }
@@ -132,7 +142,7 @@ def turned(
     return {"mean": sum(rates) / len(rates), "least": min(rates)}
 
 
-def _random_digits(bench: Bench, seed: int, each: int = 200) -> dict[str, float]:
+def _random_digits(bench: Bench, seed: int, each: int) -> dict[str, float]:
     """Share of random digits that the judge reads as the label that was drawn."""
     statistics = bench.model.statistics
     if statistics is None:
