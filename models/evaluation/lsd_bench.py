@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 
 from ..errors import FaceLatentsError
 from ..face_model import FaceModel
+from ..threads import one_thread
+from ..training.digits_data import read_mnist
 
 Progress = Callable[[str, int, int], None]
-BATCH = 500
+BATCH = 250
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,23 +54,40 @@ class Bench:
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Codes `(N, d)` of grey pictures `(N, 1, S, S)`, float32 on the CPU."""
-        parts = pictures.split(BATCH)
-        return torch.cat([self.model.encode(p.expand(-1, 3, -1, -1)).float().cpu() for p in parts])
+        return _in_parts(
+            lambda part: self.model.encode(part.expand(-1, 3, -1, -1)).float().cpu(), pictures
+        )
 
     def decode(self, codes: Tensor) -> Tensor:
         """Grey pictures `(N, 1, S, S)` of codes `(N, d)`, clipped to [0, 1], on the CPU."""
-        parts = codes.split(BATCH)
-        return torch.cat(
-            [self.model.decode(p).float().mean(1, keepdim=True).clamp(0, 1).cpu() for p in parts]
+        return _in_parts(
+            lambda part: self.model.decode(part).float().mean(1, keepdim=True).clamp(0, 1).cpu(),
+            codes,
         )
 
     def probabilities(self, pictures: Tensor) -> Tensor:
         """The judge's `(N, K)` for grey pictures `(N, 1, S, S)`."""
-        return torch.cat([self.judge(p).softmax(1).float() for p in pictures.split(BATCH)])
+        return _in_parts(lambda part: self.judge(part).softmax(1).float(), pictures)
 
     def labels(self, pictures: Tensor) -> Tensor:
         """The judge's label `(N,)` of grey pictures `(N, 1, S, S)`."""
         return self.probabilities(pictures).argmax(1)
+
+
+def _in_parts(function: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
+    """Apply a function to parts of a stack, as many at a time as torch has threads.
+
+    The networks are small: several parts in one thread each are done sooner than one part in
+    several threads, which would wait for each other at every layer.
+    """
+
+    def call(part: Tensor) -> Tensor:
+        with torch.inference_mode():  # holds for the thread that enters it
+            return function(part)
+
+    workers = torch.get_num_threads()
+    with one_thread(), ThreadPoolExecutor(workers) as pool:
+        return torch.cat(list(pool.map(call, items.split(BATCH))))
 
 
 def load_digits(data_dir: str | Path, train: bool) -> Digits:
@@ -80,14 +100,10 @@ def load_digits(data_dir: str | Path, train: bool) -> Digits:
     Raises:
         FaceLatentsError: they are not there.
     """
-    from torchvision.datasets import MNIST
-
     for root in (Path(data_dir), Path(data_dir) / "mnist"):
-        try:
-            found = MNIST(str(root), train=train, download=False)
-        except RuntimeError:
-            continue
-        return Digits(found.data[:, None].float() / 255, found.targets.long())
+        if (root / "MNIST" / "raw").is_dir():
+            pictures, labels = read_mnist(root, train=train, download=False)
+            return Digits(pictures.float() / 255, labels)
     raise FaceLatentsError(
         f"There are no MNIST digits in '{data_dir}' (expected: the folder that holds 'MNIST/raw', "
         "or one whose sub-folder 'mnist' does). 'face-latents train digits --data DIR' downloads "

@@ -33,11 +33,11 @@ class Counts:
         by_k: test digits for the figures against k.
     """
 
-    test: int = 1000
-    slow: int = 400
-    tune: int = 400
+    test: int = 700
+    slow: int = 300
+    tune: int = 300
     tune_slow: int = 60
-    by_k: int = 500
+    by_k: int = 300
 
 
 def denoise(

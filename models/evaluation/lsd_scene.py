@@ -34,12 +34,12 @@ class Sizes:
         per_label, per_path: test digits of each label that are rotated, and followed on the way.
     """
 
-    codes: int = 20_000
-    draws: int = 2000
+    codes: int = 12_000
+    draws: int = 1500
     readings: int = 10_000
     denoise: Counts = field(default_factory=Counts)
-    clean: Counts = field(default_factory=lambda: Counts(test=500, tune=200))
-    per_label: int = 40
+    clean: Counts = field(default_factory=lambda: Counts(test=300, tune=150))
+    per_label: int = 30
     per_path: int = 10
 
     def limited(self, limit: int | None) -> Sizes:
