@@ -110,7 +110,7 @@ def session_of(
     model: FaceModel, panel: Panel, latent: FaceLatent, driven: Mapping[str, float]
 ) -> Session:
     """Keep what is needed of the first faces of a batch."""
-    codes = latent.samples[:MOST_FACES].detach().to("cpu", torch.float32)
+    codes = latent.samples[:MOST_FACES].detach().cpu()
     contexts = [context for context in latent.contexts[:MOST_FACES] if context is not None]
     squares = (
         tuple(crop_context(context, max(CROP_SIDE, context.size)) for context in contexts)

@@ -84,6 +84,21 @@ def test_a_face_from_a_photo_is_shown_in_it():
     assert not torch.equal(draft, still)
 
 
+def test_codes_in_half_precision_are_moved_as_the_queue_moves_them():
+    model = tiny_model()
+    latent = random_latent(model)
+    bench = Bench(latent.with_samples(latent.samples.half()), model=model)
+    moved = run(
+        "FaceLatentsSliders",
+        face_model=model,
+        face_latent=bench.latent,
+        strengths='{"smile": 1.37, "age": 0.4}',
+    )
+    assert moved[0].samples.dtype == torch.float16
+    shown = pixels(bench.ask(strengths={"smile": 1.37, "age": 0.4}))
+    assert torch.equal(shown, as_bytes(moved[1][0]))
+
+
 def test_four_faces_are_shown_at_most():
     model = tiny_model()
     bench = Bench(random_latent(model, 9), model=model)

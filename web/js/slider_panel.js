@@ -57,17 +57,24 @@ export class SliderPanel {
     this.rows.clear();
     for (const direction of directions) this.addRow(direction, false);
     this.addMissing();
-    this.list.replaceChildren(...[...this.rows.values()].map((row) => row.element));
+    this.fill();
     this.show();
     if (focused) this.rows.get(focused)?.focus();
   }
 
   setValues(values) {
     this.values = { ...values };
-    if (this.addMissing()) {
-      this.list.replaceChildren(...[...this.rows.values()].map((row) => row.element));
-    }
+    if (this.addMissing()) this.fill();
     this.show();
+  }
+
+  fill() {
+    const rows = [...this.rows.values()].map((row) => row.element);
+    const none = make("div", "fls-status", {
+      textContent: "No directions: connect a face model that has some, save one for it, or " +
+        "connect extra_1 and queue.",
+    });
+    this.list.replaceChildren(...(rows.length ? rows : [none]));
   }
 
   // Values whose direction is not there are shown, not dropped. Before the list has come, all are.

@@ -90,8 +90,10 @@ class Controller {
 
   move(settled) {
     const values = this.values();
-    if (!this.ran?.id) this.panel.say(QUEUE);
-    if (!this.ran?.id || values === null || this.isLinked("strengths")) return;
+    // The faces in memory are those of the last run: not those of a model connected since then.
+    const ready = this.ran !== null && this.ran.model === modelNameOf(this.node);
+    if (!ready) this.panel.say(QUEUE);
+    if (!ready || values === null || this.isLinked("strengths")) return;
     const known = new Set(this.ran.directions.map((row) => row.name));
     this.preview.ask({
       id: this.ran.id,
@@ -103,7 +105,7 @@ class Controller {
   executed(output) {
     const report = output?.face_latents_sliders?.at(-1);
     if (!report) return;
-    this.ran = report;
+    this.ran = { ...report, model: modelNameOf(this.node) };
     this.panel.say(report.warnings.join("\n"));
     this.preview.drop();
     this.panel.showPicture(pictureUrl(report.picture));
