@@ -24,6 +24,8 @@ WEIGHTS = {
     "real": 1.0,
 }  # against the squared error summed over the pixels
 
+ROBUST_WEIGHTS = {"code": 0.5, "label": 4.0}
+
 
 class Critic(nn.Module):
     """Says how real a digit of a class looks (projection critic, Miyato & Koyama 2018)."""
@@ -148,14 +150,23 @@ def robust_step(
     labels: Tensor,
     generator: torch.Generator,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of the noise-robust encoder: the clean encoder's code, the clean picture, the label."""
+    """Loss of the noise-robust encoder: the clean encoder's code, the clean picture, the label.
+
+    Every other code is decoded with all of its label part on the true label, so that its style
+    fits the picture that is left when the other labels are cut away.
+    """
     with torch.no_grad():
         wanted = means.encoder(pictures)
     codes = encoder(damaged(pictures, generator))
-    label = prior.to_frame(codes)[:, :CLASSES]
+    frame = prior.to_frame(codes)
+    label, style = frame[:, :CLASSES], frame[:, CLASSES:]
+    decided = torch.cat([one_hot(labels) * label.norm(dim=1, keepdim=True), style], 1)
+    odd = (torch.arange(len(codes)) % 2 == 1)[:, None]
+    decoded = means.generator(torch.where(odd, prior.to_codes(decided), codes))
     losses = {
         "code": (codes - wanted).square().sum(1).mean(),
-        "rebuild": (means.generator(codes) - pictures).square().sum((1, 2, 3)).mean(),
+        "rebuild": (decoded - pictures).square().sum((1, 2, 3)).mean(),
         "label": F.cross_entropy(LABEL_SHARPNESS * label, labels),
     }
-    return 0.5 * losses["code"] + losses["rebuild"] + 2.0 * losses["label"], losses
+    loss = losses["rebuild"]
+    return loss + sum(weight * losses[name] for name, weight in ROBUST_WEIGHTS.items()), losses
