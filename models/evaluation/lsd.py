@@ -32,9 +32,13 @@ FACT_CODES = 1000  # test codes that are decomposed and put together again
 NOTES = {
     "judge": "a classifier that took no part in training the model; it labels decodes for the "
     "paper's construction and measures every accuracy",
+    "model": "the bundled digits model was trained with labels, which shaped its code space; the "
+    "paper's GAN was not. High readings say that a basis finds the label directions of this space, "
+    "not that every space has them",
     "paper": "eta_1..K: mean codes of training digits by the judge's label of their decode; the "
     "others: class means of z ~ N(0, I) by the label of their decode; modified Gram-Schmidt in "
-    "that order; nothing centred. The paper's encoder is stochastic, this one is not",
+    "that order; nothing centred. Two things differ from the paper: its encoder is stochastic, and "
+    "N(0, I) is the prior of its GAN, while the codes of the bundled model are ten Gaussians",
     "noise": "pixels in [0, 1], clipped to [0, 1] after damage as in a picture file; "
     "denoise_clipping has the figures of the input with and without clipping; occlusion is a black "
     "square whose centre lies on ink",
