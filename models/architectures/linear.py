@@ -160,6 +160,13 @@ class LinearFaceNet(nn.Module):
         """The codes `(B, K)` of the faces mirrored left to right."""
         return codes * self.parity.to(codes.dtype)
 
+    def style_weight(self) -> Tensor:
+        """What each number of a code adds to the pixels, `(3 S S, K)` float32: the weight that
+        first acts on the code."""
+        identity = torch.eye(len(self.std), device=self.std.device)
+        origin = torch.zeros_like(identity[:1])
+        return (self.decode(identity) - self.decode(origin)).flatten(1).T
+
     def forward(self, codes: Tensor) -> Tensor:
         """Same as `decode`."""
         return self.decode(codes)

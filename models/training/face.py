@@ -13,6 +13,7 @@ from torch import Tensor
 from ..align import TIGHT, AlignmentTemplate
 from ..architectures import linear
 from ..face_model import FaceModel, load_face_model, save_face_model
+from ..safe_range import safe_range
 from ..safefile import tensors_hash
 from ..space import LatentSpace
 from ..values import Direction
@@ -30,8 +31,6 @@ from .face_linear import fit_linear
 
 logger = logging.getLogger(__name__)
 
-STRENGTH_LIMIT = 4.0  # largest end of a safe range
-SPILL_LIMIT = 0.12  # share of pixels that an edit may push out of [0, 1] within the safe range
 ENCODE_BATCH = 256
 
 
@@ -165,7 +164,7 @@ def fit_directions(
             name=name,
             unit=f"one standard deviation of {name} over the training faces "
             f"(positive: {attribute.meaning})",
-            safe_range=safe_range(net, held[:48], edits[name]),
+            safe_range=safe_range(net.decode, held[:48], edits[name]),
             accuracy=round(conditioned, 3),
             method=f"joint regression of the codes of {len(train)} faces on their labels, "
             f"keeping {kept}; accuracy is the {measure} of its score on {len(val)} unseen faces",
@@ -174,26 +173,3 @@ def fit_directions(
         stack = torch.stack([vectors[a.name] for a in ATTRIBUTES])
         figures[f"cosines_{kind}"] = (stack @ stack.T).double().round(decimals=2).tolist()
     return directions, figures
-
-
-def safe_range(
-    net: linear.LinearFaceNet, codes: Tensor, vector: Tensor, step: float = 0.5
-) -> tuple[float, float]:
-    """Strengths (low, high) up to which decoded pictures stay within the range of a picture.
-
-    An end is the largest strength at which, on average over the codes `(B, K)`, at most
-    `SPILL_LIMIT` more pixels lie visibly out of [0, 1] than without the edit.
-    """
-
-    def spill(strength: float) -> float:
-        pictures = net.decode(codes + strength * vector)
-        return float(((pictures < -0.03) | (pictures > 1.03)).float().mean())
-
-    base = spill(0.0)
-    ends = []
-    for sign in (-1, 1):
-        end = step
-        while end + step <= STRENGTH_LIMIT and spill(sign * (end + step)) - base <= SPILL_LIMIT:
-            end += step
-        ends.append(sign * end)
-    return ends[0], ends[1]
