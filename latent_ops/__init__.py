@@ -11,6 +11,8 @@ Conventions throughout:
   the input; measurements (distances, angles, coefficients) stay in float32 or float64.
 - A number per code (strength, t, amount ...) is a float, or a tensor that broadcasts over the
   batch.
+- A basis is a stack ``(k, *latent_shape)`` of orthonormal vectors, k at most the number of
+  components of a code; ``mean`` is the point about which codes are measured and turned.
 """
 
 from __future__ import annotations
