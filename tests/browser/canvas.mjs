@@ -7,16 +7,9 @@
 
 import fs from "node:fs";
 import path from "node:path";
-import { createRequire } from "node:module";
+import { launch } from "./launch.mjs";
 
 const job = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
-const { chromium } = createRequire(path.join(job.playwright, "/"))("playwright-core");
-
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--use-gl=swiftshader", "--enable-unsafe-swiftshader",
-  "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-];
 
 // Runs in the page: fits the graph into the view and leaves room for the side bars.
 function fitView(margin) {
@@ -84,22 +77,14 @@ function findMess(afterRun) {
   return mess;
 }
 
-const browser = await chromium.launch({ executablePath: job.chromium, args: FLAGS });
-const page = await browser.newPage({ viewport: { width: job.width, height: job.height } });
-let lines = [];
-page.on("console", (message) => {
-  if (["error", "warning"].includes(message.type())) {
-    lines.push(`${message.type()}: ${message.text()} ${message.location().url}`);
-  }
-});
-page.on("pageerror", (error) => lines.push(`pageerror: ${error.message}`));
+const { browser, page, lines } = await launch(job);
 
 await page.goto(job.address);
 await page.waitForFunction(() => window.app?.extensionManager && window.app.graph, null, {
   timeout: 120000,
 });
 await page.waitForTimeout(2500);
-const report = { atStart: lines, workflows: {} };
+const report = { atStart: lines.splice(0), workflows: {} };
 
 async function settle(count) {
   // The page draws slowly without a GPU: wait for whole frames, not for a time.
@@ -120,8 +105,7 @@ async function waitForRun(id) {
 
 for (const file of job.workflows) {
   const name = path.basename(file, ".json");
-  lines = [];
-  const facts = { lines };
+  const facts = {};
   report.workflows[name] = facts;
   const graph = JSON.parse(fs.readFileSync(file, "utf8"));
   await page.evaluate((json) => window.app.loadGraphData(json), graph);
@@ -155,6 +139,7 @@ for (const file of job.workflows) {
     facts.messAfter = await page.evaluate(findMess, true);
     await page.screenshot({ path: path.join(job.out, `${name}.after.png`) });
   }
+  facts.lines = lines.splice(0);
 }
 await browser.close();
 fs.writeFileSync(path.join(job.out, "report.json"), JSON.stringify(report, null, 2));

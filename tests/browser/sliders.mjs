@@ -7,18 +7,11 @@
 
 import fs from "node:fs";
 import path from "node:path";
-import { createRequire } from "node:module";
+import { launch } from "./launch.mjs";
 
 const job = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
-const { chromium } = createRequire(path.join(job.playwright, "/"))("playwright-core");
-
-const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--use-gl=swiftshader", "--enable-unsafe-swiftshader",
-  "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-];
 const MOVES = 50;
-const report = { failures: [], figures: {}, lines: [] };
+const report = { failures: [], figures: {} };
 
 function check(condition, text) {
   if (!condition) report.failures.push(text);
@@ -54,14 +47,7 @@ function addHelpers() {
   window.flt = { node, panel, range, picture, settled, pixels, set, values, send };
 }
 
-const browser = await chromium.launch({ executablePath: job.chromium, args: FLAGS });
-const page = await browser.newPage({ viewport: { width: job.width, height: job.height } });
-page.on("console", (message) => {
-  if (["error", "warning"].includes(message.type())) {
-    report.lines.push(`${message.type()}: ${message.text()} ${message.location().url}`);
-  }
-});
-page.on("pageerror", (error) => report.lines.push(`pageerror: ${error.message} ${error.stack}`));
+const { browser, page, lines } = await launch(job);
 let session = null; // id of the newest session
 page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
   const text = payload.toString();
@@ -114,11 +100,12 @@ async function run() {
   throw new Error("the run did not end");
 }
 
-// The picture on the node once nothing has been asked for during a while.
+// The picture on the node once the exact one has come.
 async function restingPicture() {
-  await page.waitForTimeout(600);
-  await page.waitForLoadState("networkidle");
-  await page.waitForTimeout(900);
+  await page.waitForTimeout(300);
+  await page.waitForFunction(() => window.flt.picture().ariaBusy !== "true", null,
+    { timeout: 60000 });
+  await page.waitForTimeout(500);
   return page.evaluate(() => window.flt.pixels(window.flt.picture()));
 }
 
@@ -254,4 +241,4 @@ check((await page.locator(".fls-status").innerText()).includes("gone"), "the nod
 await shot("5_wired");
 
 await browser.close();
-fs.writeFileSync(path.join(job.out, "report.json"), JSON.stringify(report, null, 2));
+fs.writeFileSync(path.join(job.out, "report.json"), JSON.stringify({ ...report, lines }, null, 2));

@@ -5,9 +5,9 @@ const REST = 150; // ms without a move, after which the exact picture is asked f
 const MOST_RETRIES = 3;
 
 export class LivePreview {
-  // send(body) -> Promise<Response>; show(url); say(text)
-  constructor({ send, show, say }) {
-    Object.assign(this, { send, show, say });
+  // send(body) -> Promise<Response>; show(url); say(text); work(pending): a picture is on its way
+  constructor({ send, show, say, work }) {
+    Object.assign(this, { send, show, say, work });
     this.sequence = 0;
     this.wanted = null; // {body, settled} that still has to be sent
     this.busy = false;
@@ -23,6 +23,7 @@ export class LivePreview {
     clearTimeout(this.timer);
     this.wanted = { body, settled };
     this.retries = 0;
+    this.work(true);
     this.schedule();
   }
 
@@ -31,6 +32,7 @@ export class LivePreview {
     clearTimeout(this.timer);
     this.wanted = null;
     this.from = this.sequence;
+    this.work(false);
   }
 
   stop() {
@@ -58,7 +60,7 @@ export class LivePreview {
       const picture = answer.ok ? await answer.blob() : await answer.text();
       if (sequence > this.from) this.answered(answer, picture, body, settled);
     } catch (error) {
-      if (sequence > this.from) this.say(`The preview cannot be reached (${error.message}).`);
+      if (sequence > this.from) this.giveUp(`The preview cannot be reached (${error.message}).`);
     } finally {
       this.busy = false;
       if (this.wanted) this.schedule();
@@ -72,7 +74,9 @@ export class LivePreview {
       this.show(this.url);
       this.say("");
       if (old) setTimeout(() => URL.revokeObjectURL(old), 1000);
-      if (!settled && !this.wanted) this.timer = setTimeout(() => this.ask(body, true), REST);
+      if (this.wanted) return;
+      if (settled) this.work(false);
+      else this.timer = setTimeout(() => this.ask(body, true), REST);
     } else if ((answer.status === 409 || answer.status === 503) && !this.wanted) {
       // Another window asked for the same faces, or the model is being moved: once more.
       if (this.retries++ < MOST_RETRIES) {
@@ -80,7 +84,12 @@ export class LivePreview {
           this.wanted ??= { body, settled };
           this.schedule();
         }, REST);
-      } else this.say(picture);
-    } else if (!this.wanted) this.say(picture);
+      } else this.giveUp(picture);
+    } else if (!this.wanted) this.giveUp(picture);
+  }
+
+  giveUp(text) {
+    this.say(text);
+    this.work(false);
   }
 }

@@ -32,6 +32,7 @@ class Controller {
         body: JSON.stringify(body),
       }),
       show: (url) => this.panel.showPicture(url),
+      work: (pending) => this.panel.picture.setAttribute("aria-busy", `${pending}`),
       say: (text) => this.panel.say(text || (this.ran?.warnings ?? []).join("\n")),
     });
     const widget = node.addDOMWidget("sliders", "face_latents_sliders", this.panel.element, {
