@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +139,7 @@ def encode_folder(
     min_score: float = MIN_SCORE,
     most: int = MOST_PHOTOS,
     what: str = "",
+    names: Collection[str] | None = None,
 ) -> FolderCodes:
     """Codes of the largest face of every photo of a folder.
 
@@ -151,12 +152,17 @@ def encode_folder(
         min_score: how sure the face finder must be.
         most: photos at most; of further ones, by name, only the number is reported.
         what: the folder in messages and on the progress bar, its name when left out.
+        names: of the photos that count; all of them when None.
 
     Raises:
-        FaceLatentsError: the folder holds no picture, or none with a face.
+        FaceLatentsError: the folder holds no picture (of these names), or none with a face.
     """
     what = what or folder.name
     files = photos_in(folder)
+    if names is not None:
+        files = [path for path in files if path.name in names]
+        if not files:
+            raise FaceLatentsError(f"None of the photos listed are in the folder '{what}'.")
     skipped = [f"{len(files) - most} photos beyond the first {most}"] if len(files) > most else []
     files = files[:most]
     used: list[Path] = []

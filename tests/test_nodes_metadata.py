@@ -21,6 +21,7 @@ EXPECTED = {
     "SetAttribute", "ConditionDirection", "Morph", "Mean", "DistanceMatrix", "PasteBack",
     "FromVAELatent", "ToVAELatent", "Join", "Select", "DirectionBetween", "Sliders",
     "StrengthCurve", "AddDirectionFrames", "AttributeSheet",
+    "FitDirection", "FitDirectionFolders", "FitDirectionTable", "PCADirections", "SeFaDirections",
 }  # fmt: skip
 
 nodes = pytest.mark.parametrize("node_id", sorted(NODE_CLASS_MAPPINGS))
