@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from . import (
+    anomaly_node,
+    basis_files,
+    basis_nodes,
     batch,
     decode,
     direction_files,
@@ -15,10 +18,14 @@ from . import (
     interpolate,
     latent_files,
     load_model,
+    lsd_nodes,
+    lsd_spectrum,
     measure,
     morph,
     paste_node,
     pca_directions,
+    picture_effects,
+    picture_map,
     picture_sheet,
     preview_routes,
     sliders,
@@ -44,6 +51,13 @@ _MODULES = (
     batch,
     measure,
     picture_sheet,
+    picture_effects,
+    picture_map,
+    basis_files,
+    basis_nodes,
+    lsd_nodes,
+    lsd_spectrum,
+    anomaly_node,
     latent_files,
     vae_latent,
 )

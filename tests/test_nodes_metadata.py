@@ -13,7 +13,7 @@ from face_latents import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS, WEB_DI
 PACKAGE = Path(face_latents.__file__).parent
 WIRES = {
     "FACE_MODEL", "FACE_LATENT", "FACE_DIRECTION", "IMAGE", "MASK", "LATENT", "FLOAT", "INT",
-    "STRING", "BOOLEAN", "FACE_LANDMARKS",
+    "STRING", "BOOLEAN", "FACE_LANDMARKS", "LATENT_BASIS",
 }  # fmt: skip
 EXPECTED = {
     "LoadModel", "Encode", "Decode", "AddDirection", "ScaleDirection", "Lerp", "Slerp", "Distance",
@@ -21,7 +21,10 @@ EXPECTED = {
     "SetAttribute", "ConditionDirection", "Morph", "Mean", "DistanceMatrix", "PasteBack",
     "FromVAELatent", "ToVAELatent", "Join", "Select", "DirectionBetween", "Sliders",
     "StrengthCurve", "AddDirectionFrames", "AttributeSheet",
-    "FitDirection", "FitDirectionFolders", "FitDirectionTable", "PCADirections", "SeFaDirections",
+    "Disentanglement", "FaceMap",
+    "LSDDenoise", "LSDSpectrum", "LSDRotate", "BuildBasis", "BuildBasisFolders", "LoadBasis",
+    "SaveBasis", "AnomalyMap", "FitDirection", "FitDirectionFolders", "FitDirectionTable",
+    "PCADirections", "SeFaDirections",
 }  # fmt: skip
 
 nodes = pytest.mark.parametrize("node_id", sorted(NODE_CLASS_MAPPINGS))
