@@ -78,7 +78,7 @@ def _claims(claims: Sequence[Figures]) -> str:
 
 
 def _basis(figures: Figures) -> list[str]:
-    basis, sides = figures["basis"], ("paper", "ours")
+    basis, sides = figures["basis"], tuple(figures["basis"]["rank"])
     rows = [
         (name.replace("_", " "), *(_text(basis[name][side], 7) for side in sides))
         for name in (
@@ -91,13 +91,14 @@ def _basis(figures: Figures) -> list[str]:
             "minus_keeps_label",
         )
     ]
-    tables = ["Basis, the paper's construction and ours:", _table(("figure", *sides), rows)]
+    head = ("figure", *(side.replace("_", ", ") + " completion" * ("_" in side) for side in sides))
+    tables = ["Basis, the paper's construction and ours:", _table(head, rows)]
     for key, title in (
         ("readings", "Readings, kept apart (bundled encoder):"),
         ("readings_clean_encoder", "Readings (clean encoder):"),
     ):
         if key in figures:
-            tables += [title, _table(("figure", *sides), _reading_rows(figures[key], sides))]
+            tables += [title, _table(head, _reading_rows(figures[key], sides))]
     return tables
 
 

@@ -25,9 +25,10 @@ from .lsd_filters import require_skimage
 from .lsd_noise import Noise
 from .lsd_rotation import rotation
 from .lsd_scene import Scene, Sizes, prepare
-from .lsd_settings import OURS, PAPER
+from .lsd_settings import OURS, OURS_RANDOM, PAPER
 from .lsd_tuning import Tuned
 
+SIDES = (PAPER, OURS, OURS_RANDOM)
 FACT_CODES = 1000  # test codes that are decomposed and put together again
 NOTES = {
     "judge": "a classifier that took no part in training the model; it labels decodes for the "
@@ -83,9 +84,10 @@ def evaluate_lsd(
         progress: called with (stage, done, total).
 
     Returns:
-        `basis` and `readings`, each figure for `paper` and `ours`; `denoise` with its companions
-        (see `denoise`), `rotation` (see `rotation`), `claims`, `counts`, `notes`, `seconds`; with a
-        clean encoder also `readings_clean_encoder` and `denoise_clean_encoder`.
+        `basis` and `readings`, each figure for `paper`, `ours` and `ours_random` (the label vectors
+        of ours, completed at random: some readings depend on the completion); `denoise` with its
+        companions (see `denoise`), `rotation` (see `rotation`), `claims`, `counts`, `notes`,
+        `seconds`; with a clean encoder also `readings_clean_encoder` and `denoise_clean_encoder`.
 
     Raises:
         FaceLatentsError: no digits, no scikit-image, no seeds, or a basis of another model.
@@ -133,10 +135,11 @@ def _of_scene(
     codes = scene.bench.encode(read.pictures)
     ours = scene.bases[OURS]
     offset = codes if ours.mean is None else codes - ours.mean
-    lengths = {OURS: float(offset.norm(dim=1).median()), PAPER: math.sqrt(codes.shape[1])}
+    length = float(offset.norm(dim=1).median())
+    lengths = {PAPER: math.sqrt(codes.shape[1]), OURS: length, OURS_RANDOM: length}
     facts = {
         side: basis_facts(scene.bases[side], scene.bench, codes[:FACT_CODES], lengths[side])
-        for side in (PAPER, OURS)
+        for side in SIDES
     }
     found, chosen = denoise(
         scene.bench,
@@ -192,7 +195,7 @@ def _of_clean(
 
 def _readings(scene: Scene, digits: Digits, codes: torch.Tensor) -> dict[str, dict[str, object]]:
     sides = {}
-    for side in (PAPER, OURS):
+    for side in SIDES:
         basis = scene.bases[side]
         sides[side] = readings(basis.coefficients(codes), digits.labels, basis.labels, basis.signed)
     return side_by_side(sides)

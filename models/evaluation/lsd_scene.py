@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ...latent_ops import class_means
+from ...latent_ops import class_means, complete_basis
 from ..basis import LatentBasis
 from ..basis_build import build_basis
 from ..errors import FaceLatentsError
@@ -17,9 +17,9 @@ from .lsd_basis import MeasuredBasis
 from .lsd_bench import Bench, Digits, Progress
 from .lsd_denoise import Counts
 from .lsd_paper import modified_gram_schmidt, paper_vectors
-from .lsd_settings import OURS, PAPER, PCA
+from .lsd_settings import OURS, OURS_RANDOM, PAPER, PCA
 
-PAPER_SEED = 7
+PAPER_SEED, RANDOM_SEED = 7, 8
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Scene:
 
     Attributes:
         bench: the model and the judge.
-        bases: OURS, PAPER and PCA.
+        bases: OURS, OURS_RANDOM, PAPER and PCA.
         means: `(K, d)` mean codes of training digits by their label.
         name: of our basis, and how it was made.
     """
@@ -116,7 +116,10 @@ def prepare(
     decoded = bench.labels(bench.decode(codes))
     eta = paper_vectors(bench, codes, decoded, count, draws=sizes.draws, seed=PAPER_SEED)
     progress("codes of training digits", 3, 3)
+    labels_alone = basis.vectors[:count]
+    randomly = complete_basis(labels_alone, len(basis.vectors), method="random", seed=RANDOM_SEED)
     bases = {
+        OURS_RANDOM: MeasuredBasis(randomly, count, basis.mean, means, signed=True),
         OURS: MeasuredBasis(basis.vectors, count, basis.mean, means, signed=True),
         PAPER: MeasuredBasis(modified_gram_schmidt(eta).float(), count, None, eta, signed=False),
         PCA: MeasuredBasis(axes, count, mean, axes, signed=True),

@@ -12,6 +12,7 @@ from ...latent_ops import spectral_denoise, truncate_spectrum
 from .lsd_basis import MeasuredBasis
 
 OURS, PAPER, PCA, RANDOM = "ours", "paper", "pca", "random"
+OURS_RANDOM = "ours_random"  # the label vectors of ours, completed at random
 TOP_K = (1, 4, 10, 20, 40)
 PAPER_TOP_K = (1, 2, 3, 4, 10)  # those of the paper
 ENERGY = (0.8, 0.9, 0.95)
