@@ -393,3 +393,29 @@ def test_values_are_cast_as_declared():
 def test_nothing_runs_when_anything_is_refused():
     refusal(**{**CHAIN, "p": ("Show", {})})
     assert RUNS == []
+
+
+class TakesAny:
+    RETURN_TYPES = ()
+    FUNCTION = "go"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("NUMBER",)}}
+
+    def go(self, value, **more):
+        return {"ui": {"seen": [sorted(more.items())]}}
+
+
+def test_a_link_to_an_undeclared_input_reaches_a_node_that_takes_any():
+    """As the host has it: links pass, plain values of undeclared inputs do not."""
+    source = {"class_type": "Source", "inputs": {"value": 3}}
+    inputs = {"value": ["1", 0], "set_smile": ["1", 0], "stray": 5}
+    classes = {"Source": Source, "TakesAny": TakesAny, "Show": Show}
+    prompt = {"1": source, "2": {"class_type": "TakesAny", "inputs": inputs}}
+    result = Executor(classes).run(validate_prompt(prompt, classes))
+    assert result.ui["2"]["seen"] == [[("set_smile", 3)]]
+    shown = {"1": source, "2": {"class_type": "Show", "inputs": {"value": ["1", 0]}}}
+    shown["2"]["inputs"]["stray"] = ["1", 0]
+    assert Executor(classes).run(validate_prompt(shown, classes)).ui["2"]["text"] == ["2=3"]
