@@ -27,6 +27,10 @@ def train(args: argparse.Namespace) -> int:
         from ..models.training.digits import train_digits
 
         return _tell(_call(train_digits, {**given, "out_file": output}, args), args.json)
+    if args.what == "basis":
+        from ..models.training.bases import train_basis
+
+        return _tell(_call(train_basis, {**given, "out_file": output}, args), args.json)
     from ..models.training.finder import train_finder
 
     path = _call(train_finder, {**given, "out_dir": output}, args)

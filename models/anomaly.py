@@ -14,13 +14,19 @@ from .values import PhotoContext
 
 _USUAL = 4.0  # spreads above the median that a difference has to be before it counts
 _MARGIN = 0.04  # of the crop's side, where the map fades out
-_GRAIN = 1 / 255  # a spread below one 8-bit step means nothing
+GRAIN = 1 / 255  # one 8-bit step: the least spread of a photo
+INK = 0.05  # the same for drawings, most of whose pixels are empty and exactly explained
 # Dark violet, red and yellow, evenly rising in lightness.
 _SCALE = ((0.0, 0.0, 0.02), (0.35, 0.07, 0.43), (0.87, 0.32, 0.22), (0.99, 0.77, 0.15))
 
 
 def residual_map(
-    crop: Tensor, explained: Tensor, usual: Tensor | None = None, smoothing: float = 0.012
+    crop: Tensor,
+    explained: Tensor,
+    usual: Tensor | None = None,
+    *,
+    least: float = GRAIN,
+    smoothing: float = 0.012,
 ) -> Tensor:
     """How far a picture is from what explains it, in multiples of its usual distance.
 
@@ -33,6 +39,7 @@ def residual_map(
         explained: ``(3, S, S)``, the decode.
         usual: ``(S, S)`` bool, the pixels that say what is usual (the face, not the background);
             None: all.
+        least: a spread below this means nothing.
         smoothing: standard deviation of the blur as a share of S.
 
     Returns:
@@ -54,7 +61,7 @@ def residual_map(
     smooth = gaussian_blur(difference, smoothing * crop.shape[-1])[0]
     known = smooth.flatten() if usual is None or not bool(usual.any()) else smooth[usual]
     floor = known.median()
-    spread = (floor - known[known <= floor]).median().clamp(min=_GRAIN)
+    spread = (floor - known[known <= floor]).median().clamp(min=least)
     return ((smooth - floor) / (_USUAL * spread)).clamp(min=0)
 
 

@@ -96,8 +96,8 @@ class LatentBasis:
         return len(self) == math.prod(self.space.shape)
 
     def vector_name(self, index: int) -> str:
-        """The label of a vector, or ``axis 37`` for those that have none."""
-        return self.labels[index] if index < len(self.labels) else f"axis {index + 1}"
+        """The label of a vector, or ``#37`` for those that have none (labels may be numbers)."""
+        return self.labels[index] if index < len(self.labels) else f"#{index + 1}"
 
     def label_index(self, name: str) -> int:
         """The number of a label, upper and lower case alike.

@@ -7,7 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models.anomaly import heat_image, photo_crop, place_map, residual_map, usual_pixels
+from ..models.anomaly import (
+    GRAIN,
+    INK,
+    heat_image,
+    photo_crop,
+    place_map,
+    residual_map,
+    usual_pixels,
+)
 from ..models.basis import LatentBasis
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
@@ -107,7 +115,7 @@ class AnomalyMap:
             crops = [photo_crop(context) for context in contexts]
             known = [None if model.template.whole else usual_pixels(c) for c in contexts]
             maps = [
-                residual_map(crop, picture, usual) * gain
+                residual_map(crop, picture, usual, least=GRAIN if usual is not None else INK) * gain
                 for crop, picture, usual in zip(crops, explained, known, strict=True)
             ]
         if whole:

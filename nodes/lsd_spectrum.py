@@ -110,9 +110,7 @@ def _chart(
 ) -> Image.Image:
     count = len(basis.labels)
     shown = min(max(count, bars), len(values))
-    names = [
-        basis.labels[index] if index < count else str(index + 1) for index in range(shown)
-    ]
+    names = [basis.vector_name(index) for index in range(shown)]
     if basis.exclusive:
         title, marked = f"face {number + 1}: label {basis.labels[label]}", [label]
     else:

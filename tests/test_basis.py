@@ -100,7 +100,7 @@ def test_codes_of_three_dimensions_and_half_precision():
     assert basis.vectors.shape == (5, 2, 3, 2)
     assert not basis.complete
     assert gram_error(basis) < 1e-6
-    assert [basis.vector_name(i) for i in (0, 2, 3)] == ["cat", "bird", "axis 4"]
+    assert [basis.vector_name(i) for i in (0, 2, 3)] == ["cat", "bird", "#4"]
 
 
 def test_large_codes_get_as_many_vectors_as_they_determine():
