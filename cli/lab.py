@@ -70,7 +70,7 @@ def _command(args: argparse.Namespace) -> str:
     """The command to measure again, without the places of this machine."""
     data = "" if args.data is None else " --data DIR"
     options = "".join(f" {option}" for option in args.options if not option.startswith("pictures"))
-    return f"face-latents evaluate {args.what}{data}{options} --results RESULTS.md"
+    return f"face-latents evaluate {args.what}{options}{data} --results RESULTS.md"
 
 
 def _measure(args: argparse.Namespace) -> dict[str, Any]:

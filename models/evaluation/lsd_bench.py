@@ -16,7 +16,7 @@ from ..threads import one_thread
 from ..training.digits_data import read_mnist
 
 Progress = Callable[[str, int, int], None]
-BATCH = 250
+BATCH = 96
 
 
 @dataclass(frozen=True, eq=False)

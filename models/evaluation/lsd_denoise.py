@@ -33,11 +33,11 @@ class Counts:
         by_k: test digits for the figures against k.
     """
 
-    test: int = 700
-    slow: int = 300
-    tune: int = 300
+    test: int = 600
+    slow: int = 250
+    tune: int = 250
     tune_slow: int = 60
-    by_k: int = 300
+    by_k: int = 250
 
 
 def denoise(

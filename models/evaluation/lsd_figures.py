@@ -129,7 +129,10 @@ def one_to_one(scene: Scene) -> Image.Image:
 
 def rank_curves(curves: Mapping[str, Sequence[float]]) -> Image.Image:
     """Share of digits whose label is among the r largest coefficients, the first 20 ranks."""
-    series = {side: (range(1, len(curve[:20]) + 1), curve[:20]) for side, curve in curves.items()}
+    series = {
+        side.replace("_", ", "): (range(1, len(curve[:20]) + 1), curve[:20])
+        for side, curve in curves.items()
+    }
     return line_chart(
         series,
         "Rank of the label's coefficient",

@@ -34,13 +34,13 @@ class Sizes:
         per_label, per_path: test digits of each label that are rotated, and followed on the way.
     """
 
-    codes: int = 12_000
-    draws: int = 1500
+    codes: int = 10_000
+    draws: int = 1000
     readings: int = 10_000
     denoise: Counts = field(default_factory=Counts)
-    clean: Counts = field(default_factory=lambda: Counts(test=300, tune=150))
-    per_label: int = 30
-    per_path: int = 10
+    clean: Counts = field(default_factory=lambda: Counts(test=250, tune=120))
+    per_label: int = 25
+    per_path: int = 6
 
     def limited(self, limit: int | None) -> Sizes:
         """The same with no part above `limit` digits; at least two per label are rotated.

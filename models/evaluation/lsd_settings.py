@@ -13,7 +13,7 @@ from .lsd_basis import MeasuredBasis
 
 OURS, PAPER, PCA, RANDOM = "ours", "paper", "pca", "random"
 OURS_RANDOM = "ours_random"  # the label vectors of ours, completed at random
-TOP_K = (1, 4, 10, 20, 40)
+TOP_K = (4, 10, 20, 40)
 PAPER_TOP_K = (1, 2, 3, 4, 10)  # those of the paper
 ENERGY = (0.8, 0.9, 0.95)
 KEPT_IN_HAND = 0.9  # dB below the best PSNR of a method's settings that the choice may give up
