@@ -2,7 +2,7 @@
 
 A few hundred codes of 512 white components are mostly noise: the difference of two means carries
 as much of it in the components that hardly change the picture as in those that make the mouth.
-Two facts about the model take most of it away, without a look at the labels:
+Three things that the model knows take most of it away, without a look at the labels:
 
 - What a component does to the picture. Each is weighted by ``v / (v + f^2)``, the gain of a Wiener
   filter, v being the mean squared change of the pixels by one standard deviation of the component
@@ -10,6 +10,11 @@ Two facts about the model take most of it away, without a look at the labels:
 - Mirroring. Most attributes are the same in a mirrored face, some (light, turn) are the opposite.
   Codes are split into the part that mirroring keeps and the part that it reverses; only the first
   is used, unless the labels clearly go with the second.
+- Pictures, see `fit_pictures.py`. The direction is the mean of the one that is fitted to codes and
+  of the one that is fitted to what their pictures show.
+
+Held-out accuracy of a smile from 100 + 100 unseen faces (logistic boundary, mean of 10 draws): 74.7%
+with none of these, 90.7% with the first two, 92.0% with all.
 """
 
 from __future__ import annotations
@@ -22,41 +27,72 @@ import torch
 from torch import Tensor
 
 from .face_model import FaceModel
+from .fit_pictures import PictureFeatures, picture_features
 
 VISIBLE_CHANGE = 0.015  # root mean square over the pixels, of [0, 1]: 4 grey levels
 MOST_PROBED = 2048  # components of a code; a larger one is not weighted
 CLEARLY = 2.0  # standard deviations by which the reversed part has to exceed its own noise
 _PROBE_BATCH = 32
+_TINY = 1e-30
+
+Method = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class FitView:
-    """Linear view of codes for fitting: features ``W P x`` with weights W and mirror parts P.
+    """View of codes for fitting: features ``W P x`` with weights W and mirror parts P.
 
     Attributes:
         weights: ``(*shape)`` float64, square roots of the gains.
         mirror: codes ``(N, *shape)`` to those of the mirrored faces, or None.
+        pictures: features of decoded pictures, or None.
     """
 
     weights: Tensor
     mirror: Callable[[Tensor], Tensor] | None
+    pictures: PictureFeatures | None = None
 
-    def fit(
-        self, codes: Tensor, values: Tensor, method: Callable[[Tensor, Tensor], Tensor]
-    ) -> Tensor:
-        """Fit to the features of codes, and return the direction ``(*shape)`` for the codes.
+    @property
+    def size(self) -> int:
+        """Numbers of a code."""
+        return self.weights.numel()
+
+    def rows(self, codes: Tensor) -> Tensor:
+        """Codes ``(N, *shape)`` as rows ``(N, R)`` float64: the numbers of the code, followed by
+        the features of its picture that mirroring keeps, and those that it reverses."""
+        flat = codes.double().flatten(1)
+        if self.pictures is None:
+            return flat
+        seen = self.pictures.of(codes)
+        mirrored = seen if self.mirror is None else self.pictures.of(self.mirror(codes))
+        return torch.cat([flat, (seen + mirrored) / 2, (seen - mirrored) / 2], 1)
+
+    def fit(self, rows: Tensor, values: Tensor, method: Method, boundary: Method) -> Tensor:
+        """Fit to rows, and return the direction for the codes, ``(*shape)`` float64.
 
         Args:
-            codes: ``(N, *shape)``.
+            rows: ``(N, R)`` from :meth:`rows`.
             values: ``(N,)``, labels (bool) or scores.
-            method: (features, values) to a direction of the features.
+            method: (features, values) to a direction of the features, for those of codes.
+            boundary: the same, for those of pictures.
         """
-        kept, reversed_ = self._parts(codes.double())
-        share, reversed_share = self._shares(kept, reversed_, values.double())
-        features = self.weights * (share * kept + reversed_share * reversed_)
-        found = self.weights * method(features, values).double()
-        kept, reversed_ = self._parts(found[None])
-        return (share * kept + reversed_share * reversed_)[0]
+        codes = rows[:, : self.size].unflatten(1, self.weights.shape)
+        kept, reversed_ = self._parts(codes)
+        shares = self._shares(kept, reversed_, values.double())
+        features = self.weights * (shares[0] * kept + shares[1] * reversed_)
+        found = self._weighted(self.weights * method(features, values).double(), shares)
+        if self.pictures is None:
+            return found
+        seen, unseen = rows[:, self.size :].chunk(2, dim=1)
+        normal = boundary(shares[0] * seen + shares[1] * unseen, values).double()
+        shown = (self.pictures.slopes @ normal).reshape(self.weights.shape)
+        shown = self._weighted(shown, shares)
+        return found / found.norm().clamp(min=_TINY) + shown / shown.norm().clamp(min=_TINY)
+
+    def _weighted(self, direction: Tensor, shares: tuple[float, float]) -> Tensor:
+        """A direction with its two mirror parts weighted."""
+        kept, reversed_ = self._parts(direction[None])
+        return (shares[0] * kept + shares[1] * reversed_)[0]
 
     def _parts(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """What mirroring keeps of each code, and what it reverses."""
@@ -93,22 +129,26 @@ class FitView:
         return max(0.0, 1 - noise / squared), (squared - noise) / spread
 
 
-def view_of(model: FaceModel, decode: Callable[[Tensor], Tensor]) -> FitView:
+def view_of(
+    model: FaceModel, decode: Callable[[Tensor], Tensor], pictures: bool = True
+) -> FitView:
     """The view that belongs to a model.
 
     Args:
         model: its space and, where its network has it, how codes are mirrored.
         decode: codes ``(B, *shape)`` to pictures ``(B, 3, S, S)``, on any device.
+        pictures: False to look at the codes alone.
     """
     mirror = getattr(model.module, "mirror", None)
     weights = visible_weights(model, decode)
+    seen = picture_features(model, decode) if pictures else None
     if mirror is None:
-        return FitView(weights, None)
+        return FitView(weights, None, seen)
 
     def mirrored(codes: Tensor) -> Tensor:
         return mirror(codes.to(model.device, torch.float32)).to("cpu", codes.dtype)
 
-    return FitView(weights, mirrored)
+    return FitView(weights, mirrored, seen)
 
 
 def visible_weights(model: FaceModel, decode: Callable[[Tensor], Tensor]) -> Tensor:

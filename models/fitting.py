@@ -21,6 +21,7 @@ LOGISTIC, LDA, MEAN_DIFFERENCE = FIT_METHODS = ("logistic boundary", "LDA", "mea
 EVERY = "all"  # in keep_still
 
 _PENALTY = 0.1  # of the logistic boundary, per squared length of the features
+_RIDGE = 1.0  # of picture features, likewise
 _CURVE = (5, 10, 20, 40, 80, 160, 320)  # photos per group
 _DUPLICATE = 0.1  # of the median distance
 _ALIKE = 0.5  # cosine from which "all" does not keep a direction still
@@ -86,7 +87,7 @@ def fit_direction(
         )
     chosen = settings or FitSettings()
     plan = _plan(model, codes, labels, chosen, decode or model.decode)
-    report = _held_out_groups(plan, codes, labels, chosen)
+    report = _held_out_groups(plan, labels, chosen)
     return _finish(model, plan, codes, name, report, (without, with_), warnings, chosen)
 
 
@@ -124,7 +125,7 @@ def fit_scores(
         )
     chosen = settings or FitSettings()
     plan = _plan(model, codes, scores, chosen, decode or model.decode)
-    report = _held_out_scores(plan, codes, scores, chosen)
+    report = _held_out_scores(plan, scores, chosen)
     return _finish(model, plan, codes, name, report, (len(codes), 0), [], chosen)
 
 
@@ -133,6 +134,7 @@ class _Plan:
     """Everything that every fold does again, and what all of them share."""
 
     fit: _Fit
+    rows: Tensor  # of the photos, as the view of codes has them
     direction: Tensor  # fitted to all photos, length 1
     kept_still: tuple[str, ...]
     left_out: tuple[str, ...]
@@ -154,34 +156,39 @@ def _plan(
     model: FaceModel, codes: Tensor, values: Tensor, settings: FitSettings, decode: Decode
 ) -> _Plan:
     method = _method(settings.method, values)
-    view = view_of(model, decode)
+    with_pictures = settings.method != MEAN_DIFFERENCE
+    view = view_of(model, decode, with_pictures)
+    rows = view.rows(codes)
     plain = _fitted(view, method, None)
     try:
-        direction = plain(codes, values)
-        others = _others(model, settings.keep_still, direction)
+        direction = plain(rows, values)
+        others = _others(model, settings.keep_still, direction[: view.size])
         wanted = model.directions if EVERY in settings.keep_still else ()
         left_out = tuple(other for other in wanted if other not in others)
         fit = plain
         if others:
             stack = torch.cat([_stack(model, model.directions[n]) for n in others])
-            fit = _fitted(view, method, stack)
-            direction = fit(codes, values)
+            fit = _fitted(view, method, stack.flatten(1))
+            direction = fit(rows, values)
     except FaceLatentsError:
         raise
     except ValueError as error:
         raise FaceLatentsError(f"No direction could be fitted: {error}") from error
-    return _Plan(fit, direction, others, left_out, decode)
+    found = direction[: view.size].unflatten(0, model.space.shape)
+    return _Plan(fit, rows, found, others, left_out, decode)
 
 
 def _fitted(view: FitView, method: _Fit, others: Tensor | None) -> _Fit:
-    """(codes, labels or scores) to a direction of length 1, independent of the others."""
+    """(rows, labels or scores) to a direction of length 1, independent of the others.
 
-    def fit(codes: Tensor, values: Tensor) -> Tensor:
-        dims = codes.ndim - 1
-        found = latent_ops.normalise(view.fit(codes, values, method), latent_dims=dims)
-        if others is None:
-            return found
-        return latent_ops.condition(found, others.to(found), latent_dims=dims)
+    It is one of rows, whose numbers after those of the code are 0.
+    """
+
+    def fit(rows: Tensor, values: Tensor) -> Tensor:
+        found = latent_ops.normalise(view.fit(rows, values, method, _boundary).flatten())
+        if others is not None:
+            found = latent_ops.condition(found, others.to(found))
+        return torch.cat([found, found.new_zeros(rows.shape[1] - view.size)])
 
     return fit
 
@@ -199,29 +206,31 @@ def _method(name: str, values: Tensor) -> _Fit:
     if name == LDA:
         return lambda x, y: latent_ops.lda_direction(x[~y], x[y])
 
-    def logistic(x: Tensor, y: Tensor) -> Tensor:
-        size = float((x - x.mean(0)).flatten(1).square().sum(1).mean())
-        return latent_ops.logistic_direction(x[~y], x[y], max(_PENALTY * size, 1e-12))
-
-    return logistic
+    return _boundary
 
 
-def _held_out_groups(
-    plan: _Plan, codes: Tensor, labels: Tensor, settings: FitSettings
-) -> _HeldOut:
+def _boundary(x: Tensor, y: Tensor) -> Tensor:
+    """The logistic boundary of labelled features, ridge regression of scored ones."""
+    size = max(float((x - x.mean(0)).flatten(1).square().sum(1).mean()), 1e-12)
+    if y.dtype == torch.bool:
+        return latent_ops.logistic_direction(x[~y], x[y], _PENALTY * size)
+    return latent_ops.ridge_direction(x, y, _RIDGE * size)
+
+
+def _held_out_groups(plan: _Plan, labels: Tensor, settings: FitSettings) -> _HeldOut:
     without, with_ = int((~labels).sum()), int(labels.sum())
     folds = min(settings.folds, without, with_)
     if folds < 2:
         return _HeldOut(None, (0.0, 1.0), 0, torch.zeros(0), labels, {}, False)
     fold_of = latent_ops.stratified_folds(labels, folds, settings.seed)
-    scores = latent_ops.held_out_scores(codes, labels, plan.fit, fold_of)
+    scores = latent_ops.held_out_scores(plan.rows, labels, plan.fit, fold_of)
     accuracy = balanced_accuracy(scores, labels)
     # every fold is fitted to at least this many photos of each group
     most = min(without, with_) - -(-min(without, with_) // folds)
     sizes = [size for size in _CURVE if size <= 0.75 * most]
     if most >= 2 * _CURVE[0] and most // 2 not in sizes:
         sizes = sorted({*sizes, most // 2})
-    rows = latent_ops.learning_curve(codes, labels, plan.fit, fold_of, sizes, settings.seed)
+    rows = latent_ops.learning_curve(plan.rows, labels, plan.fit, fold_of, sizes, settings.seed)
     curve = {n: balanced_accuracy(row, labels) for n, row in zip(sizes, rows, strict=True)}
     rising = False
     if most // 2 in sizes:
@@ -237,16 +246,14 @@ def _held_out_groups(
     )
 
 
-def _held_out_scores(
-    plan: _Plan, codes: Tensor, scores: Tensor, settings: FitSettings
-) -> _HeldOut:
-    folds = min(settings.folds, len(codes) // 2)
+def _held_out_scores(plan: _Plan, scores: Tensor, settings: FitSettings) -> _HeldOut:
+    folds = min(settings.folds, len(scores) // 2)
     if folds < 2:
         return _HeldOut(None, (-1.0, 1.0), 0, torch.zeros(0), scores, {}, False)
-    fold_of = latent_ops.stratified_folds(torch.zeros(len(codes), dtype=torch.int64), folds,
-                                          settings.seed)  # fmt: skip
+    together = torch.zeros(len(scores), dtype=torch.int64)
+    fold_of = latent_ops.stratified_folds(together, folds, settings.seed)
     try:
-        predicted = latent_ops.held_out_predictions(codes, scores, plan.fit, fold_of).double()
+        predicted = latent_ops.held_out_predictions(plan.rows, scores, plan.fit, fold_of).double()
     except ValueError as error:
         raise FaceLatentsError(
             f"The scores vary too little to hold photos back: {error} Score more photos, or more "
@@ -255,7 +262,7 @@ def _held_out_scores(
     varies = float(predicted.std()) > 0
     figure = float(torch.corrcoef(torch.stack([predicted, scores]))[0, 1]) if varies else 0.0
     figure = min(1.0, max(-1.0, figure))
-    interval = correlation_interval(figure, len(codes))
+    interval = correlation_interval(figure, len(scores))
     return _HeldOut(figure, interval, folds, predicted, scores, {}, False)
 
 

@@ -8,8 +8,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from face_latents.latent_ops import lda_direction
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.fit_chart import fit_chart
+from face_latents.models.fit_pictures import picture_features
 from face_latents.models.fit_report import balanced_accuracy, still_rising
 from face_latents.models.fit_view import FitView, view_of, visible_weights
 from face_latents.models.fitting import (
@@ -217,7 +219,7 @@ def test_what_mirroring_reverses_counts_only_where_it_is_clear() -> None:
     for component, reversed_ in ((0, False), (CODES - 1, True)):
         without, with_ = planted(60, component)
         codes, labels = torch.cat([without, with_]), torch.arange(120) >= 60
-        found = view.fit(codes, labels, difference)
+        found = view.fit(view.rows(codes), labels, difference, difference)
         part = found[CODES // 2 :].norm() / found.norm()
         assert part > 0.9 if reversed_ else part == 0
         assert cosine(found, torch.eye(CODES)[component]) > 0.9
@@ -225,7 +227,8 @@ def test_what_mirroring_reverses_counts_only_where_it_is_clear() -> None:
 
 def test_a_model_that_does_not_mirror_uses_all_of_the_code() -> None:
     view = FitView(torch.ones(CODES, dtype=torch.float64), None)
-    found = view.fit(torch.eye(CODES), torch.arange(CODES) > 3, lambda x, y: x[0])
+    rows = view.rows(torch.eye(CODES))
+    found = view.fit(rows, torch.arange(CODES) > 3, lambda x, y: x[0], lambda x, y: x[0])
     torch.testing.assert_close(found, torch.eye(CODES, dtype=torch.float64)[0])
 
 
@@ -370,3 +373,63 @@ def test_tables_are_read(text: str, labels: bool, values: tuple[float, ...]) -> 
 def test_broken_tables_are_refused_with_their_place(text: str, words: str) -> None:
     with pytest.raises(FaceLatentsError, match=words):
         parse_score_table(text, "t.csv")
+
+
+# Pictures
+
+
+class LargeNet(torch.nn.Module):
+    """Smooth pictures of 64 pixels; the first component moves an edge, the others shade."""
+
+    def decode(self, codes: Tensor) -> Tensor:
+        y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
+        waves = [torch.sin(k * x + 2 * y) for k in range(1, CODES)]
+        edge = torch.sigmoid((y - 0.1 * codes[:, 0, None, None]) * 20)
+        shade = torch.einsum("bk,khw->bhw", codes[:, 1:], torch.stack(waves)) * 0.01
+        return (0.2 + 0.5 * edge + shade)[:, None].expand(-1, 3, -1, -1)
+
+
+def large_model():
+    model = tiny_model()
+    return dataclasses.replace(model, module=LargeNet(), template=model.template.resized(64))
+
+
+def test_picture_features_follow_the_code() -> None:
+    model = large_model()
+    found = picture_features(model, model.decode, 400)
+    assert found is not None
+    codes = model.sample(200, seed=5)
+    seen = found.of(codes)
+    # the features follow the moved edge, and the slopes say so for faces they have not seen
+    expected = codes.double() @ found.slopes
+    strongest = found.slopes[0].abs().argmax()
+    correlation = torch.corrcoef(torch.stack([expected[:, strongest], seen[:, strongest]]))[0, 1]
+    assert correlation > 0.8
+    assert float(found.slopes.norm(dim=1).argmax()) == 0
+    again = picture_features(model, model.decode, 400)
+    assert again is not None
+    assert torch.equal(found.slopes, again.slopes)
+
+
+def test_pictures_help_where_codes_are_few() -> None:
+    model = large_model()
+    cosines = []
+    for pictures in (True, False):
+        view = view_of(model, model.decode, pictures)
+        for seed in range(3):
+            without, with_ = planted(12, gap=1.5, seed=seed)
+            labels = torch.arange(24) >= 12
+
+            def normal(x: Tensor, y: Tensor) -> Tensor:
+                return lda_direction(x[~y], x[y], 0.5)
+
+            rows = view.rows(torch.cat([without, with_]))
+            cosines.append(cosine(view.fit(rows, labels, normal, normal), torch.eye(CODES)[0]))
+    assert sum(cosines[:3]) > sum(cosines[3:])
+
+
+def test_small_pictures_and_large_codes_are_fitted_without_them() -> None:
+    assert picture_features(tiny_model(), tiny_model().decode) is None
+    model = large_model()
+    space = dataclasses.replace(model.space, shape=(8, 512), mean=None, std=None)
+    assert picture_features(dataclasses.replace(model, space=space), model.decode) is None
