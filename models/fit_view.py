@@ -13,8 +13,8 @@ Three things that the model knows take most of it away, without a look at the la
 - Pictures, see `fit_pictures.py`. The direction is the mean of the one that is fitted to codes and
   of the one that is fitted to what their pictures show.
 
-Held-out accuracy of a smile from 100 + 100 unseen faces (logistic boundary, mean of 10 draws): 74.7%
-with none of these, 90.7% with the first two, 92.0% with all.
+Held-out accuracy of a smile from 100 + 100 unseen faces (logistic boundary, mean of 10 draws):
+74.7% with none of these, 90.7% with the first two, 92.0% with all.
 """
 
 from __future__ import annotations
