@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from PIL import Image, ImageDraw
 
 from ..models.errors import FaceLatentsError
 from ..models.photo_file import load_image
+from .close_up import close_up
 from .contact_sheet import Cell, Row, draw_sheet
+from .example_folders import make_example_folders
 from .execute import Executor
 from .flatten import NOTES
 from .graph import read_workflow_file
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
 _SHOWN = 6  # pictures of one node's batch
-_AROUND = 1.7  # side of the shown part of a photo, in sides of the aligned face
 _LINE = (255, 196, 0)
 
 
@@ -42,9 +44,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(own_photo: Path | None, output: Path) -> int:
+    from ..nodes.host import stand_alone
+
     started = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
-    photo = _photo(own_photo, output)
+    stand_alone.models = output / "models"  # workflows that save directions and bases
+    photo = _photo(own_photo, output / "input")
+    make_example_folders(photo, photo.parent)
     context, first = _first_row(photo)
     executor: Executor | None = None
     rows = [first]
@@ -54,7 +60,7 @@ def _run(own_photo: Path | None, output: Path) -> int:
         name = _heading(path)
         print(f"[{number}/{len(workflows)}] {name}", flush=True)
         try:
-            job = prepare(path, output / path.stem, photos=photo)
+            job = prepare(path, output / path.stem, photos=photo.parent)
             executor = executor or Executor(job.classes)
             (outcome,) = job.run(executor=executor)
         except FaceLatentsError as error:
@@ -71,13 +77,15 @@ def _run(own_photo: Path | None, output: Path) -> int:
     return 1 if failed else 0
 
 
-def _photo(path: Path | None, output: Path) -> Path:
-    """The photo to work on; the astronaut is written to the output folder first."""
+def _photo(path: Path | None, folder: Path) -> Path:
+    """The photo to work on, the person's own or the astronaut, alone in a fresh input folder."""
+    if path is not None and not path.is_file():
+        raise FaceLatentsError(f"There is no photo '{path}'.")
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier demo's
+    folder.mkdir(parents=True)
     if path is not None:
-        if not path.is_file():
-            raise FaceLatentsError(f"There is no photo '{path}'.")
-        return path
-    target = output / "astronaut.png"
+        return Path(shutil.copyfile(path, folder / path.name))
+    target = folder / "astronaut.png"
     write(pictures_of(astronaut()[None])[0], target)
     return target
 
@@ -94,7 +102,7 @@ def _first_row(path: Path) -> tuple[PhotoContext, Row]:
     cells = [
         Cell(photo, "original"),
         Cell(marked, "face found, 5 landmarks"),
-        Cell(_close_up(marked, context), "close-up"),
+        Cell(close_up(marked, context), "close-up"),
         Cell(pictures_of(aligned)[0], "aligned crop"),
         Cell(pictures_of(decoded)[0], "reconstruction"),
     ]
@@ -125,22 +133,6 @@ def _points(values: Sequence[tuple[float, float]]) -> Any:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _close_up(photo: Image.Image, context: PhotoContext) -> Image.Image:
-    """The part of a photo around its face."""
-    from ..models.align import invert_transform, transform_points
-
-    middle = (context.size - 1) / 2
-    ends = _points([(middle, middle), (middle + context.size, middle)])
-    centre, right = transform_points(invert_transform(context.transform), ends)
-    half = float((right - centre).norm()) * _AROUND / 2
-    x, y = centre.tolist()
-    box = (x - half, y - half, x + half, y + half)
-    left, top, right_, bottom = (round(value) for value in box)
-    return photo.crop(
-        (max(0, left), max(0, top), min(photo.width, right_), min(photo.height, bottom))
-    )
-
-
 def _workflow_row(name: str, outcome: Outcome, context: PhotoContext) -> Row:
     """The pictures a workflow saved or previewed, its settings and texts beside the heading."""
     row = Row(name)
@@ -155,10 +147,10 @@ def _workflow_row(name: str, outcome: Outcome, context: PhotoContext) -> Row:
         )
         if pasted and not row.cells:
             before = pictures_of(context.photo[None])[0]
-            row.cells.append(Cell(_close_up(before, context), "before"))
+            row.cells.append(Cell(close_up(before, context), "before"))
         for number in _spread(len(paths)):
             picture = Image.open(paths[number]).convert("RGB")
-            shown = _close_up(picture, context) if pasted else picture
+            shown = close_up(picture, context) if pasted else picture
             row.cells.append(Cell(shown, titles[number]))
     texts = [text for items in outcome.texts().values() for text in items if "\n" not in text]
     row.note = "; ".join([*_settings(outcome), *texts])

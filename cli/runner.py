@@ -195,7 +195,7 @@ def _varying_loader(
     taken = {item.node_id for item in overrides if item.input == "image"}
     loaders = [key for key, node in prompt.items() if node["class_type"] in LOADERS]
     free = [key for key in loaders if key not in taken]
-    if not loaders:
+    if not loaders and photos.is_file():
         raise WorkflowError("--input: this workflow has no Load Image node that could take photos.")
     return min(free, key=lambda key: _age(prompt, key)) if free else None
 

@@ -34,6 +34,7 @@ def measure(base: Path, photo: Path | None) -> dict[str, Any]:
         from PIL import Image
 
         Image.open(photo).convert("RGB").save(host.base / "input" / "example.png")
+    host_server.add_example_folders(host.base / "input")
     with host:
         system = host.get_json("/system_stats")["system"]
         listed = set(host.get_json("/object_info"))

@@ -97,6 +97,13 @@ def save_astronaut(path: Path) -> None:
     Image.fromarray(data.astronaut()).save(path)
 
 
+def add_example_folders(inputs: Path) -> None:
+    """Folders of labelled photos, made from ``example.png``, for the workflows that read some."""
+    from face_latents.cli.example_folders import make_example_folders
+
+    make_example_folders(inputs / "example.png", inputs)
+
+
 class Host:
     """A running ComfyUI with its own base directory. Use it as a context manager."""
 
@@ -264,8 +271,9 @@ def run_stand_alone(
         *(host_python(comfyui), "-m", "face_latents", "run", str(workflow)),
         *("--input", str(inputs), "--output", str(outputs), *arguments),
     ]
-    with tempfile.TemporaryDirectory() as importable:
+    with tempfile.TemporaryDirectory() as importable, tempfile.TemporaryDirectory() as models:
         Path(importable, "face_latents").symlink_to(PACK, target_is_directory=True)
+        command += ["--models", models]
         environment = {**os.environ, "PYTHONPATH": importable}
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
 

@@ -28,6 +28,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     server = Host(tmp_path_factory.mktemp("host"))
     server.add_test_pictures()
     host_server.save_astronaut(server.base / "input" / "example.png")
+    host_server.add_example_folders(server.base / "input")
     models = server.base / "models" / "face_latents"
     models.mkdir()
     header = b'{"a":{"dtype":"F32","shape":[1000],"data_offsets":[0,4000]}}'

@@ -50,6 +50,7 @@ def check_renderer(renderer: str, out: Path, arguments: argparse.Namespace) -> d
     with tempfile.TemporaryDirectory() as base:
         host = host_server.Host(Path(base), settings=settings)
         host_server.save_astronaut(host.base / "input" / "example.png")
+        host_server.add_example_folders(host.base / "input")
         with host:
             job = {
                 "address": host.address,
