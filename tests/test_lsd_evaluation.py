@@ -130,8 +130,9 @@ def test_report_names_the_winner_even_where_it_is_not_ours(
 
 
 def test_claims_say_where_an_aim_is_missed() -> None:
-    def method(accuracy: float, quality: float) -> dict[str, float]:
-        return {"accuracy": accuracy, "psnr": quality, "ssim": 0.5}
+    def method(accuracy: float, quality: float) -> dict[str, object]:
+        by_seed = {"accuracy": [accuracy - 0.01, accuracy + 0.01]}
+        return {"accuracy": accuracy, "psnr": quality, "ssim": 0.5, "by_seed": by_seed}
 
     both = SimpleNamespace(of=lambda value: {"paper": value, "ours": value})
     figures = {
@@ -149,7 +150,7 @@ def test_claims_say_where_an_aim_is_missed() -> None:
                     "decode": method(0.95, 18.0),
                     "pca_top_k": method(0.90, 18.5),
                     "random_top_k": method(0.80, 15.0),
-                    "lsd": method(0.95, 17.6),
+                    "lsd": method(0.95, 17.6) | {"by_seed": {"accuracy": [0.95, 0.95]}},
                 },
             }
         },
@@ -158,6 +159,8 @@ def test_claims_say_where_an_aim_is_missed() -> None:
             "paper_rank_1": {"success_rate": 0.99, "style_survival": 0.45},
         },
     }
+    compared = [claim for claim in claims(figures, 10, 100) if "seeds_ahead" in claim]
+    assert [claim["seeds_ahead"] for claim in compared] == ["1 of 2"]
     missed = [str(claim["claim"]) for claim in claims(figures, 10, 100) if not claim["met"]]
     assert missed == [
         "digits in a label slot (1 - gibberish)",
