@@ -8,7 +8,7 @@ from torch import Tensor
 from .align import align_with_transform, transform_points, transform_scale
 from .errors import FaceLatentsError
 from .paste_maps import gaussian_blur, prepare_maps, sample_maps
-from .paste_mask import face_mask
+from .paste_mask import face_mask, motion_mask
 from .paste_pixels import crop_fractions, photo_box
 from .values import PhotoContext
 
@@ -16,6 +16,8 @@ _USUAL = 4.0  # spreads above the median that a difference has to be before it c
 _MARGIN = 0.04  # of the crop's side, where the map fades out
 GRAIN = 1 / 255  # one 8-bit step: the least spread of a photo
 INK = 0.05  # the same for drawings, most of whose pixels are empty and exactly explained
+_LUMINANCE = (0.299, 0.587, 0.114)
+_DARKER = 0.6  # than the photo, where nothing glows
 # Dark violet, red and yellow, evenly rising in lightness.
 _SCALE = ((0.0, 0.0, 0.02), (0.35, 0.07, 0.43), (0.87, 0.32, 0.22), (0.99, 0.77, 0.15))
 
@@ -93,10 +95,10 @@ def photo_crop(context: PhotoContext) -> Tensor:
     return align_with_transform(context.photo, context.transform.cpu(), context.size)
 
 
-def usual_pixels(context: PhotoContext) -> Tensor:
-    """Where a crop shows the face, ``(S, S)`` bool, for :func:`residual_map`."""
+def face_region(context: PhotoContext) -> Tensor:
+    """Where a crop shows the face: ``(S, S)`` in [0, 1], 1 up to the jaw and the hair line."""
     landmarks = transform_points(context.transform.cpu(), context.landmarks.cpu())
-    return face_mask(landmarks, context.size, context.size) > 0.5
+    return motion_mask(face_mask(landmarks, context.size, context.size))
 
 
 def heat_image(photo: Tensor, heat: Tensor) -> Tensor:
@@ -110,14 +112,18 @@ def heat_image(photo: Tensor, heat: Tensor) -> Tensor:
         ``(H, W, 3)`` in [0, 1]: the grey photo where the heat is 0; dark violet, red and yellow as
         it rises.
     """
-    grey = photo.float().clamp(0, 1) @ photo.new_tensor((0.299, 0.587, 0.114)).float()
+    grey = photo.float().clamp(0, 1) @ photo.new_tensor(_LUMINANCE).float() * _DARKER
+    result = grey.unsqueeze(-1).repeat(1, 1, 3)
+    hot = heat > 0  # few pixels of a large photo
+    value = heat[hot].clamp(0, 1)
     stops = torch.tensor(_SCALE, device=photo.device)
-    position = heat.clamp(0, 1) * (len(stops) - 1)
+    position = value * (len(stops) - 1)
     index = position.floor().long().clamp(max=len(stops) - 2)
     part = (position - index).unsqueeze(-1)
     colour = stops[index] * (1 - part) + stops[index + 1] * part
-    weight = (heat.clamp(0, 1) * 2).clamp(max=0.85).unsqueeze(-1)
-    return (grey.unsqueeze(-1) * 0.6 * (1 - weight) + colour * weight).clamp(0, 1)
+    weight = (value * 2).clamp(max=0.85).unsqueeze(-1)
+    result[hot] = result[hot] * (1 - weight) + colour * weight
+    return result
 
 
 def _frame(side: int) -> Tensor:

@@ -10,11 +10,11 @@ from torch import Tensor
 from ..models.anomaly import (
     GRAIN,
     INK,
+    face_region,
     heat_image,
     photo_crop,
     place_map,
     residual_map,
-    usual_pixels,
 )
 from ..models.basis import LatentBasis
 from ..models.errors import FaceLatentsError
@@ -27,6 +27,7 @@ from .draw import save_preview
 from .lsd_common import FIRST_K, spectra, truncated, truncation_inputs
 
 PHOTO, CROP = VIEWS = ("photo", "aligned face")
+FACE, SQUARE = REGIONS = ("face", "whole crop")
 _FULL_HEAT = 3.0  # multiples of the usual residual that are drawn brightest at sensitivity 1
 _MOST_PREVIEWS = 8
 
@@ -82,6 +83,11 @@ class AnomalyMap:
                     "Stretches the truncated code to its own length before it is decoded. Off "
                     "gives the closest picture; on suits digits with a small k.",
                 ),
+                "region": widgets.choice(
+                    REGIONS,
+                    "Where to look: on the face only, or in all of the crop, which also shows "
+                    "ears, collar and background. Models of whole pictures always look everywhere.",
+                ),
             },
         }
 
@@ -97,6 +103,7 @@ class AnomalyMap:
         threshold: float,
         view: str,
         keep_norm: bool = False,
+        region: str = FACE,
     ) -> dict[str, Any]:
         model = validate.face_model(face_model)
         given = spectra(face_latent, basis, "Anomaly Map")
@@ -108,16 +115,21 @@ class AnomalyMap:
         gain = validate.finite(sensitivity, "sensitivity") / _FULL_HEAT
         limit = validate.finite(threshold, "threshold")
         whole = validate.one_of(view, VIEWS, "view") == PHOTO
+        on_face = validate.one_of(region, REGIONS, "region") == FACE
         contexts = _contexts(given.latent, whole)
         codes = truncated(given, mode, k, energy, keep_norm, "Anomaly Map")
         explained = decode_codes(model, codes).float().cpu()
         with validate.explained("Anomaly Map"):
             crops = [photo_crop(context) for context in contexts]
-            known = [None if model.template.whole else usual_pixels(c) for c in contexts]
-            maps = [
-                residual_map(crop, picture, usual, least=GRAIN if usual is not None else INK) * gain
-                for crop, picture, usual in zip(crops, explained, known, strict=True)
-            ]
+            maps = []
+            for crop, picture, context in zip(crops, explained, contexts, strict=True):
+                if model.template.whole:
+                    heat = residual_map(crop, picture, least=INK)
+                else:
+                    face = face_region(context)
+                    heat = residual_map(crop, picture, face > 0.5, least=GRAIN)
+                    heat = heat * face if on_face else heat
+                maps.append(heat * gain)
         if whole:
             photos, heats = _on_photos(contexts, maps)
         else:

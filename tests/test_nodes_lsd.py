@@ -600,6 +600,22 @@ def test_faces_of_one_photo_share_a_map_and_sensitivity_and_threshold_count():
     assert areas[0] < areas[-1]
 
 
+def test_only_the_face_counts_unless_told_otherwise():
+    image, latent = marked()
+    corner = latent.contexts[0]
+    dirty = image[0].clone()
+    top = corner.landmarks.amin(0) - 14  # inside the crop, beside the face
+    x, y = (int(v) for v in top)
+    dirty[y : y + 4, x : x + 4] = 1.0
+    moved = replace(latent, contexts=(replace(corner, photo=dirty),))
+    given = {"face_model": MODEL, "face_latent": moved, "basis": basis_of(), **ANOMALY}
+    on_face = run("FaceLatentsAnomalyMap", **given)[1]
+    everywhere = run("FaceLatentsAnomalyMap", **given, region="whole crop")[1]
+    assert float(on_face[0, y : y + 4, x : x + 4].max()) == 0
+    assert float(everywhere[0, y : y + 4, x : x + 4].mean()) > 0.5
+    assert float(on_face[0, 50:56, 34:40].mean()) > 0.9
+
+
 def test_anomaly_map_needs_photos_of_one_size():
     given = {"face_model": MODEL, "basis": basis_of(), **ANOMALY}
     with pytest.raises(FaceLatentsError, match="face 1 has no photo"):
