@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 FEW = 30  # photos of a group below which a fit is mostly luck
 GOOD = 100
 WIDE = 0.2  # width of the confidence interval
-RISING = 0.02  # gain of accuracy from half of the photos to all of them
 LOPSIDED = 3.0  # ratio of the groups
 _OVERLAPS_SHOWN = 5
 _SAME = 0.5  # cosine from which two directions do much the same
@@ -126,26 +124,3 @@ class FitReport:
             f"held-out accuracy: {self.accuracy:.1%} (95% interval {low:.1%} to {high:.1%}, {how}; "
             "50% is chance)"
         )
-
-
-def balanced_accuracy(scores: Tensor, labels: Tensor) -> float:
-    """Mean of the shares of each group on its own side of 0; a score of 0 counts as wrong."""
-    right = torch.where(labels, scores > 0, scores < 0).double()
-    return float((right[labels].mean() + right[~labels].mean()) / 2)
-
-
-def still_rising(half: Tensor, full: Tensor, labels: Tensor) -> bool:
-    """True where fits to all photos beat fits to half of them by more than chance would.
-
-    Args:
-        half, full: ``(N,)`` held-out scores of the two.
-        labels: ``(N,)`` bool.
-    """
-    before = torch.where(labels, half > 0, half < 0)
-    after = torch.where(labels, full > 0, full < 0)
-    count = len(labels)
-    won, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    gain = (won - lost) / count
-    # of the difference of two shares of the same items (McNemar 1947)
-    error = max(0.0, (won + lost) - (won - lost) ** 2 / count) ** 0.5 / count
-    return gain >= RISING and gain > error

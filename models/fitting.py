@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from .. import latent_ops
 from .errors import FaceLatentsError
 from .face_model import FaceModel
-from .fit_report import LOPSIDED, FitReport, balanced_accuracy, still_rising
-from .fit_view import FitView, view_of
-from .intervals import balanced_count, correlation_interval, wilson_interval
+from .fit_copies import without_copies
+from .fit_held_out import HeldOut, hold_out_groups, hold_out_scores
+from .fit_plan import MEAN_DIFFERENCE, Decode, FitPlan, FitSettings, overlaps_of, plan_fit
+from .fit_report import LOPSIDED, FitReport
 from .safe_range import safe_range
 from .values import Direction
 
-LOGISTIC, LDA, MEAN_DIFFERENCE = FIT_METHODS = ("logistic boundary", "LDA", "mean difference")
-EVERY = "all"  # in keep_still
-
-_PENALTY = 0.1  # of the logistic boundary, per squared length of the features
-_RIDGE = 1.0  # of picture features, likewise
-_CURVE = (5, 10, 20, 40, 80, 160, 320)  # photos per group
-_DUPLICATE = 0.1  # of the median distance
-_ALIKE = 0.5  # cosine from which "all" does not keep a direction still
-_RANGE_FACES = 48
-
-Decode = Callable[[Tensor], Tensor]
-_Fit = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How to fit.
-
-    Attributes:
-        method: one of `FIT_METHODS`.
-        keep_still: names of the model's directions the result is made independent of; `EVERY`
-            stands for all of them but those it does much the same as.
-        folds: of the cross-validation; fewer where a group is smaller.
-        seed: of the folds.
-    """
-
-    method: str = LOGISTIC
-    keep_still: tuple[str, ...] = ()
-    folds: int = 10
-    seed: int = 0
+_RANGE_FACES = 48  # that the safe range is tried on
 
 
 def fit_direction(
@@ -77,7 +47,7 @@ def fit_direction(
     """
     codes = torch.cat([_checked(model, negative), _checked(model, positive)])
     labels = torch.arange(len(codes)) >= len(negative)
-    kept, warnings = _without_copies(codes, labels)
+    kept, warnings = without_copies(codes, labels)
     codes, labels = codes[kept], labels[kept]
     without, with_ = int((~labels).sum()), int(labels.sum())
     if max(without, with_) > LOPSIDED * min(without, with_):
@@ -86,8 +56,8 @@ def fit_direction(
             "how good the result is."
         )
     chosen = settings or FitSettings()
-    plan = _plan(model, codes, labels, chosen, decode or model.decode)
-    report = _held_out_groups(plan, labels, chosen)
+    plan = plan_fit(model, codes, labels, chosen, decode or model.decode)
+    report = hold_out_groups(plan, labels, chosen)
     return _finish(model, plan, codes, name, report, (without, with_), warnings, chosen)
 
 
@@ -124,154 +94,17 @@ def fit_scores(
             "All scores are equal, so there is nothing to fit. Score the photos differently."
         )
     chosen = settings or FitSettings()
-    plan = _plan(model, codes, scores, chosen, decode or model.decode)
-    report = _held_out_scores(plan, scores, chosen)
+    plan = plan_fit(model, codes, scores, chosen, decode or model.decode)
+    report = hold_out_scores(plan, scores, chosen)
     return _finish(model, plan, codes, name, report, (len(codes), 0), [], chosen)
-
-
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """Everything that every fold does again, and what all of them share."""
-
-    fit: _Fit
-    rows: Tensor  # of the photos, as the view of codes has them
-    direction: Tensor  # fitted to all photos, length 1
-    kept_still: tuple[str, ...]
-    left_out: tuple[str, ...]
-    decode: Decode
-
-
-@dataclass(frozen=True, eq=False)
-class _HeldOut:
-    figure: float | None
-    interval: tuple[float, float]
-    folds: int
-    scores: Tensor
-    targets: Tensor
-    curve: Mapping[int, float]
-    rising: bool
-
-
-def _plan(
-    model: FaceModel, codes: Tensor, values: Tensor, settings: FitSettings, decode: Decode
-) -> _Plan:
-    method = _method(settings.method, values)
-    with_pictures = settings.method != MEAN_DIFFERENCE
-    view = view_of(model, decode, with_pictures)
-    rows = view.rows(codes)
-    plain = _fitted(view, method, None)
-    try:
-        direction = plain(rows, values)
-        others = _others(model, settings.keep_still, direction[: view.size])
-        wanted = model.directions if EVERY in settings.keep_still else ()
-        left_out = tuple(other for other in wanted if other not in others)
-        fit = plain
-        if others:
-            stack = torch.cat([_stack(model, model.directions[n]) for n in others])
-            fit = _fitted(view, method, stack.flatten(1))
-            direction = fit(rows, values)
-    except FaceLatentsError:
-        raise
-    except ValueError as error:
-        raise FaceLatentsError(f"No direction could be fitted: {error}") from error
-    found = direction[: view.size].unflatten(0, model.space.shape)
-    return _Plan(fit, rows, found, others, left_out, decode)
-
-
-def _fitted(view: FitView, method: _Fit, others: Tensor | None) -> _Fit:
-    """(rows, labels or scores) to a direction of length 1, independent of the others.
-
-    It is one of rows, whose numbers after those of the code are 0.
-    """
-
-    def fit(rows: Tensor, values: Tensor) -> Tensor:
-        found = latent_ops.normalise(view.fit(rows, values, method, _boundary).flatten())
-        if others is not None:
-            found = latent_ops.condition(found, others.to(found))
-        return torch.cat([found, found.new_zeros(rows.shape[1] - view.size)])
-
-    return fit
-
-
-def _method(name: str, values: Tensor) -> _Fit:
-    """(features, values) to a direction of the features."""
-    if name not in FIT_METHODS:
-        raise FaceLatentsError(f"method must be one of {', '.join(FIT_METHODS)}; got {name!r}.")
-    if values.dtype != torch.bool:
-        if name == MEAN_DIFFERENCE:
-            return lambda x, y: torch.einsum("n,n...->...", y - y.mean(), x)
-        return latent_ops.ridge_direction
-    if name == MEAN_DIFFERENCE:
-        return lambda x, y: latent_ops.mean_difference(x[~y], x[y])
-    if name == LDA:
-        return lambda x, y: latent_ops.lda_direction(x[~y], x[y])
-
-    return _boundary
-
-
-def _boundary(x: Tensor, y: Tensor) -> Tensor:
-    """The logistic boundary of labelled features, ridge regression of scored ones."""
-    size = max(float((x - x.mean(0)).flatten(1).square().sum(1).mean()), 1e-12)
-    if y.dtype == torch.bool:
-        return latent_ops.logistic_direction(x[~y], x[y], _PENALTY * size)
-    return latent_ops.ridge_direction(x, y, _RIDGE * size)
-
-
-def _held_out_groups(plan: _Plan, labels: Tensor, settings: FitSettings) -> _HeldOut:
-    without, with_ = int((~labels).sum()), int(labels.sum())
-    folds = min(settings.folds, without, with_)
-    if folds < 2:
-        return _HeldOut(None, (0.0, 1.0), 0, torch.zeros(0), labels, {}, False)
-    fold_of = latent_ops.stratified_folds(labels, folds, settings.seed)
-    scores = latent_ops.held_out_scores(plan.rows, labels, plan.fit, fold_of)
-    accuracy = balanced_accuracy(scores, labels)
-    # every fold is fitted to at least this many photos of each group
-    most = min(without, with_) - -(-min(without, with_) // folds)
-    sizes = [size for size in _CURVE if size <= 0.75 * most]
-    if most >= 2 * _CURVE[0] and most // 2 not in sizes:
-        sizes = sorted({*sizes, most // 2})
-    rows = latent_ops.learning_curve(plan.rows, labels, plan.fit, fold_of, sizes, settings.seed)
-    curve = {n: balanced_accuracy(row, labels) for n, row in zip(sizes, rows, strict=True)}
-    rising = False
-    if most // 2 in sizes:
-        rising = still_rising(rows[sizes.index(most // 2)], scores, labels)
-    return _HeldOut(
-        accuracy,
-        wilson_interval(accuracy, balanced_count(without, with_)),
-        folds,
-        scores,
-        labels,
-        {**curve, most: accuracy},
-        rising,
-    )
-
-
-def _held_out_scores(plan: _Plan, scores: Tensor, settings: FitSettings) -> _HeldOut:
-    folds = min(settings.folds, len(scores) // 2)
-    if folds < 2:
-        return _HeldOut(None, (-1.0, 1.0), 0, torch.zeros(0), scores, {}, False)
-    together = torch.zeros(len(scores), dtype=torch.int64)
-    fold_of = latent_ops.stratified_folds(together, folds, settings.seed)
-    try:
-        predicted = latent_ops.held_out_predictions(plan.rows, scores, plan.fit, fold_of).double()
-    except ValueError as error:
-        raise FaceLatentsError(
-            f"The scores vary too little to hold photos back: {error} Score more photos, or more "
-            "differently."
-        ) from error
-    varies = float(predicted.std()) > 0
-    figure = float(torch.corrcoef(torch.stack([predicted, scores]))[0, 1]) if varies else 0.0
-    figure = min(1.0, max(-1.0, figure))
-    interval = correlation_interval(figure, len(scores))
-    return _HeldOut(figure, interval, folds, predicted, scores, {}, False)
 
 
 def _finish(
     model: FaceModel,
-    plan: _Plan,
+    plan: FitPlan,
     codes: Tensor,
     name: str,
-    held_out: _HeldOut,
+    held_out: HeldOut,
     counts: tuple[int, int],
     warnings: Sequence[str],
     settings: FitSettings,
@@ -293,7 +126,7 @@ def _finish(
         targets=held_out.targets,
         curve=held_out.curve,
         rising=held_out.rising,
-        overlaps=_overlaps(model, plan.direction),
+        overlaps=overlaps_of(model, plan.direction),
         kept_still=plan.kept_still,
         left_out=plan.left_out,
         warnings=tuple(warnings),
@@ -315,44 +148,6 @@ def _finish(
     return direction, report
 
 
-def require_directions(model: FaceModel, names: Sequence[str]) -> None:
-    """Check the names of directions to keep still.
-
-    Raises:
-        FaceLatentsError: one is neither a direction of the model nor `EVERY`.
-    """
-    unknown = [name for name in names if name != EVERY and name not in model.directions]
-    if unknown:
-        raise FaceLatentsError(
-            f"keep_still names {', '.join(unknown)}, which model '{model.name}' does not have. Its "
-            f"directions: {', '.join(model.directions) or 'none'}. Or write {EVERY}."
-        )
-
-
-def _others(model: FaceModel, names: Sequence[str], direction: Tensor) -> tuple[str, ...]:
-    """Directions to keep still, by name."""
-    require_directions(model, names)
-    if EVERY not in names:
-        return tuple(dict.fromkeys(names))
-    overlaps = _overlaps(model, direction)
-    return tuple(n for n in model.directions if n in names or abs(overlaps[n]) < _ALIKE)
-
-
-def _overlaps(model: FaceModel, direction: Tensor) -> dict[str, float]:
-    """Cosine with each of the model's directions, the largest one of a batch."""
-    result = {}
-    for name, other in model.directions.items():
-        rows = _stack(model, other).flatten(1).double()
-        cosines = rows @ direction.flatten().double() / rows.norm(dim=1).clamp(min=1e-30)
-        result[name] = float(cosines[cosines.abs().argmax()] / direction.norm())
-    return result
-
-
-def _stack(model: FaceModel, direction: Direction) -> Tensor:
-    vector = direction.vector.detach().cpu().double()
-    return vector if vector.ndim > model.space.latent_dims else vector[None]
-
-
 def _checked(model: FaceModel, codes: Tensor) -> Tensor:
     """Codes as float64 on the CPU."""
     if tuple(codes.shape[1:]) != model.space.shape or not len(codes):
@@ -363,24 +158,3 @@ def _checked(model: FaceModel, codes: Tensor) -> Tensor:
     return codes.detach().cpu().double()
 
 
-def _without_copies(codes: Tensor, labels: Tensor) -> tuple[Tensor, list[str]]:
-    """Which codes to use: of the same photo twice in a group only the first; and warnings."""
-    flat = codes.flatten(1)
-    distances = latent_ops.pairwise(flat)
-    typical = float(distances.flatten().median()) if len(codes) > 2 else 0.0
-    kept, both, warnings = torch.ones(len(codes), dtype=torch.bool), 0, []
-    close = (distances <= _DUPLICATE * typical).triu(1).nonzero().tolist()
-    for first, second in close:
-        if labels[first] == labels[second]:
-            kept[second] = False
-        else:
-            both += 1
-    if both:
-        warnings.append(
-            f"{both} photo(s) are in both groups. They pull the direction to nothing: take them "
-            "out of one of them."
-        )
-    copies = int((~kept).sum())
-    if copies:
-        warnings.append(f"{copies} photo(s) are there more than once; each was used once.")
-    return kept, warnings

@@ -10,15 +10,9 @@ from torch import Tensor
 
 from ..models.face_model import FaceModel
 from ..models.fit_chart import fit_chart
+from ..models.fit_plan import EVERY, FIT_METHODS, FitSettings, require_directions
 from ..models.fit_report import FitReport
-from ..models.fitting import (
-    EVERY,
-    FIT_METHODS,
-    FitSettings,
-    fit_direction,
-    fit_scores,
-    require_directions,
-)
+from ..models.fitting import fit_direction, fit_scores
 from ..models.plotting import THEMES, to_image
 from ..models.values import Direction
 from . import host, validate, widgets

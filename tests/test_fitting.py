@@ -11,16 +11,11 @@ import torch
 from face_latents.latent_ops import lda_direction
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.fit_chart import fit_chart
+from face_latents.models.fit_held_out import balanced_accuracy, still_rising
 from face_latents.models.fit_pictures import picture_features
-from face_latents.models.fit_report import balanced_accuracy, still_rising
+from face_latents.models.fit_plan import FIT_METHODS, LDA, FitSettings
 from face_latents.models.fit_view import FitView, view_of, visible_weights
-from face_latents.models.fitting import (
-    FIT_METHODS,
-    LDA,
-    FitSettings,
-    fit_direction,
-    fit_scores,
-)
+from face_latents.models.fitting import fit_direction, fit_scores
 from face_latents.models.found_directions import pca_directions, sefa_directions
 from face_latents.models.intervals import balanced_count, correlation_interval, wilson_interval
 from face_latents.models.safe_range import SPILL_LIMIT, STRENGTH_LIMIT, safe_range
