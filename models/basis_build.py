@@ -16,8 +16,6 @@ from .space import LatentSpace
 ORIGIN, GROUPS, MODEL = CENTRES = ("origin", "mean of the groups", "model mean")
 MOST_BYTES = 256 * 2**20  # of the vectors of one basis
 _FULL_UP_TO = 2048  # numbers in a code, up to which a basis is complete unless told otherwise
-_ONE_BY_ONE = 60  # codes
-_PARTS = 5
 
 
 def build_basis(
@@ -48,7 +46,7 @@ def build_basis(
         centre: one of `CENTRES`; the point about which codes are decomposed.
         seed: of what is drawn at random.
         name: what the basis is called.
-        accuracy: see :func:`held_out_accuracy`.
+        accuracy: see :func:`.basis_accuracy.held_out_accuracy`.
 
     Raises:
         FaceLatentsError: no or doubled names, a label without codes, codes that are not finite or
@@ -152,54 +150,6 @@ def basis_from_means(
         condition=condition,
         accuracy=accuracy,
     )
-
-
-def held_out_accuracy(
-    codes: Tensor,
-    labels: Tensor,
-    count: int,
-    space: LatentSpace,
-    *,
-    method: str = "symmetric",
-    centre: str = ORIGIN,
-    seed: int = 0,
-) -> float | None:
-    """Share of codes whose label is found by a basis that was built without them.
-
-    Each code is left out once: one at a time up to `_ONE_BY_ONE` codes, else in five parts drawn
-    at random within each label.
-
-    Args:
-        codes, labels, space, method, centre: as in :func:`build_basis`.
-        count: K, number of labels.
-        seed: of the parts.
-
-    Returns:
-        A share in [0, 1], or None where a label has a single code or the labels cannot be told
-        apart without the codes left out.
-    """
-    amounts = torch.bincount(labels, minlength=count)
-    if count < 2 or int(amounts.min()) < 2:
-        return None
-    part = torch.arange(len(codes))
-    if len(codes) > _ONE_BY_ONE:
-        generator = torch.Generator().manual_seed(seed)
-        for label in range(count):
-            own = (labels == label).nonzero().flatten()
-            shuffled = own[torch.randperm(len(own), generator=generator)]
-            part[shuffled] = torch.arange(len(own)) % _PARTS
-    found = torch.empty_like(labels)
-    for number in part.unique().tolist():
-        out = part == number
-        means = latent_ops.class_means(codes[~out], labels[~out], count)
-        point = centre_of(means, space, centre)
-        try:
-            vectors = latent_ops.quasi_eigenvectors(means, method, point)
-        except ValueError:
-            return None  # too few codes of a label to do without these
-        coefficients = latent_ops.decompose(codes[out], vectors, point)
-        found[out] = latent_ops.classify(coefficients, count)
-    return float((found == labels).double().mean())
 
 
 def centre_of(means: Tensor, space: LatentSpace, centre: str) -> Tensor | None:

@@ -9,7 +9,8 @@ import torch
 
 from .. import latent_ops
 from ..models.basis import LatentBasis
-from ..models.basis_build import CENTRES, build_basis, held_out_accuracy
+from ..models.basis_accuracy import held_out_accuracy
+from ..models.basis_build import CENTRES, build_basis
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
 from ..models.space import require_same_space

@@ -11,12 +11,8 @@ import pytest
 import torch
 from face_latents import latent_ops
 from face_latents.models.basis import LatentBasis
-from face_latents.models.basis_build import (
-    CENTRES,
-    basis_from_means,
-    build_basis,
-    held_out_accuracy,
-)
+from face_latents.models.basis_accuracy import held_out_accuracy
+from face_latents.models.basis_build import CENTRES, basis_from_means, build_basis
 from face_latents.models.basis_file import (
     BUNDLED_BASES,
     bundled_basis_path,
