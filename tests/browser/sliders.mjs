@@ -156,7 +156,7 @@ const saved = JSON.parse(graph.nodes.find((one) => one.type === "FaceLatentsSlid
   .widgets_values[0]);
 check(JSON.stringify(await numbers(Object.keys(saved))) === JSON.stringify(saved),
   "the sliders do not show the saved values");
-check((await page.locator(".fls-status").innerText()).includes("Queue"), "no hint to queue");
+check((await page.locator(".fls-hint").innerText()).includes("Queue"), "no hint to queue");
 
 // The picture of a run, and a drag with the mouse.
 await run();

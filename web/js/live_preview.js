@@ -24,7 +24,7 @@ export class LivePreview {
     this.wanted = { body, settled };
     this.retries = 0;
     this.work(true);
-    this.schedule();
+    if (!this.busy && !this.frame) this.request();
   }
 
   // Forget what was asked for: its answer is not shown any more.
@@ -42,6 +42,7 @@ export class LivePreview {
     this.url = null;
   }
 
+  // What came in while a request was under way goes out with the next frame.
   schedule() {
     if (this.busy || this.frame) return;
     this.frame = requestAnimationFrame(() => {

@@ -3,6 +3,7 @@
 import { make, SliderRow } from "./slider_row.js";
 
 const STYLE = new URL("../css/sliders.css", import.meta.url).href;
+const HINT = "Queue the workflow once: the face appears here and follows the sliders.";
 
 function addStyle() {
   if (document.querySelector(`link[href="${STYLE}"]`)) return;
@@ -25,6 +26,9 @@ export class SliderPanel {
     this.element.setAttribute("aria-label", "Attribute sliders");
     this.picture = make("img", "fls-picture", { alt: "Preview of the edited faces", hidden: true });
     this.picture.draggable = false;
+    this.hint = make("p", "fls-hint", { textContent: HINT });
+    const stage = make("div", "fls-stage");
+    stage.append(this.hint, this.picture);
     this.status = make("div", "fls-status");
     this.status.setAttribute("role", "status");
     this.reset = make("button", "fls-button", { type: "button", textContent: "Reset all" });
@@ -33,7 +37,7 @@ export class SliderPanel {
     this.list.dataset.captureWheel = "true"; // Nodes 2.0 then scrolls it instead of zooming
     const bar = make("div", "fls-bar");
     bar.append(this.status, this.reset);
-    this.element.append(this.picture, bar, this.list);
+    this.element.append(stage, bar, this.list);
     this.reset.addEventListener("click", () => this.resetAll());
     this.element.addEventListener("pointerenter", enter);
     this.element.addEventListener("focusin", enter);
@@ -153,6 +157,7 @@ export class SliderPanel {
   showPicture(url) {
     this.picture.src = url;
     this.picture.hidden = false;
+    this.hint.hidden = true;
   }
 
   say(text) {

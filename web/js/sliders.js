@@ -32,7 +32,10 @@ class Controller {
         body: JSON.stringify(body),
       }),
       show: (url) => this.panel.showPicture(url),
-      work: (pending) => this.panel.picture.setAttribute("aria-busy", `${pending}`),
+      work: (pending) => {
+        this.panel.picture.setAttribute("aria-busy", `${pending}`);
+        if (!pending) this.redraw();
+      },
       say: (text) => this.panel.say(text || (this.ran?.warnings ?? []).join("\n")),
     });
     const widget = node.addDOMWidget("sliders", "face_latents_sliders", this.panel.element, {
@@ -41,7 +44,6 @@ class Controller {
       getMinHeight: () => 240,
     });
     widget.serialize = false;
-    this.panel.say(QUEUE);
     this.listen();
   }
 
@@ -85,8 +87,12 @@ class Controller {
   // From the sliders to the text widget.
   write(values, settled) {
     this.strengths.value = JSON.stringify(values);
-    this.node.graph?.setDirtyCanvas?.(true, false);
+    if (settled) this.redraw(); // not at every step of a drag: drawing the graph takes its time
     this.move(settled);
+  }
+
+  redraw() {
+    this.node.graph?.setDirtyCanvas?.(true, false);
   }
 
   move(settled) {
