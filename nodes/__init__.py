@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     anomaly_node,
     basis_files,
+    basis_folders,
     basis_nodes,
     batch,
     decode,
@@ -55,6 +56,7 @@ _MODULES = (
     picture_map,
     basis_files,
     basis_nodes,
+    basis_folders,
     lsd_nodes,
     lsd_spectrum,
     anomaly_node,

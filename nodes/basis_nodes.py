@@ -1,9 +1,8 @@
-"""Build Quasi-Eigen Basis: from labelled batches of codes, or from folders of photos."""
+"""Build Quasi-Eigen Basis: from labelled batches of codes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 
@@ -12,20 +11,18 @@ from ..models.basis import LatentBasis
 from ..models.basis_accuracy import held_out_accuracy
 from ..models.basis_build import CENTRES, build_basis
 from ..models.errors import FaceLatentsError
-from ..models.face_model import FaceModel
 from ..models.space import require_same_space
 from ..models.values import FaceLatent, join_latents
 from . import host, validate, widgets
 from .basis_files import describe_basis
-from .photo_folders import MIN_SCORE, encode_folder, folder_stamp, label_folders, photo_folder
 
 GROUPS = tuple(f"group_{number}" for number in range(1, 11))
 FEW = 10  # codes per label, below which the info says so
 _LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
 
 
-def _settings() -> dict[str, widgets.InputSpec]:
-    """The inputs that both nodes share."""
+def build_inputs() -> dict[str, widgets.InputSpec]:
+    """The inputs that all nodes that build a basis share."""
     return {
         "method": widgets.choice(
             latent_ops.BASIS_METHODS,
@@ -86,7 +83,7 @@ class BuildBasis:
                     "The names of the groups, separated by commas, in their order. Empty: "
                     "'group 1', 'group 2', ...",
                 ),
-                **_settings(),
+                **build_inputs(),
             },
             "optional": {name: widgets.wire(widgets.FACE_LATENT, tooltip) for name in rest},
         }
@@ -108,92 +105,28 @@ class BuildBasis:
             if groups.get(key) is not None or key == GROUPS[0]
         }
         names = _names(labels, list(given))
-        return _build(
+        return build_from_groups(
             dict(zip(names, given.values(), strict=True)),
             (method, completion, size, centre, seed, name),
             "Build Quasi-Eigen Basis",
         )
 
 
-class BuildBasisFolders:
-    """A basis from folders of photos, one per label."""
-
-    CATEGORY = widgets.SPECTRUM
-    DESCRIPTION = (
-        "Makes a quasi-eigen basis from photos: a folder inside ComfyUI's input folder with one "
-        "sub-folder per label, named like the label. The largest face of each photo counts; "
-        "photos without a face are left out and listed."
-    )
-    SEARCH_ALIASES = ["lsd", "quasi-eigenvectors", "train from folder", "labels", "dataset"]
-    RETURN_TYPES = (widgets.LATENT_BASIS, "STRING")
-    RETURN_NAMES = ("basis", "info")
-    OUTPUT_TOOLTIPS = (
-        "The basis, for the LSD nodes, Anomaly Map and Save Basis.",
-        "How good it is, and which photos were left out.",
-    )
-    FUNCTION = "build"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model to encode with (Load Face Model)."
-                ),
-                "folders": widgets.text(
-                    "",
-                    "A folder inside the input folder whose sub-folders are the labels; or several "
-                    "folders, separated by commas or lines, each a label (label=folder to name "
-                    "it).",
-                    multiline=True,
-                ),
-                "min_score": widgets.slider(
-                    MIN_SCORE, 0.05, 0.99, 0.01, "How sure the face finder must be."
-                ),
-                **_settings(),
-            }
-        }
-
-    def build(
-        self,
-        face_model: FaceModel,
-        folders: str,
-        min_score: float,
-        method: str,
-        completion: str,
-        size: int,
-        centre: str,
-        seed: int,
-        name: str,
-    ) -> tuple[LatentBasis, str]:
-        model = validate.face_model(face_model)
-        score = validate.finite(min_score, "min_score")
-        found, reports = {}, []
-        for label, folder in _folders(folders).items():
-            codes = encode_folder(folder, model, min_score=score, what=label)
-            found[label] = FaceLatent(codes.codes, model.space)
-            if codes.skipped:
-                reports.append(f"folder '{label}': {codes.report()}")
-        basis, info = _build(
-            found,
-            (method, completion, size, centre, seed, name),
-            "Build Quasi-Eigen Basis from Folders",
-        )
-        return basis, "\n".join([info, *reports])
-
-    @classmethod
-    def IS_CHANGED(cls, folders: str | None = None, **_: object) -> str:
-        try:
-            return "" if folders is None else folder_stamp(list(_folders(folders).values()))
-        except FaceLatentsError:
-            return "missing"  # the node itself says what is wrong
-
-
-def _build(
+def build_from_groups(
     groups: Mapping[str, FaceLatent],
     settings: tuple[str, str, int, str, int, str],
     node: str,
 ) -> tuple[LatentBasis, str]:
+    """A basis and what to know of it.
+
+    Args:
+        groups: label -> its codes.
+        settings: the values of :func:`build_inputs`, in their order.
+        node: what the node is called, for messages.
+
+    Raises:
+        FaceLatentsError: groups of different spaces, or such that make no basis.
+    """
     method, completion, size, centre, seed, name = settings
     validate.one_of(method, latent_ops.BASIS_METHODS, "method")
     validate.one_of(completion, latent_ops.COMPLETIONS, "completion")
@@ -264,31 +197,4 @@ def _names(text: str, groups: Sequence[str]) -> list[str]:
     return typed
 
 
-def _folders(text: str) -> dict[str, Path]:
-    """Label -> folder, of what was typed.
-
-    Raises:
-        FaceLatentsError: a folder that is not there or not allowed, a label twice.
-    """
-    typed = [part.strip() for part in str(text).replace("\n", ",").split(",") if part.strip()]
-    if len(typed) == 1 and "=" not in typed[0]:
-        return label_folders(typed[0])
-    found: dict[str, Path] = {}
-    for part in typed:
-        label, equals, place = part.partition("=")
-        folder = photo_folder(place if equals else part)
-        label = label.strip() if equals else folder.name
-        if not label or label.casefold() in {known.casefold() for known in found}:
-            raise FaceLatentsError(
-                f"Two folders would have the label '{label}'. Name them: one={part}, two=..."
-            )
-        found[label] = folder
-    if not found:
-        photo_folder("")  # says what folders there are
-    return found
-
-
-NODES = {
-    "FaceLatentsBuildBasis": (BuildBasis, "Build Quasi-Eigen Basis"),
-    "FaceLatentsBuildBasisFolders": (BuildBasisFolders, "Build Quasi-Eigen Basis from Folders"),
-}
+NODES = {"FaceLatentsBuildBasis": (BuildBasis, "Build Quasi-Eigen Basis")}
