@@ -22,9 +22,10 @@ from .completion import COMPLETIONS, Conditioning, complete_basis, conditioning
 from .directions import condition, normalise
 from .distances import METRICS, angle, cosine_distance, distance, euclidean, rms, whitened
 from .easing import EASINGS, ease
-from .fit import lda_direction, ledoit_wolf, logistic_direction, mean_difference, ridge_direction
+from .fit import lda_direction, ledoit_wolf, mean_difference, ridge_direction
 from .held_out import held_out_predictions, held_out_scores, learning_curve, stratified_folds
 from .interpolation import lerp, slerp
+from .logistic import logistic_direction
 from .neighbours import duplicates, nearest, pairwise
 from .paths import PATH_MODES, keyframe_frames, keyframe_positions, path, path_at
 from .principal import principal_directions, sefa_directions

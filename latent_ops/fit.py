@@ -1,4 +1,4 @@
-"""Directions fitted to labelled codes: mean difference, LDA, logistic boundary, ridge.
+"""Directions fitted to labelled codes in closed form: mean difference, LDA, ridge.
 
 All are computed in float64 on the CPU, in the span of the codes where there are fewer of them
 than components: a direction of 16,384 numbers from 200 codes costs a 200 x 200 problem.
@@ -11,14 +11,10 @@ import math
 import torch
 from torch import Tensor
 
-from ._geometry import flatten_codes, unit_and_length
-from ._validation import compute_dtype, require_match, require_stack
+from ._geometry import unit_and_length
+from ._rows import as_code, code_rows, difference_of, group_rows, in_span, out_of_span
 
-_NEWTON_STEPS = 100
 _LEAST_SHRINKAGE = 1e-3  # where codes are too few for an invertible covariance
-_SAME_MEANS = (
-    "The two groups have the same mean, so there is no direction between them. Give other codes."
-)
 
 
 def mean_difference(negative: Tensor, positive: Tensor) -> Tensor:
@@ -36,8 +32,8 @@ def mean_difference(negative: Tensor, positive: Tensor) -> Tensor:
         ValueError: if a group is empty or not finite, shapes or devices disagree, or both means
             are equal.
     """
-    first, second = _groups(negative, positive)
-    return _as_code(_difference(first, second), positive)
+    first, second = group_rows(negative, positive)
+    return as_code(difference_of(first, second), positive)
 
 
 def lda_direction(
@@ -59,49 +55,19 @@ def lda_direction(
         TypeError, ValueError: as :func:`mean_difference`; also ValueError for a shrinkage outside
             0 to 1, or of 0 where the codes are too few for their covariance to be invertible.
     """
-    first, second = _groups(negative, positive)
-    difference = _difference(first, second)
+    first, second = group_rows(negative, positive)
+    difference = difference_of(first, second)
     within = torch.cat([first - first.mean(0), second - second.mean(0)])
     size = within.shape[1]
     amount = _automatic(within) if shrinkage is None else _share("shrinkage", shrinkage)
     spread = float(within.square().sum()) / (len(within) * size)
     if spread > 0:
-        rows, basis = _in_span(torch.cat([within, difference[None]]))
+        rows, basis = in_span(torch.cat([within, difference[None]]))
         within, target = rows[:-1], rows[-1]
         scatter = (1 - amount) * (within.T @ within) / len(within)
         scatter.diagonal().add_(amount * spread)
-        difference = _out_of_span(_solve(scatter, target), basis)
-    return _as_code(unit_and_length(difference)[0], positive)
-
-
-def logistic_direction(negative: Tensor, positive: Tensor, penalty: float = 1.0) -> Tensor:
-    """Return the normal of the L2-regularised logistic boundary between two groups.
-
-    Minimises ``sum log(1 + exp(-y (<w, x> + b))) + penalty/2 |w|^2`` (y = -1, +1) by Newton's
-    method from zero, which is deterministic. InterFaceGAN (Shen et al. 2020, arXiv 1907.10786)
-    uses the normal of a linear boundary as an edit direction.
-
-    Args:
-        negative, positive: as in :func:`mean_difference`.
-        penalty: on the squared length of w; the reciprocal of scikit-learn's C.
-
-    Returns:
-        ``(*latent_shape)`` of length 1, in the dtype of ``positive``.
-
-    Raises:
-        TypeError, ValueError: as :func:`mean_difference`; also ValueError for a penalty that is
-            not above 0.
-    """
-    if not (math.isfinite(penalty) and penalty > 0):
-        raise ValueError(f"penalty must be a number above 0, got {penalty!r}.")
-    first, second = _groups(negative, positive)
-    _difference(first, second)
-    codes = torch.cat([first, second])
-    sign = torch.cat([-torch.ones(len(first)), torch.ones(len(second))]).double()
-    rows, basis = _in_span(codes - codes.mean(0))
-    rows = torch.cat([rows, torch.ones(len(rows), 1, dtype=rows.dtype)], 1)
-    solution = _newton(rows * sign[:, None], penalty)
-    return _as_code(unit_and_length(_out_of_span(solution[:-1], basis))[0], positive)
+        difference = out_of_span(_solve(scatter, target), basis)
+    return as_code(unit_and_length(difference)[0], positive)
 
 
 def ridge_direction(codes: Tensor, scores: Tensor, penalty: float | None = None) -> Tensor:
@@ -123,7 +89,7 @@ def ridge_direction(codes: Tensor, scores: Tensor, penalty: float | None = None)
             fit, are all equal or unrelated to the codes, or a penalty below 0, or of 0 where the
             codes are too few for their covariance to be invertible.
     """
-    rows = _rows("codes", codes)
+    rows = code_rows("codes", codes)
     if tuple(scores.shape) != (len(rows),):
         raise ValueError(f"scores must have shape ({len(rows)},), got {tuple(scores.shape)}.")
     values = scores.detach().cpu().double()
@@ -137,15 +103,15 @@ def ridge_direction(codes: Tensor, scores: Tensor, penalty: float | None = None)
     if penalty is None:
         amount = _automatic(rows)
         if amount == 1:  # the limit of an infinite penalty
-            return _as_code(unit_and_length(target)[0], codes)
+            return as_code(unit_and_length(target)[0], codes)
         penalty = amount / (1 - amount) * float(rows.square().sum()) / rows.shape[1]
     if not (math.isfinite(penalty) and penalty >= 0):
         raise ValueError(f"penalty must be a number of at least 0, got {penalty!r}.")
-    inner, basis = _in_span(rows)
+    inner, basis = in_span(rows)
     scatter = inner.T @ inner
     scatter.diagonal().add_(penalty)
     solution = _solve(scatter, values @ inner)
-    return _as_code(unit_and_length(_out_of_span(solution, basis))[0], codes)
+    return as_code(unit_and_length(out_of_span(solution, basis))[0], codes)
 
 
 def ledoit_wolf(codes: Tensor) -> float:
@@ -161,7 +127,7 @@ def ledoit_wolf(codes: Tensor) -> float:
     Raises:
         TypeError, ValueError: as :func:`mean_difference`.
     """
-    rows = _rows("codes", codes)
+    rows = code_rows("codes", codes)
     return _ledoit_wolf(rows - rows.mean(0))
 
 
@@ -186,77 +152,6 @@ def _automatic(rows: Tensor) -> float:
     return amount if len(rows) > rows.shape[1] else max(amount, _LEAST_SHRINKAGE)
 
 
-def _newton(rows: Tensor, penalty: float) -> Tensor:
-    """Minimise the logistic loss; the last column, of signs, is the intercept, not penalised."""
-    weights = torch.full((rows.shape[1],), penalty, dtype=rows.dtype)
-    weights[-1] = 0
-
-    def loss(solution: Tensor) -> float:
-        margins = rows @ solution
-        return float(
-            torch.nn.functional.softplus(-margins).sum() + (weights * solution.square()).sum() / 2
-        )
-
-    solution = torch.zeros(rows.shape[1], dtype=rows.dtype)
-    current = loss(solution)
-    for _ in range(_NEWTON_STEPS):
-        wrong = torch.sigmoid(-(rows @ solution))
-        gradient = weights * solution - wrong @ rows
-        curvature = rows.T @ (rows * (wrong * (1 - wrong))[:, None]) + torch.diag(weights)
-        # keeps the intercept's curvature from vanishing where all margins are large
-        curvature[-1, -1] += 1e-12
-        step = torch.linalg.solve(curvature, gradient)
-        if float(step @ gradient) <= 1e-18 * (1 + abs(current)):
-            break
-        size = 1.0
-        while loss(solution - size * step) > current and size > 1e-9:
-            size /= 2
-        solution = solution - size * step
-        current = loss(solution)
-    return solution
-
-
-def _groups(negative: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
-    first, second = _rows("negative", negative), _rows("positive", positive)
-    require_match("negative", negative[:1], "positive", positive[:1], positive.ndim - 1)
-    return first, second
-
-
-def _rows(name: str, codes: Tensor) -> Tensor:
-    """Codes as ``(N, d)`` float64 on the CPU."""
-    dims = require_stack(name, codes)
-    if codes.shape[0] == 0:
-        raise ValueError(f"{name} holds no codes; at least one is needed.")
-    rows = flatten_codes(codes.detach().cpu(), dims, torch.float64)
-    finite = torch.isfinite(rows).all(1)
-    if not bool(finite.all()):
-        number = int((~finite).nonzero()[0, 0])
-        raise ValueError(f"Code {number} of {name} holds NaN or infinity; leave it out.")
-    return rows
-
-
-def _difference(first: Tensor, second: Tensor) -> Tensor:
-    difference = second.mean(0) - first.mean(0)
-    if not bool(difference.any()):
-        raise ValueError(_SAME_MEANS)
-    return difference
-
-
-def _in_span(rows: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Coordinates of rows ``(N, d)`` in an orthonormal basis ``(r, d)`` of their span, if smaller.
-
-    Solutions of rotation-invariant problems lie in the span, so nothing is lost.
-    """
-    if rows.shape[0] >= rows.shape[1]:
-        return rows, None
-    basis = torch.linalg.qr(rows.T).Q.T
-    return rows @ basis.T, basis
-
-
-def _out_of_span(vector: Tensor, basis: Tensor | None) -> Tensor:
-    return vector if basis is None else vector @ basis
-
-
 def _solve(matrix: Tensor, target: Tensor) -> Tensor:
     factor, failed = torch.linalg.cholesky_ex(matrix)
     floor = torch.finfo(matrix.dtype).eps * len(matrix) * float(matrix.diagonal().max())
@@ -272,8 +167,3 @@ def _share(name: str, value: float) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f"{name} must be from 0 to 1, got {value!r}.")
     return float(value)
-
-
-def _as_code(vector: Tensor, like: Tensor) -> Tensor:
-    """The flat float64 vector as one code; rounded twice, so that half follows float32."""
-    return vector.to(compute_dtype(like)).unflatten(0, like.shape[1:]).to(like)
