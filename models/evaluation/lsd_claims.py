@@ -28,6 +28,12 @@ def claims(figures: Mapping[str, Any], labels: int, size: int) -> list[dict[str,
         _at_most("condition of the orthonormal basis", basis["condition"], 1 + 1e-4),
         _at_most("relative error of a full reconstruction", basis["reconstruction_error"], 1e-5),
         _at_least("digits in a label slot (1 - gibberish)", readings["in_label_slots"], 0.98),
+        _claim(
+            "the same, label vectors completed at random",
+            ">= 0.98",
+            readings["in_label_slots"]["ours_random"],
+            readings["in_label_slots"]["ours_random"] >= 0.98,
+        ),
         _at_least("accuracy of the basis as a classifier", readings["classifier_accuracy"], 0.95),
     ]
     for level, methods in figures["denoise"].get("gaussian", {}).items():
