@@ -534,7 +534,7 @@ def test_bundled_bases_belong_to_the_bundled_models_and_are_complete(name):
     model = {"face": bundled_face_model_path, "digits": bundled_digits_model_path}[name]()
     basis = load_basis(bundled_basis_path(name))
     assert basis.space.model_id == read_header(model).metadata["model_id"], (
-        f"face-latents train basis --data DIR --output {bundled_basis_path(name)} model={name}"
+        f"face-latents train basis model={name} --data DIR --output {bundled_basis_path(name)}"
     )
     assert basis.complete
     assert basis.exclusive == (name == "digits")
