@@ -15,7 +15,8 @@ from .values import PhotoContext
 _USUAL = 4.0  # spreads above the median that a difference has to be before it counts
 _MARGIN = 0.04  # of the crop's side, where the map fades out
 GRAIN = 1 / 255  # one 8-bit step: the least spread of a photo
-INK = 0.05  # the same for drawings, most of whose pixels are empty and exactly explained
+INK = 0.08  # the same for drawings, most of whose pixels are empty and exactly explained
+_LEAST_BLUR = 0.7  # pixels; the edges of small drawings are never explained exactly
 _LUMINANCE = (0.299, 0.587, 0.114)
 _DARKER = 0.6  # than the photo, where nothing glows
 # Dark violet, red and yellow, evenly rising in lightness.
@@ -60,7 +61,7 @@ def residual_map(
         raise FaceLatentsError(
             "The photo or its decode holds values that are not numbers (NaN or infinite)."
         )
-    smooth = gaussian_blur(difference, smoothing * crop.shape[-1])[0]
+    smooth = gaussian_blur(difference, max(smoothing * crop.shape[-1], _LEAST_BLUR))[0]
     known = smooth.flatten() if usual is None or not bool(usual.any()) else smooth[usual]
     floor = known.median()
     spread = (floor - known[known <= floor]).median().clamp(min=least)
