@@ -13,6 +13,7 @@ WIDE = 0.2  # width of the confidence interval
 LOPSIDED = 3.0  # ratio of the groups
 _OVERLAPS_SHOWN = 5
 _SAME = 0.5  # cosine from which two directions do much the same
+_ALONG = 0.15  # cosine from which one is seen to move the other along
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,29 +68,31 @@ class FitReport:
             lines.append(f"keeps still: {', '.join(self.kept_still)}")
         if self.left_out:
             lines.append(f"not kept still, as it does much the same: {', '.join(self.left_out)}")
-        lines += [f"WARNING: {warning}" for warning in self.warnings]
+        lines += [f"WARNING: {warning}" for warning in self.cautions()]
         lines += [f"ADVICE: {advice}" for advice in self.advice()]
         return "\n".join(lines)
 
-    def advice(self) -> tuple[str, ...]:
-        """What would make the direction better; empty where nothing is wrong."""
-        found = []
-        fewest = min(self.counts) if not self.to_scores else self.counts[0]
+    def cautions(self) -> tuple[str, ...]:
+        """Why the result may be worth little; empty where nothing speaks for that."""
+        found = list(self.warnings)
+        fewest = self.counts[0] if self.to_scores else min(self.counts)
         if fewest < FEW:
             found.append(
                 f"{fewest} photos are too few to trust the result. Take {FEW} or more"
                 f"{'' if self.to_scores else ' of each group'}; {GOOD} work well."
             )
-        if self.accuracy is None:
-            return tuple(found)
-        low, high = self.interval
-        chance = 0.0 if self.to_scores else 0.5
-        if low <= chance:
+        if self.accuracy is not None and self.interval[0] <= (0.0 if self.to_scores else 0.5):
             found.append(
                 "On photos it has not seen it may be no better than chance. Check that the photos "
                 "are sorted correctly and that the groups differ in what you are after."
             )
-        if high - low > WIDE:
+        return tuple(found)
+
+    def advice(self) -> tuple[str, ...]:
+        """What would make the direction better; empty where nothing would."""
+        found = []
+        low, high = self.interval
+        if self.accuracy is not None and high - low > WIDE:
             found.append(
                 f"The true figure may be anywhere from {low:.0%} to {high:.0%}; more photos "
                 "narrow this down."
@@ -101,6 +104,12 @@ class FitReport:
             found.append(
                 f"It does much the same as {', '.join(twins)}. If that is not intended, the groups "
                 "differ in that too: choose photos that do not, or name it in keep_still."
+            )
+        along = [name for name, value in self.overlaps.items() if _ALONG <= abs(value) < _SAME]
+        if along:
+            found.append(
+                f"It also moves {', '.join(along)}. If that is not intended, write "
+                f"{'it' if len(along) == 1 else 'them'} into keep_still."
             )
         return tuple(found)
 

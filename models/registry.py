@@ -15,7 +15,12 @@ from .statistics import CodeStatistics
 
 
 class FaceNet(Protocol):
-    """What every architecture's network offers; each is an `nn.Module` in evaluation mode."""
+    """What every architecture's network offers; each is an `nn.Module` in evaluation mode.
+
+    Two more methods are used where a network has them: `mirror(codes)`, the codes of the faces
+    mirrored left to right, helps to fit directions; `style_weight()`, the weight `(out, d)` that
+    first acts on a code (or on each layer of one), is what SeFa decomposes.
+    """
 
     size: int
     space_name: str

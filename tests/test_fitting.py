@@ -95,7 +95,7 @@ def test_no_difference_is_no_better_than_chance(method: str) -> None:
 
 def test_ten_photos_are_called_too_few_with_a_wide_interval() -> None:
     _, report = fit_direction(tiny_model(), *planted(10, gap=2.0), "few")
-    assert "10 photos are too few" in report.text()
+    assert "WARNING: 10 photos are too few" in report.text()
     assert report.interval[1] - report.interval[0] > 0.2
     assert report.folds == 10
     single, alone = fit_direction(tiny_model(), *planted(1), "one")
@@ -105,8 +105,9 @@ def test_ten_photos_are_called_too_few_with_a_wide_interval() -> None:
 
 
 def test_enough_photos_of_a_clear_attribute_raise_no_complaint() -> None:
-    _, report = fit_direction(tiny_model(), *planted(150, gap=8.0), "clear")
-    assert report.advice() == ()
+    model = dataclasses.replace(tiny_model(), directions={})
+    _, report = fit_direction(model, *planted(150, gap=8.0), "clear")
+    assert report.advice() == report.cautions() == ()
 
 
 def test_kept_directions_stay_still_in_every_fold() -> None:
@@ -116,6 +117,7 @@ def test_kept_directions_stay_still_in_every_fold() -> None:
     codes[80:] += 2 * model.directions["smile"].vector / model.directions["smile"].vector.norm()
     plain, free = fit_direction(model, codes[:80], codes[80:], "a", FitSettings(LDA))
     assert free.overlaps["smile"] > 0.8
+    assert "It does much the same as smile" in free.text()
     kept, report = fit_direction(model, codes[:80], codes[80:], "a", FitSettings(LDA, ("smile",)))
     assert cosine(kept.vector, model.directions["smile"].vector) == pytest.approx(0, abs=1e-5)
     assert report.kept_still == ("smile",)
@@ -127,6 +129,15 @@ def test_kept_directions_stay_still_in_every_fold() -> None:
     assert said.left_out == ("smile",)
     assert cosine(every.vector, model.directions["age"].vector) == pytest.approx(0, abs=1e-5)
     assert cosine(every.vector, plain.vector) > 0.8
+
+
+def test_what_moves_along_is_named() -> None:
+    _, report = fit_direction(tiny_model(), *planted(60), "a")
+    for cosine_, words in ((0.3, "It also moves age"), (0.1, ""), (-0.6, "the same as age")):
+        said = dataclasses.replace(report, overlaps={"age": cosine_, "smile": 0.01}).text()
+        assert words in said
+        assert ("smile." in said) is False
+        assert ("also moves" in said) == (cosine_ == 0.3)
 
 
 def test_copies_are_used_once_and_photos_in_both_groups_are_reported() -> None:

@@ -57,6 +57,14 @@ def test_values_by_hand() -> None:
     np.testing.assert_allclose(net.decode(codes).numpy(), expected, atol=2e-5)
 
 
+def test_the_style_weight_is_all_of_the_decoder_that_depends_on_the_code() -> None:
+    net = linear.load(random_tensors())
+    codes = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
+    origin = net.decode(torch.zeros(1, 6))
+    pictures = origin + (codes @ net.style_weight().T).reshape(3, 3, SIZE, SIZE)
+    torch.testing.assert_close(net.decode(codes), pictures)
+
+
 def test_loading_round_trip_and_detection(tmp_path: Path) -> None:
     tensors = random_tensors()
     save_tensors(tmp_path / "m.safetensors", tensors)
