@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from .align import align_with_transform, transform_points
+from .paste_mask import face_mask
+from .paste_whole import paste_whole
 from .values import PhotoContext
 
 
@@ -34,3 +37,35 @@ def crop_context(context: PhotoContext, side: int) -> PhotoContext:
         landmarks=transform_points(to_square, context.landmarks.to("cpu", torch.float64)),
         alpha=None,
     )
+
+
+def draft_mask(square: PhotoContext) -> Tensor | None:
+    """Where :func:`paste_draft` may change a square of :func:`crop_context`: ``(side, side)``.
+
+    None, for everywhere, where the model encodes whole pictures.
+    """
+    if len(square.landmarks) == 0:
+        return None
+    side = square.photo.shape[0]
+    return face_mask(square.landmarks, side, side)
+
+
+def paste_draft(
+    square: PhotoContext, before: Tensor, after: Tensor, mask: Tensor | None
+) -> Tensor:
+    """About what :func:`~.paste.paste_back` gives, thirty times as fast.
+
+    The decoded change is only added: nothing is moved, edges are not followed, and dark and bright
+    places take as much of it as others.
+
+    Args:
+        square: of :func:`crop_context`.
+        before, after: ``(3, S, S)`` decodes of the unedited and the edited code.
+        mask: of :func:`draft_mask`.
+
+    Returns:
+        ``(side, side, 3)`` in [0, 1].
+    """
+    return paste_whole(
+        square.photo, square, before, after, blend=False, strength=1.0, mask=mask
+    ).clamp(0, 1)

@@ -15,7 +15,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from ..models.errors import FaceLatentsError
-from .preview_sessions import GoneError, Session, Sessions, to_png
+from .preview_sessions import GoneError, Session, Sessions, to_jpeg, to_png
 from .sliders_move import check_strengths
 from .sliders_panel import rows_of_model
 
@@ -173,7 +173,7 @@ class Previews:
             return request, session, session.latest
 
     def draw(self, request: Request, session: Session, number: int) -> Answer:
-        """The picture as PNG, or 409 where a newer request of the session has come in."""
+        """The picture as PNG, a draft as JPEG; 409 where the session has a newer request."""
         with self._drawing:
             if number < session.latest:
                 return text_answer(409, "A newer request took its place.")
@@ -187,7 +187,10 @@ class Previews:
                 # ComfyUI may move the network to another device, or memory may run out.
                 logger.warning("The preview could not be drawn: %s", error)
                 return text_answer(503, "The model is busy. Move the slider again, or queue.")
-        return Answer(200, to_png(picture), "image/png", {"X-Sequence": str(request.sequence)})
+        headers = {"X-Sequence": str(request.sequence)}
+        if request.draft:
+            return Answer(200, to_jpeg(picture), "image/jpeg", headers)
+        return Answer(200, to_png(picture), "image/png", headers)
 
     def handle(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """:meth:`accept` and :meth:`draw` in one go."""

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nodes_support import encode, photos, random_latent, run, tiny_model
 from PIL import Image
+from skimage import data
 
 HEADERS = {"Content-Type": "application/json", "Host": "127.0.0.1:8188"}
 
@@ -80,8 +81,22 @@ def test_a_face_from_a_photo_is_shown_in_it():
     assert torch.equal(still, as_bytes(bench.session.squares[0].photo))
     moved = pixels(bench.ask(strengths={"smile": 3}))
     assert not torch.equal(moved, still)
-    draft = pixels(bench.ask(strengths={"smile": 3}, draft=True))
-    assert not torch.equal(draft, still)
+
+
+def test_a_draft_looks_much_like_the_exact_picture():
+    photo = torch.from_numpy(data.astronaut()).float()[None] / 255
+    model = load_model.LoadFaceModel().load(load_model.BUNDLED)[0]
+    settings = {"faces": "largest", "index": 0, "min_score": 0.5}
+    latent = run("FaceLatentsEncode", image=photo, face_model=model, **settings)[0]
+    bench = Bench(latent, model=model)
+    strengths = {"smile": -2, "age": 2}
+    answer = bench.ask(strengths=strengths, draft=True)
+    assert answer.kind == "image/jpeg"
+    draft, exact, still = (
+        pixels(one).double() for one in (answer, bench.ask(strengths=strengths), bench.ask())
+    )
+    assert (draft - exact).abs().mean() < 0.6 * (still - exact).abs().mean()
+    assert (draft - still)[:8].abs().mean() < 4  # the frame stays, but for the JPEG
 
 
 def test_codes_in_half_precision_are_moved_as_the_queue_moves_them():
