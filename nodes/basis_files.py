@@ -119,9 +119,11 @@ def describe_basis(basis: LatentBasis) -> str:
         f"vectors: {len(basis)} for codes of {numbers} numbers; {rest}",
     ]
     if not math.isnan(basis.condition):
+        own = basis.mean is not None and basis.rank == len(basis.labels) - 1
         lines.append(
-            f"label means: rank {basis.rank} of {len(basis.labels)}, condition "
-            f"{basis.condition:.3g} (1 is perpendicular)"
+            f"label means: rank {basis.rank} of {len(basis.labels)}"
+            + (" (one less about their own mean, as it must be)" if own else "")
+            + f", condition {basis.condition:.3g} (1 is perpendicular)"
         )
     if basis.accuracy is not None:
         lines.append(f"finds the label of {basis.accuracy:.1%} of held-out codes")

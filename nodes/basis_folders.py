@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..models.basis import LatentBasis
+from ..models.basis_build import GROUPS
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
 from ..models.values import FaceLatent
@@ -48,7 +49,7 @@ class BuildBasisFolders:
                 "min_score": widgets.slider(
                     MIN_SCORE, 0.05, 0.99, 0.01, "How sure the face finder must be."
                 ),
-                **build_inputs(),
+                **build_inputs(GROUPS),
             }
         }
 

@@ -9,7 +9,7 @@ import torch
 from .. import latent_ops
 from ..models.basis import LatentBasis
 from ..models.basis_accuracy import held_out_accuracy
-from ..models.basis_build import CENTRES, build_basis
+from ..models.basis_build import CENTRES, ORIGIN, build_basis
 from ..models.errors import FaceLatentsError
 from ..models.space import require_same_space
 from ..models.values import FaceLatent, join_latents
@@ -21,8 +21,8 @@ FEW = 10  # codes per label, below which the info says so
 _LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
 
 
-def build_inputs() -> dict[str, widgets.InputSpec]:
-    """The inputs that all nodes that build a basis share."""
+def build_inputs(centre: str = ORIGIN) -> dict[str, widgets.InputSpec]:
+    """The inputs that all nodes that build a basis share, with this default centre."""
     return {
         "method": widgets.choice(
             latent_ops.BASIS_METHODS,
@@ -47,6 +47,7 @@ def build_inputs() -> dict[str, widgets.InputSpec]:
             "The point about which codes are decomposed. origin: for models whose codes are "
             "centred (both bundled ones). mean of the groups: for your own photos and for VAE "
             "latents. model mean: for spaces such as w, whose mean is not 0.",
+            centre,
         ),
         "seed": widgets.integer(0, 0, _LARGEST_SEED, "Seed of the random vectors."),
         "name": widgets.text("my basis", "What the basis is called."),

@@ -349,7 +349,7 @@ def test_build_makes_a_basis_that_tells_the_groups_apart():
 
 def test_build_names_groups_itself_and_skips_free_inputs():
     given = groups()
-    basis, _ = run(
+    basis, info = run(
         "FaceLatentsBuildBasis",
         labels=" ",
         group_1=given["group_1"],
@@ -357,6 +357,7 @@ def test_build_names_groups_itself_and_skips_free_inputs():
         **BUILD | {"size": 4, "centre": "mean of the groups"},
     )
     assert basis.labels == ("group 1", "group 7")
+    assert "rank 1 of 2 (one less about their own mean" in info
     assert len(basis) == 4
     assert basis.mean is not None
 
