@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from face_latents.cli import demo as demo_module
+from face_latents.cli.example_folders import GROUPS, VARIATIONS, make_example_folders
 from face_latents.cli.main import main
+from face_latents.models.face_model import bundled_face_model_path, load_face_model
 from face_latents.models.io import load_latent
 from PIL import Image
 from skimage import data
@@ -187,6 +189,30 @@ def test_saved_picture_of_a_shipped_workflow_carries_it(portraits, tmp_path):
     edit = next(node for node in nodes.values() if node["type"] == "FaceLatentsAddDirection")
     assert edit["widgets_values"] == [0.0]
     assert np.array_equal(np.asarray(saved), np.asarray(Image.open(portraits / "a.png")))
+
+
+def test_example_folders_hold_photos_that_differ_in_the_smile(portraits, tmp_path):
+    make_example_folders(portraits / "a.png", tmp_path)
+    model = load_face_model(bundled_face_model_path())
+    smile = model.directions["smile"].vector
+    means = {}
+    for group in GROUPS:
+        paths = sorted((tmp_path / group).iterdir())
+        assert len(paths) == len(VARIATIONS)
+        assert len({path.read_bytes() for path in paths}) == len(paths)
+        codes = []
+        for path in paths:
+            assert main(["encode", str(path), str(tmp_path / "code.safetensors")]) == 0
+            codes.append(load_latent(tmp_path / "code.safetensors").samples[0])
+        means[group] = torch.stack(codes).mean(0)
+    assert float((means["smiling"] - means["serious"]) @ smile) > 1
+
+
+def test_run_takes_a_folder_for_a_workflow_that_loads_no_picture(portraits, tmp_path, capsys):
+    workflow = str(demo_module.WORKFLOWS / "lsd_rotate_digit.json")
+    assert main(["run", workflow, "--input", str(portraits), "--check"]) == 0
+    assert main(["run", workflow, "--input", str(portraits / "a.png"), "--check"]) != 0
+    assert "no Load Image node" in capsys.readouterr().err
 
 
 def test_demo_writes_the_sheet_and_prints_its_path_last(portraits, tmp_path, capsys):
