@@ -122,11 +122,14 @@ def _measure(
         damaged = noise(digits.pictures, seed)
         codes = bench.encode(damaged)
         drawn = {**bases, RANDOM: random_basis(bases[OURS], seed)}
+        done: dict[Tuned, dict[str, float]] = {}  # several names may have chosen the same
         for name, tuned in settings.items():
-            part = slice(0, counts.slow if tuned.slow else len(digits))
-            pictures = tuned.apply(bench, damaged[part], codes[part], drawn)
-            rounds.setdefault(name, []).append(likeness(bench, pictures, digits[part]))
-            used[name] = len(pictures)
+            used[name] = min(counts.slow, len(digits)) if tuned.slow else len(digits)
+            if tuned not in done:
+                part = slice(0, used[name])
+                pictures = tuned.apply(bench, damaged[part], codes[part], drawn)
+                done[tuned] = likeness(bench, pictures, digits[part])
+            rounds.setdefault(name, []).append(done[tuned])
     return {
         name: {
             **{key: _mean(found, key) for key in MEASURES},
