@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from face_latents.cli.main import main
+from face_latents.models.architectures import digits
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.evaluation import digit_judge
 from face_latents.models.evaluation import digits as evaluation
@@ -20,7 +21,7 @@ from face_latents.models.safefile import load_tensors, read_header
 from face_latents.models.training import digits as training
 from face_latents.models.training import digits_prior as prior_maths
 from face_latents.models.training.digits_data import Balanced, damaged, read_mnist
-from face_latents.models.training.digits_export import code_statistics
+from face_latents.models.training.digits_export import code_statistics, stretched
 from scipy import stats
 
 STEPS = {"reader_steps": 2, "generator_steps": 3, "robust_steps": 2}
@@ -249,6 +250,18 @@ def test_code_statistics_describe_the_codes() -> None:
     torch.testing.assert_close(found.spread.T @ found.spread, expected, atol=1e-5, rtol=1e-3)
     lengths = found.spread.norm(dim=1)
     assert (lengths[:-1] >= lengths[1:]).all()
+
+
+def test_stretching_the_labels_changes_codes_and_no_picture() -> None:
+    torch.manual_seed(7)
+    encoder, generator = digits.DigitEncoder(), digits.DigitGenerator()
+    prior = prior_maths.make_prior()
+    pictures = drawn_digits(20)[0].float() / 255
+    longer, again = stretched(encoder, generator, prior, 1.5)
+    before, after = prior.to_frame(encoder(pictures)), prior.to_frame(longer(pictures))
+    torch.testing.assert_close(after[:, :10], 1.5 * before[:, :10], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(after[:, 10:], before[:, 10:], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(again(longer(pictures)), generator(encoder(pictures)))
 
 
 def test_a_judge_learns_drawn_digits_and_survives_its_file(

@@ -17,7 +17,13 @@ from torch import Tensor, nn
 
 from ..face_model import load_face_model
 from .digits_data import Balanced, read_mnist
-from .digits_export import code_statistics, digit_net, export_digits, save_clean_encoder
+from .digits_export import (
+    code_statistics,
+    digit_net,
+    export_digits,
+    save_clean_encoder,
+    stretched,
+)
 from .digits_report import draw_curve, draw_digits
 from .digits_run import STAGES, DigitsRun
 from .digits_steps import critic_step, generator_step, read_step, robust_step
@@ -27,6 +33,7 @@ logger = logging.getLogger(__name__)
 RATES = {"reader": 2e-3, "generator": 1.5e-3, "robust": 1.5e-3}
 PER_CLASS = {"reader": 16, "generator": 12, "robust": 12}  # pictures of each digit in a batch
 WARM_UP_STEPS = 100
+LABEL_GAIN = 4 / 3  # of the exported codes: mean squared length near 100, as of normal codes
 LOG_EVERY = 50
 SAVE_EVERY = 200
 
@@ -38,8 +45,8 @@ def train_digits(
     out_file: str | Path,
     *,
     reader_steps: int = 600,
-    generator_steps: int = 1500,
-    robust_steps: int = 1500,
+    generator_steps: int = 2000,
+    robust_steps: int = 2000,
     seed: int = 0,
     resume: bool = True,
     download: bool = True,
@@ -85,8 +92,8 @@ def finish(
     """Write the model, the clean encoder, the curve and the samples of a run."""
     nets = {}
     for name, encoder in (("robust", run.means.robust), ("clean", run.means.encoder)):
-        statistics = code_statistics(encoder, pictures, labels)
-        nets[name] = digit_net(encoder, run.means.generator, statistics)
+        longer, generator = stretched(encoder, run.means.generator, run.prior, LABEL_GAIN)
+        nets[name] = digit_net(longer, generator, code_statistics(longer, pictures, labels))
     facts = {"steps": run.done, "seed": run.seed, "pictures_per_class": PER_CLASS}
     model_id = export_digits(out_file, nets["robust"], "Digits", facts)
     clean = out_file.with_name(f"{out_file.stem}_clean_encoder.safetensors")

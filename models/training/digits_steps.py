@@ -24,7 +24,7 @@ WEIGHTS = {
     "real": 1.0,
 }  # against the squared error summed over the pixels
 
-ROBUST_WEIGHTS = {"code": 0.5, "label": 4.0}
+ROBUST_WEIGHTS = {"code": 0.5, "pull": 1.5, "label": 4.0}
 
 
 class Critic(nn.Module):
@@ -150,13 +150,14 @@ def robust_step(
     labels: Tensor,
     generator: torch.Generator,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of the noise-robust encoder: the clean encoder's code, the clean picture, the label.
+    """Loss of the noise-robust encoder: the clean encoder's style, the clean picture, the label.
 
-    Every other code is decoded with all of its label part on the true label, so that its style
-    fits the picture that is left when the other labels are cut away.
+    Where damage leaves more than one label possible, the squared distance makes the label part
+    their weighted mean. Every other code is decoded with all of its label part on the true label,
+    so that its style fits the picture that is left when the other labels are cut away.
     """
     with torch.no_grad():
-        wanted = means.encoder(pictures)
+        wanted = prior.to_frame(means.encoder(pictures))[:, CLASSES:]
     codes = encoder(damaged(pictures, generator))
     frame = prior.to_frame(codes)
     label, style = frame[:, :CLASSES], frame[:, CLASSES:]
@@ -164,7 +165,8 @@ def robust_step(
     odd = (torch.arange(len(codes)) % 2 == 1)[:, None]
     decoded = means.generator(torch.where(odd, prior.to_codes(decided), codes))
     losses = {
-        "code": (codes - wanted).square().sum(1).mean(),
+        "code": (style - wanted).square().sum(1).mean(),
+        "pull": (label - RADIUS * one_hot(labels)).square().sum(1).mean(),
         "rebuild": (decoded - pictures).square().sum((1, 2, 3)).mean(),
         "label": F.cross_entropy(LABEL_SHARPNESS * label, labels),
     }
