@@ -14,11 +14,13 @@ from .fit_held_out import HeldOut, hold_out_groups, hold_out_scores
 from .fit_plan import MEAN_DIFFERENCE, Decode, FitPlan, FitSettings, overlaps_of, plan_fit
 from .fit_report import LOPSIDED, FitReport
 from .safe_range import safe_range
+from .threads import one_thread
 from .values import Direction
 
 _RANGE_FACES = 48  # that the safe range is tried on
 
 
+@one_thread()
 def fit_direction(
     model: FaceModel,
     negative: Tensor,
@@ -61,6 +63,7 @@ def fit_direction(
     return _finish(model, plan, codes, name, report, (without, with_), warnings, chosen)
 
 
+@one_thread()
 def fit_scores(
     model: FaceModel,
     codes: Tensor,

@@ -11,6 +11,7 @@ from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
 from ..models.plotting import THEMES
 from ..models.score_table import ScoreTable, parse_score_table
+from ..models.threads import one_thread
 from . import validate, widgets
 from .fit_common import (
     OUTPUT_TOOLTIPS,
@@ -65,6 +66,7 @@ class FitDirectionFolders:
             "optional": advanced_inputs(),
         }
 
+    @one_thread()
     def fit(
         self,
         face_model: FaceModel,
@@ -144,6 +146,7 @@ class FitDirectionTable:
             "optional": advanced_inputs(),
         }
 
+    @one_thread()
     def fit(
         self,
         face_model: FaceModel,
