@@ -43,6 +43,7 @@ class Morph:
     RETURN_NAMES = ("face_latent",)
     OUTPUT_TOOLTIPS = ("One face per frame, which belong to the photo of the first face.",)
     FUNCTION = "morph"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:

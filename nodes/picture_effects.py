@@ -48,6 +48,7 @@ class Disentanglement:
     RETURN_NAMES = ("image", "text")
     OUTPUT_TOOLTIPS = ("The table as a picture.", "The table as comma-separated numbers.")
     FUNCTION = "draw"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:

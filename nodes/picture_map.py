@@ -37,6 +37,7 @@ class FaceMap:
         "How much of the differences each axis shows, and the place of each face.",
     )
     FUNCTION = "draw"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:

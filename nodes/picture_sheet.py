@@ -52,6 +52,7 @@ class AttributeSheet:
     RETURN_NAMES = ("image",)
     OUTPUT_TOOLTIPS = ("The contact sheet.",)
     FUNCTION = "draw"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:

@@ -36,6 +36,7 @@ class StrengthCurve:
     OUTPUT_IS_LIST = (True, False)
     OUTPUT_TOOLTIPS = ("A list of numbers, one per frame.", "The curve as a picture.")
     FUNCTION = "make"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:

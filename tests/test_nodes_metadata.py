@@ -90,6 +90,11 @@ def test_what_a_person_drags_is_a_slider():
         assert inputs_of(node_id)[name][1]["display"] == "slider", (node_id, name)
 
 
+def test_pictures_on_nodes_come_back_after_a_reload():
+    for name in ("AttributeSheet", "Disentanglement", "DistanceMatrix", "FaceMap", "Morph"):
+        assert NODE_CLASS_MAPPINGS[f"FaceLatents{name}"].HAS_INTERMEDIATE_OUTPUT
+
+
 @nodes
 def test_help_page_names_every_input_and_output(node_id):
     page = (PACKAGE / WEB_DIRECTORY / "docs" / f"{node_id}.md").read_text(encoding="utf-8")
