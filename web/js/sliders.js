@@ -117,6 +117,7 @@ class Controller {
     this.preview.drop();
     this.panel.showPicture(pictureUrl(report.picture));
     this.model = undefined;
+    forgetDirections(); // the run may have saved one
     this.refresh().then(() => {
       // The sliders may have moved while the workflow ran.
       const values = { ...this.values(), ...report.driven };
@@ -137,6 +138,7 @@ class Controller {
     if (model !== this.model || this.panel.isEmpty()) {
       this.model = model;
       const listed = await findDirections(api, model);
+      if (model !== this.model) return; // another model was connected meanwhile
       const ran = this.ran?.directions ?? [];
       const names = new Set(listed.map((row) => row.name));
       const onWires = ran.filter((row) => row.source === "wire" || listed.length === 0);
