@@ -111,10 +111,10 @@ def _chart(
     count = len(basis.labels)
     shown = min(max(count, bars), len(values))
     names = [basis.vector_name(index) for index in range(shown)]
+    title = f"face {number + 1}"
     if basis.exclusive:
-        title, marked = f"face {number + 1}: label {basis.labels[label]}", [label]
-    else:
-        title, marked = f"face {number + 1}", list(range(count))
+        title += f": label {basis.labels[label]}"
+    marked = range(count)
     return bar_chart(values[:shown], names, title, highlight=marked, theme=theme, size=size)
 
 
