@@ -48,6 +48,7 @@ class AnomalyMap:
         "White where the anomaly is stronger than the threshold.",
     )
     FUNCTION = "draw"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:

@@ -36,6 +36,7 @@ class FitDirection:
     RETURN_NAMES = RETURN_NAMES
     OUTPUT_TOOLTIPS = OUTPUT_TOOLTIPS
     FUNCTION = "fit"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:

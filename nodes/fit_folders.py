@@ -46,6 +46,7 @@ class FitDirectionFolders:
     RETURN_NAMES = RETURN_NAMES
     OUTPUT_TOOLTIPS = OUTPUT_TOOLTIPS
     FUNCTION = "fit"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:
@@ -126,6 +127,7 @@ class FitDirectionTable:
     RETURN_NAMES = RETURN_NAMES
     OUTPUT_TOOLTIPS = OUTPUT_TOOLTIPS
     FUNCTION = "fit"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:

@@ -40,6 +40,7 @@ class LSDSpectrum:
         "The label of each face, one per line: the one with the largest coefficient.",
     )
     FUNCTION = "draw"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:

@@ -46,6 +46,7 @@ class PCADirections:
     RETURN_TYPES, RETURN_NAMES = _RETURN_TYPES, _RETURN_NAMES
     OUTPUT_TOOLTIPS = _OUTPUT_TOOLTIPS
     FUNCTION = "find"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:
@@ -111,6 +112,7 @@ class SeFaDirections:
     RETURN_TYPES, RETURN_NAMES = _RETURN_TYPES, _RETURN_NAMES
     OUTPUT_TOOLTIPS = _OUTPUT_TOOLTIPS
     FUNCTION = "find"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
 
     @classmethod
     def INPUT_TYPES(cls) -> widgets.InputTypes:
