@@ -45,7 +45,8 @@ NOTES = {
     "square whose centre lies on ink",
     "settings": "every method with a setting gets it per noise and level on training digits by one "
     "rule: the best accuracy among settings at most 0.9 dB below the method's own best PSNR; "
-    "lsd_one_setting is the one setting chosen over all noises together",
+    "lsd_one_setting is the one setting chosen over all noises together. The model was trained on "
+    "those digits too, so what is chosen there need not be best on test digits",
     "top_k": "pca_top_k, pca_leading_k and random_top_k keep as many coefficients as lsd and treat "
     "the length as lsd does; pca_best_k and random_best_k have their own best k",
     "style_survival": "mean of three correlations before and after, each clipped at 0: "

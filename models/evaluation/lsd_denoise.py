@@ -33,7 +33,7 @@ class Counts:
         by_k: test digits for the figures against k.
     """
 
-    test: int = 600
+    test: int = 1000
     slow: int = 250
     tune: int = 250
     tune_slow: int = 60
