@@ -97,13 +97,15 @@ def spectral_denoise(
         codes: ``(*, *latent_shape)``.
         basis: as in :func:`decompose`. What lies outside its span is dropped in any mode.
         mode, k, labels, energy: what to keep, as in :func:`truncate_spectrum`.
-        restore_norm: stretch what was kept to the code's own distance from ``mean``. Without it
-            codes come nearer to the mean, where generators draw an average.
+        restore_norm: give the result the code's own distance from ``mean``. Without it codes come
+            nearer to the mean, where generators draw an average. What was kept is stretched; in
+            the mode "one_label" the label alone takes the length of all that was dropped, the
+            other labels above all, and the rest stays as it is.
         mean: as in :func:`decompose`.
 
     Returns:
         New codes in the dtype of ``codes``. A code of which nothing is kept, such as the mean
-        itself, becomes the mean.
+        itself, becomes the mean; one whose chosen label is exactly 0 stays shorter.
 
     Raises:
         TypeError, ValueError: as :func:`decompose` and :func:`truncate_spectrum`.
@@ -117,11 +119,22 @@ def spectral_denoise(
         indices = kept_indices(coefficients, mode, k, labels)
         kept = coefficients.gather(-1, indices)
     if restore_norm:
-        kept = unit_and_length(kept)[0] * length(offset)
+        kept = _restored(kept, length(offset), mode)
     result = kept @ rows if indices is None else _sum_of_rows(kept, indices, rows)
     if mean is not None:
         result = result + flatten_codes(mean, basis.ndim - 1, result.dtype)
     return result.unflatten(-1, basis.shape[1:]).to(codes.dtype)
+
+
+def _restored(kept: Tensor, norm: Tensor, mode: str) -> Tensor:
+    """Return kept coefficients ``(*, m)`` that have the length `norm` ``(*, 1)``."""
+    if mode != "one_label":
+        return unit_and_length(kept)[0] * norm
+    label, rest = kept.split([1, kept.shape[-1] - 1], dim=-1)  # the label comes first
+    other = length(rest)
+    # the square root of a difference of squares, at both ends of the number range
+    room = (norm - other).clamp(min=0).sqrt() * (norm + other).sqrt()
+    return torch.cat([label.sign() * room, rest], -1)
 
 
 def _sum_of_rows(weights: Tensor, indices: Tensor, rows: Tensor) -> Tensor:

@@ -54,7 +54,8 @@ def kept_indices(
 ) -> Tensor:
     """Return which coefficients ``(*, n)`` to keep as indices ``(*, m)``, in no particular order.
 
-    For all modes of :func:`truncate_spectrum` but "energy", where their number differs by code.
+    In the mode "one_label" the label comes first. For all modes of :func:`truncate_spectrum` but
+    "energy", where their number differs by code.
     """
     require_choice("mode", mode, SPECTRUM_MODES)
     size = coefficients.shape[-1]

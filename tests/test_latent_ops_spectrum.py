@@ -333,15 +333,40 @@ def test_the_length_about_the_mean_is_restored_and_the_direction_kept(
     tolerance = 4 * TOLERANCE[dtype]
     np.testing.assert_allclose(lengths[1], lengths[0], rtol=tolerance)
     assert (lengths[2] < lengths[0]).all()
+    if mode == "one_label":
+        return  # only the label is stretched: see the next test
     cosine = (after * short).sum((1, 2)) / lengths[1] / lengths[2]
     np.testing.assert_allclose(cosine, 1, atol=tolerance)
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_the_one_label_takes_the_length_of_what_was_dropped(centred: bool) -> None:
+    labels, k = 5, 9
+    codes, basis = gaussian(7, 30, seed=1), _basis(30, 30)
+    mean = gaussian(30, seed=2) if centred else None
+    before = decompose(codes, basis, mean)
+    options = {"k": k, "labels": labels, "mean": mean}
+    bare = decompose(spectral_denoise(codes, basis, "one_label", restore_norm=False, **options),
+                     basis, mean)  # fmt: skip
+    full = decompose(spectral_denoise(codes, basis, "one_label", **options), basis, mean)
+    torch.testing.assert_close(full[:, labels:], bare[:, labels:], rtol=1e-5, atol=1e-5)
+    chosen = before[:, :labels].argmax(-1, keepdim=True)
+    dropped = before.square().sum(-1) - bare.square().sum(-1)
+    label = bare.gather(-1, chosen).squeeze(-1)
+    expected = label.sign() * (label.square() + dropped).sqrt()
+    torch.testing.assert_close(full.gather(-1, chosen).squeeze(-1), expected)
+    others = full[:, :labels].scatter(-1, chosen, 0.0)
+    torch.testing.assert_close(others, torch.zeros_like(others), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mode", "options"), [("top_k", {"k": 4}), EACH_MODE[2]])
 @pytest.mark.parametrize("scale", [1e-25, 1e25])
-def test_lengths_are_restored_at_both_ends_of_the_range(scale: float) -> None:
+def test_lengths_are_restored_at_both_ends_of_the_range(
+    scale: float, mode: str, options: dict[str, float]
+) -> None:
     codes, basis = gaussian(3, 16), _basis(16, 16)
-    expected = spectral_denoise(codes, basis, k=4)
-    result = spectral_denoise(codes * scale, basis, k=4) / scale
+    expected = spectral_denoise(codes, basis, mode, **options)
+    result = spectral_denoise(codes * scale, basis, mode, **options) / scale
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
 
 
