@@ -131,7 +131,7 @@ def _restored(kept: Tensor, norm: Tensor, mode: str) -> Tensor:
     if mode != "one_label":
         return unit_and_length(kept)[0] * norm
     label, rest = kept.split([1, kept.shape[-1] - 1], dim=-1)  # the label comes first
-    other = length(rest)
+    other = length(rest) if rest.shape[-1] else torch.zeros_like(norm)
     # the square root of a difference of squares, at both ends of the number range
     room = (norm - other).clamp(min=0).sqrt() * (norm + other).sqrt()
     return torch.cat([label.sign() * room, rest], -1)

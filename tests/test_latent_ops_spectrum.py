@@ -339,9 +339,10 @@ def test_the_length_about_the_mean_is_restored_and_the_direction_kept(
     np.testing.assert_allclose(cosine, 1, atol=tolerance)
 
 
+@pytest.mark.parametrize("k", [1, 2, 9, 26])
 @pytest.mark.parametrize("centred", [False, True])
-def test_the_one_label_takes_the_length_of_what_was_dropped(centred: bool) -> None:
-    labels, k = 5, 9
+def test_the_one_label_takes_the_length_of_what_was_dropped(k: int, centred: bool) -> None:
+    labels = 5
     codes, basis = gaussian(7, 30, seed=1), _basis(30, 30)
     mean = gaussian(30, seed=2) if centred else None
     before = decompose(codes, basis, mean)
