@@ -46,7 +46,7 @@ def train_digits(
     *,
     reader_steps: int = 600,
     generator_steps: int = 2000,
-    robust_steps: int = 2000,
+    robust_steps: int = 6000,
     seed: int = 0,
     resume: bool = True,
     download: bool = True,
@@ -57,7 +57,7 @@ def train_digits(
     Beside `out_file` (stem S) it keeps `S.state.safetensors` (to resume), `S.curve.csv` and
     `S.curve.png`, `S.samples.png`, and `S_clean_encoder.safetensors`, the encoder that saw clean
     digits only. A run that is stopped goes on from its last state, with the same result as one
-    that was not. One thread on a CPU of 2020 takes about half an hour.
+    that was not. One thread on a CPU of 2020 takes about three quarters of an hour.
 
     Args:
         data_dir: root of `torchvision.datasets.MNIST`; the data is downloaded there if missing.
