@@ -93,11 +93,7 @@ class SaveBasis:
         return {
             "required": {
                 "basis": widgets.wire(widgets.LATENT_BASIS, "The basis to save."),
-                "filename_prefix": widgets.text(
-                    "my_basis",
-                    "Name of the file; folder/name makes a sub-folder, %year%-%month%-%day% is "
-                    "filled in. A number is added.",
-                ),
+                "filename_prefix": widgets.filename_prefix("my_basis"),
             }
         }
 

@@ -112,11 +112,7 @@ class SaveDirection:
         return {
             "required": {
                 "direction": widgets.wire(widgets.FACE_DIRECTION, "The direction to save."),
-                "filename_prefix": widgets.text(
-                    "my_direction",
-                    "Name of the file; folder/name makes a sub-folder, %year%-%month%-%day% is "
-                    "filled in. A number is added.",
-                ),
+                "filename_prefix": widgets.filename_prefix("my_direction"),
             }
         }
 

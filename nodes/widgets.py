@@ -71,6 +71,15 @@ def text(default: str, tooltip: str, multiline: bool = False, **more: Any) -> In
     return "STRING", {"default": default, "multiline": multiline, "tooltip": tooltip, **more}
 
 
+def filename_prefix(default: str) -> InputSpec:
+    """The name of a file to save, see `folders.save_numbered`."""
+    return text(
+        default,
+        "Name of the file; folder/name makes a sub-folder, %year%-%month%-%day% is filled in. A "
+        "number is added.",
+    )
+
+
 def choice(options: Sequence[str], tooltip: str, default: str | None = None) -> InputSpec:
     """A list to choose from; `default` is the first entry unless given."""
     settings: dict[str, Any] = {"tooltip": tooltip}
