@@ -79,6 +79,14 @@ WIDE = AlignmentTemplate(
     _points((0.34, 0.36), (0.66, 0.36), (0.5, 0.547), (0.363, 0.674), (0.637, 0.674)),
     128,
 )
+# The same mean shape under the crop rule of the FFHQ data set (Karras et al. 2019): a square of
+# side 2 max(2 e, 1.8 m) about the point one tenth of the way from the eyes to the mouth, e being
+# the distance between the eyes and m that from the eyes' middle to the mouth's.
+FFHQ = AlignmentTemplate(
+    "ffhq",
+    _points((0.375, 0.4755), (0.625, 0.4755), (0.5, 0.6216), (0.393, 0.7208), (0.607, 0.7208)),
+    1024,
+)
 WHOLE = AlignmentTemplate("whole", torch.zeros(0, 2), 28)
 
 
