@@ -11,6 +11,7 @@ import logging
 import sys
 import tempfile
 import threading
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -73,6 +74,7 @@ def _host(name: str) -> ModuleType | None:
 # --- devices and memory ------------------------------------------------------------------------
 
 _patchers_lock = threading.Lock()
+_moved: weakref.WeakSet[nn.Module] = weakref.WeakSet()  # stand-alone: brought onto the device
 
 
 def compute_device() -> torch.device:
@@ -107,6 +109,7 @@ def load_to_device(module: nn.Module, memory_required: int = 0) -> torch.device:
     if management is None:
         device = compute_device()
         module.to(device)
+        _moved.add(module)
         return device
     patcher = _patcher(module, management)
     management.load_models_gpu([patcher], memory_required=memory_required)
@@ -147,6 +150,34 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and (
         "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
     )
+
+
+def unload_other_networks(module: nn.Module) -> bool:
+    """Take networks off the compute device, all but `module`, after running out of memory.
+
+    ComfyUI takes `module` off as well; the next :func:`load_to_device` brings it back alone.
+
+    Returns:
+        False where there was nothing to take off, so that trying again makes no sense.
+    """
+    management = _host("comfy.model_management")
+    if management is not None:
+        unload = getattr(management, "unload_all_models", None)
+        if unload is None:
+            return False
+        unload()
+    else:
+        device = compute_device()
+        others = [other for other in _moved if other is not module]
+        if device.type == "cpu" or not others:
+            return False
+        # Outside inference mode: weights moved inside it could not be trained on any more.
+        with torch.inference_mode(False):
+            for other in others:
+                other.to("cpu")
+                _moved.discard(other)
+    free_cached_memory()
+    return True
 
 
 def free_cached_memory() -> None:

@@ -211,6 +211,54 @@ def test_out_of_memory_asks_the_host(fake, monkeypatch):
     assert fake.emptied == 1
 
 
+def test_other_networks_are_taken_off_before_giving_up(fake, monkeypatch):
+    """A single face that does not fit is tried again once, with the device to itself."""
+    unloaded = []
+    management = sys.modules["comfy.model_management"]
+    management.unload_all_models = lambda: unloaded.append(len(fake.loads))
+    model = tiny_model()
+    plain = TinyNet.decode
+
+    def decode(self, codes):
+        if not unloaded:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return plain(self, codes)
+
+    monkeypatch.setattr(TinyNet, "decode", decode)
+    result = run("FaceLatentsDecode", face_model=model, face_latent=random_latent(model, 4))[0]
+    assert len(result) == 4
+    assert unloaded == [3]  # after batches of 4, 2 and 1
+    assert len(fake.loads) == 4  # and brought back once
+
+    monkeypatch.setattr(TinyNet, "decode", lambda self, codes: plain(self, codes[:, :0]))
+    monkeypatch.setattr(host, "is_out_of_memory", lambda error: True)
+    with pytest.raises(FaceLatentsError, match="not enough memory even for one face"):
+        run("FaceLatentsDecode", face_model=model, face_latent=random_latent(model, 1))
+    assert len(unloaded) == 2
+
+
+def test_without_a_host_the_other_networks_go_to_the_cpu(monkeypatch):
+    places = {}
+
+    class Moving(TinyNet):
+        def to(self, device):
+            places[self] = str(device)
+            return self
+
+    first, second, third = Moving(), Moving(), Moving()
+    monkeypatch.setattr(host, "_moved", type(host._moved)())
+    assert not host.unload_other_networks(first)
+    monkeypatch.setattr(host, "compute_device", lambda: torch.device("cuda"))
+    for net in (first, second):
+        host.load_to_device(net)
+    assert host.unload_other_networks(first)
+    assert places == {first: "cuda", second: "cpu"}
+    assert not host.unload_other_networks(first)  # nothing is left to take off
+    host.load_to_device(third)
+    assert host.unload_other_networks(first)
+    assert places[third] == "cpu"
+
+
 def test_model_folder_is_registered_for_safetensors_only(fake):
     host.register_model_folder()
     folders, extensions = fake.paths.folder_names_and_paths["face_latents"]
