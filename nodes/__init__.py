@@ -31,6 +31,7 @@ from . import (
     preview_routes,
     sliders,
     strength_frames,
+    style_mix,
     vae_latent,
 )
 
@@ -48,6 +49,7 @@ _MODULES = (
     fit_folders,
     pca_directions,
     interpolate,
+    style_mix,
     morph,
     batch,
     measure,

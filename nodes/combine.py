@@ -7,21 +7,33 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..models.errors import FaceLatentsError
-from ..models.space import require_same_space
+from ..models.layers import chosen_layers, lifted, only_layers
+from ..models.space import LatentSpace, require_same_space
 from ..models.values import Direction, FaceLatent, PhotoContext
+from . import validate
 
 
-def vector_for(latent: FaceLatent, direction: Direction, node: str) -> Tensor:
+def vector_for(latent: FaceLatent, direction: Direction, node: str, layers: str = "all") -> Tensor:
     """The direction's vector(s), ``(*shape)`` or ``(N, *shape)``, ready to meet the codes.
+
+    Args:
+        latent: the codes.
+        direction: of the same space; or of w, for codes of the same model's w_plus: the same step
+            in each layer.
+        node: its name, for messages.
+        layers: the vector is 0 outside these, see `models.layers.parse_layers`.
 
     Raises:
         SpaceMismatchError: the direction belongs to another space; both are named.
-        FaceLatentsError: a batch of directions that fits neither one face nor one each.
+        FaceLatentsError: a batch of directions that fits neither one face nor one each; layers
+            that the codes do not have.
     """
+    direction = lifted(direction, latent.space)
     require_same_space(
         latent.space, direction.space, f"{node}: the face latent and direction '{direction.name}'"
     )
-    vector = direction.vector.to(latent.samples.device)
+    chosen = layers_for(layers, latent.space, node)
+    vector = only_layers(direction.vector.to(latent.samples.device), chosen)
     count = len(vector) if vector.ndim > latent.space.latent_dims else 1
     if count not in (1, len(latent)) and len(latent) != 1:
         raise FaceLatentsError(
@@ -29,6 +41,14 @@ def vector_for(latent: FaceLatent, direction: Direction, node: str) -> Tensor:
             f"latent holds {len(latent)} faces. Use one direction, or one per face."
         )
     return vector
+
+
+def layers_for(text: object, space: LatentSpace, node: str) -> tuple[int, ...] | None:
+    """As `models.layers.chosen_layers`, with the node's name in errors."""
+    try:
+        return chosen_layers(validate.text(text, "layers"), space)
+    except FaceLatentsError as error:
+        raise FaceLatentsError(f"{node}: {error}") from error
 
 
 def pair(a: FaceLatent, b: FaceLatent, node: str) -> tuple[Tensor, Tensor]:

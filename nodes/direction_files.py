@@ -9,6 +9,7 @@ from typing import Any
 from ..models.errors import FaceLatentsError, UnsupportedModelError
 from ..models.face_model import FaceModel, bundled_face_model_path, direction_names
 from ..models.io import load_direction, save_direction
+from ..models.layers import lifted
 from ..models.space import require_same_space
 from ..models.values import Direction
 from . import host, validate, widgets
@@ -70,7 +71,7 @@ class LoadDirection:
         if direction in model.directions:
             found = model.directions[direction]
         elif direction in _user_files():
-            found = load_direction(model_file_path(direction))
+            found = lifted(load_direction(model_file_path(direction)), model.space)
             require_same_space(
                 model.space,
                 found.space,

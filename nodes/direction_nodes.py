@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .. import latent_ops
 from ..models.errors import FaceLatentsError
+from ..models.layers import lifted
 from ..models.space import require_same_space
 from ..models.values import Direction, FaceLatent
 from . import validate, widgets
@@ -90,7 +91,7 @@ class ConditionDirection:
     def condition(self, direction: Direction, **others: Direction | None) -> tuple[Direction]:
         source = validate.direction(direction)
         given = [
-            validate.direction(others.get(name), name)
+            lifted(validate.direction(others.get(name), name), source.space)
             for name in CONDITION_INPUTS
             if others.get(name) is not None or name == CONDITION_INPUTS[0]
         ]

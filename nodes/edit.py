@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import latent_ops
+from ..models.layers import ALL
 from ..models.values import Direction, FaceLatent
 from . import validate, widgets
 from .combine import mean_of, vector_for
@@ -37,14 +38,25 @@ class AddDirection:
                     "How far: 0 changes nothing, 1 adds the direction once (usually one standard "
                     "deviation of the attribute), negative values go the other way."
                 ),
-            }
+            },
+            "optional": {
+                "layers": widgets.layers(
+                    "Models of the StyleGAN2 kind only: which layers move. coarse (0-3) pose and "
+                    "shape, middle (4-7) features, fine (8 and up) colours and texture; or "
+                    "numbers such as '4-7, 10'."
+                )
+            },
         }
 
     def add(
-        self, face_latent: FaceLatent, direction: Direction, strength: float
+        self,
+        face_latent: FaceLatent,
+        direction: Direction,
+        strength: float,
+        layers: str = ALL,
     ) -> tuple[FaceLatent]:
         latent = validate.face_latent(face_latent)
-        vector = vector_for(latent, validate.direction(direction), "Add Direction")
+        vector = vector_for(latent, validate.direction(direction), "Add Direction", layers)
         amount = validate.finite(strength, "strength")
         samples = latent_ops.add(
             latent.samples, vector, amount, latent_dims=latent.space.latent_dims

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel, direction_names
 from ..models.io import load_direction
+from ..models.layers import lifted
 from ..models.safefile import read_header
 from ..models.space import LatentSpace, require_same_space
 from ..models.values import Direction
@@ -85,7 +86,8 @@ def panel_of(model: FaceModel, extras: Iterable[tuple[str, Direction]] = ()) -> 
     sliders = {
         name: Slider(name, direction, MODEL) for name, direction in model.directions.items()
     }
-    for socket, direction in extras:
+    for socket, given in extras:
+        direction = lifted(given, model.space)
         require_same_space(
             model.space,
             direction.space,
@@ -103,9 +105,9 @@ def panel_of(model: FaceModel, extras: Iterable[tuple[str, Direction]] = ()) -> 
     for file_name, direction, problem in _user_directions():
         if problem:
             problems.append(problem)
-        elif _belongs(direction, model.space.model_id, model.space.name, model.space.shape):
+        elif (found := _own(direction, model.space)) is not None:
             name = _free_name(_short_name(file_name), FILE, sliders)
-            sliders[name] = Slider(name, direction, FILE)
+            sliders[name] = Slider(name, found, FILE)
         if len(sliders) >= MOST_SLIDERS:
             problems.append(f"Only the first {MOST_SLIDERS} directions have a slider.")
             break
@@ -165,12 +167,11 @@ def _read(path: Path, state: str) -> tuple[Any, str]:
         return None, f"'{path.name}' has no slider: {error}"
 
 
-def _belongs(direction: Direction, model_id: str, space: str, shape: tuple[int, ...]) -> bool:
-    return (
-        direction.space.model_id == model_id
-        and direction.space.name == space
-        and tuple(direction.vector.shape) == shape
-    )
+def _own(direction: Direction, space: LatentSpace) -> Direction | None:
+    """The one direction of a file in `space`; None where it belongs to another or is a batch."""
+    found = lifted(direction, space)
+    fits = found.space.same_as(space) and tuple(found.vector.shape) == space.shape
+    return found if fits else None
 
 
 def _short_name(file_name: str) -> str:

@@ -97,6 +97,11 @@ def whole(value: object, name: str, low: int, high: int | None = None) -> int:
     return int(result)
 
 
+def text(value: object, name: str) -> str:
+    """A text."""
+    return _require(value, str, name, "a text")
+
+
 def one_of(value: object, options: Any, name: str) -> str:
     """An entry of a list."""
     if value not in options:

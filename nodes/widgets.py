@@ -93,6 +93,11 @@ def theme() -> InputSpec:
     return choice(THEMES, "dark: light on dark, as the canvas. light: for a page or a print.")
 
 
+def layers(tooltip: str, default: str = "all") -> InputSpec:
+    """Which layers of a code, see `models.layers.parse_layers`."""
+    return text(default, tooltip)
+
+
 def strength(tooltip: str, default: float = 1.0) -> InputSpec:
     """How far to go along a direction, in the direction's own unit."""
     return slider(default, -10.0, 10.0, 0.05, tooltip)
