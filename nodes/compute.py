@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
+from ..models.space import LatentSpace, require_same_space
+from ..models.values import FaceLatent
 from . import host
 
 logger = logging.getLogger(__name__)
@@ -25,15 +27,81 @@ def encode_crops(model: FaceModel, crops: Tensor, what: str = "Encoding faces") 
     return _run(model, crops, model.encode, what)
 
 
-def decode_codes(model: FaceModel, codes: Tensor, what: str = "Decoding faces") -> Tensor:
-    """Pictures ``(B, 3, S, S)``, not clamped, of codes ``(B, *shape)``, on the host's device."""
-    return _run(model, codes, model.decode, what)
+def decode_codes(
+    model: FaceModel,
+    codes: Tensor,
+    what: str = "Decoding faces",
+    *,
+    space: LatentSpace | None = None,
+    side: int | None = None,
+) -> Tensor:
+    """Pictures ``(B, 3, S, S)``, not clamped, of codes ``(B, *shape)``, on the host's device.
+
+    Args:
+        model: draws them.
+        codes: of the model's own space, or of `space`.
+        what: is done, for the progress bar and messages.
+        space: another space of the same model that the codes are in, see `FaceModel.spaces`.
+        side: larger pictures are reduced to this many pixels, batch by batch: for small views of
+            many faces.
+
+    Raises:
+        SpaceMismatchError: `space` belongs to another model.
+        FaceLatentsError: not enough memory for a single face.
+    """
+
+    def decode(part: Tensor) -> Tensor:
+        foreign = space is not None and not space.same_as(model.space)
+        pictures = model.decode(model.to_decodable(part, space) if foreign else part)
+        if side is None or pictures.shape[-1] <= side:
+            return pictures
+        return torch.nn.functional.interpolate(pictures, (side, side), mode="area")
+
+    return _run(model, codes, decode, what)
+
+
+def own_codes(model: FaceModel, latent: FaceLatent, what: str) -> Tensor:
+    """The codes of a face latent in the model's own space, on the host's device.
+
+    Args:
+        model: whose space it is.
+        latent: in any of the model's spaces.
+        what: names both sides, as for `models.space.require_same_space`.
+
+    Raises:
+        SpaceMismatchError: the latent belongs to another model.
+    """
+    require_space_of(model, latent, what)
+    if latent.space.same_as(model.space):
+        return latent.samples
+
+    def convert(part: Tensor) -> Tensor:
+        return model.to_decodable(part, latent.space)
+
+    return _run(model, latent.samples, convert, "Mapping codes")
+
+
+def require_space_of(model: FaceModel, latent: FaceLatent, what: str) -> None:
+    """Refuse codes that are in none of the model's spaces.
+
+    Raises:
+        SpaceMismatchError: names both spaces.
+    """
+    if latent.space.same_as(model.space):
+        return
+    spaces = getattr(model, "spaces", {})
+    if not any(latent.space.same_as(space) for space in spaces.values()):
+        require_same_space(model.space, latent.space, what)
 
 
 def _run(
     model: FaceModel, items: Tensor, function: Callable[[Tensor], Tensor], what: str
 ) -> Tensor:
-    """Apply `function` batch by batch; halve the batch when memory runs out."""
+    """Apply `function` batch by batch.
+
+    When memory runs out, the batch is halved; when a single item is too much, other networks are
+    taken off the device first.
+    """
     size = model.template.size
     item_bytes = 3 * 4 * size * size * WORKING_COPIES
     target = host.intermediate_device()
@@ -42,6 +110,7 @@ def _run(
     batch = min(len(items), max(1, pixels // size**2))
     done: list[Tensor] = []
     start = 0
+    alone = False  # on the device, all others moved away
     with host.Progress(len(items), what) as progress:
         device = None
         while start < len(items):
@@ -58,7 +127,13 @@ def _run(
             if result is None:
                 # Outside the handler: the traceback would keep the failed batch's tensors alive.
                 host.free_cached_memory()
-                device, batch = None, _smaller(batch, what, size)
+                device = None
+                if batch == 1 and not alone:
+                    alone = True
+                    if host.unload_other_networks(model.module):
+                        logger.info("%s: out of memory, took other models off the device", what)
+                        continue
+                batch = _smaller(batch, what, size)
                 continue
             done.append(result)
             start += len(part)
@@ -70,8 +145,8 @@ def _smaller(batch: int, what: str, size: int) -> int:
     if batch == 1:
         raise FaceLatentsError(
             f"{what}: there is not enough memory even for one face of {size} x {size} pixels. "
-            "Close other programs or workflows that use the graphics card, or start ComfyUI with "
-            "--cpu."
+            "Close other programs or workflows that use the graphics card, load the model in half "
+            "precision (Load Face Model), or start ComfyUI with --cpu."
         )
     logger.info("%s: out of memory, going on with batches of %d", what, (batch + 1) // 2)
     return (batch + 1) // 2

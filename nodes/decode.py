@@ -5,10 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..models.face_model import FaceModel
-from ..models.space import require_same_space
 from ..models.values import FaceLatent
 from . import validate, widgets
-from .compute import decode_codes
+from .compute import decode_codes, require_space_of
 
 
 class DecodeFace:
@@ -39,10 +38,8 @@ class DecodeFace:
     def decode(self, face_model: FaceModel, face_latent: FaceLatent) -> tuple[Tensor]:
         model = validate.face_model(face_model)
         latent = validate.face_latent(face_latent)
-        require_same_space(
-            model.space, latent.space, f"Decode Face: model '{model.name}' and the face latent"
-        )
-        pictures = decode_codes(model, latent.samples)
+        require_space_of(model, latent, f"Decode Face: model '{model.name}' and the face latent")
+        pictures = decode_codes(model, latent.samples, space=latent.space)
         return (pictures.clamp(0, 1).permute(0, 2, 3, 1).contiguous(),)
 
 
