@@ -11,13 +11,15 @@ from torch import Tensor
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
 from ..models.found_directions import pca_directions, sefa_directions
+from ..models.layers import ALL
 from ..models.plotting import THEMES, picture_grid, to_image
 from ..models.safe_range import safe_range
-from ..models.space import require_same_space
 from ..models.values import Direction, FaceLatent
 from . import host, validate, widgets
-from .compute import decode_codes
+from .combine import layers_for
+from .compute import decode_codes, own_codes
 from .draw import save_preview
+from .interpolate import W_SPACES
 
 PCA, SEFA = "PCA Directions", "SeFa Directions"
 MOST = 32
@@ -63,6 +65,10 @@ class PCADirections:
                 ),
                 "seed": widgets.integer(0, 0, 0x7FFFFFFF, "Which random faces."),
                 "theme": widgets.theme(),
+                "layers": widgets.layers(
+                    "Models of the StyleGAN2 kind only: which layers are analysed and moved. "
+                    "coarse (0-3), middle (4-7), fine (8 and up), or numbers such as '4-7, 10'."
+                ),
             },
         }
 
@@ -77,24 +83,25 @@ class PCADirections:
         samples: int = 500,
         seed: int = 0,
         theme: str = THEMES[0],
+        layers: str = ALL,
     ) -> dict[str, Any]:
         model = validate.face_model(face_model)
+        chosen = layers_for(layers, model.space, PCA)
         notes = []
         if face_latent is None:
             number = validate.whole(samples, "samples", 3, 4096)
             codes = model.sample(number, validate.whole(seed, "seed", 0))
-            notes.append(
-                "These are random faces. In a model whose codes are whitened they vary equally in "
-                "all directions, so their PCA says nothing: connect faces, or use SeFa Directions."
-            )
+            if model.space.name not in W_SPACES:
+                notes.append(
+                    "These are random faces. In a model whose codes are whitened they vary "
+                    "equally in all directions, so their PCA says nothing: connect faces, or use "
+                    "SeFa Directions."
+                )
         else:
-            latent = validate.face_latent(face_latent)
-            require_same_space(
-                model.space, latent.space, f"{PCA}: model '{model.name}' and the face latent"
-            )
-            codes = latent.samples.cpu().float()
+            codes = _faces(model, face_latent, PCA)
         with validate.explained(PCA):
-            batch, shares = pca_directions(model, codes, validate.whole(count, "count", 1, MOST))
+            number = validate.whole(count, "count", 1, MOST)
+            batch, shares = pca_directions(model, codes, number, chosen)
         return _shown(
             model, batch, shares, codes.mean(0), "variance", (index, strength, name, theme), notes
         )
@@ -125,6 +132,11 @@ class SeFaDirections:
                     "model's average face.",
                 ),
                 "theme": widgets.theme(),
+                "layers": widgets.layers(
+                    "Models of the StyleGAN2 kind only: which layers' weights are analysed, and "
+                    "move. coarse (0-3), middle (4-7), fine (8 and up), or numbers such as "
+                    "'4-7, 10'."
+                ),
             },
         }
 
@@ -137,20 +149,26 @@ class SeFaDirections:
         name: str,
         face_latent: FaceLatent | None = None,
         theme: str = THEMES[0],
+        layers: str = ALL,
     ) -> dict[str, Any]:
         model = validate.face_model(face_model)
+        chosen = layers_for(layers, model.space, SEFA)
         face = torch.zeros(model.space.shape)
         if face_latent is not None:
-            latent = validate.face_latent(face_latent)
-            require_same_space(
-                model.space, latent.space, f"{SEFA}: model '{model.name}' and the face latent"
-            )
-            face = latent.samples[0].cpu().float()
+            face = _faces(model, face_latent, SEFA)[0]
         elif model.space.mean is not None:
             face = model.space.mean.cpu().float()
         with validate.explained(SEFA):
-            batch, shares = sefa_directions(model, validate.whole(count, "count", 1, MOST))
+            number = validate.whole(count, "count", 1, MOST)
+            batch, shares = sefa_directions(model, number, chosen)
         return _shown(model, batch, shares, face, "effect", (index, strength, name, theme), ())
+
+
+def _faces(model: FaceModel, face_latent: FaceLatent, node: str) -> Tensor:
+    """Codes on the CPU, in the model's own space."""
+    latent = validate.face_latent(face_latent)
+    codes = own_codes(model, latent, f"{node}: model '{model.name}' and the face latent")
+    return codes.cpu().float()
 
 
 def _required() -> dict[str, widgets.InputSpec]:
@@ -188,12 +206,13 @@ def _shown(
         )
     reach = validate.finite(strength, "strength")
     amounts = torch.tensor(_STEPS) * reach
+    cell = min(max(model.template.size, 96), 160)
     picked = replace(
         batch, vector=batch.vector[number], name=name.strip() or f"{batch.name} {number}"
     )
 
     def decode(codes: Tensor) -> Tensor:
-        return decode_codes(model, codes, f"Drawing {batch.name} directions").cpu()
+        return decode_codes(model, codes, f"Drawing {batch.name} directions", side=cell).cpu()
 
     picked = replace(picked, safe_range=safe_range(decode, face[None], picked.vector))
     steps = amounts.reshape(-1, *[1] * face.ndim)
@@ -201,7 +220,6 @@ def _shown(
     rows = pictures.split(len(_STEPS))
     labels = [f"{i}: {share:.1%}" for i, share in enumerate(shares.tolist())]
     columns = [f"{amount:+g}" if amount else "0" for amount in amounts.tolist()]
-    cell = min(max(model.template.size, 96), 160)
     sheet = to_image(
         picture_grid(
             rows,
