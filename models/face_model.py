@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
@@ -12,17 +12,17 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .align import TIGHT, WHOLE, WIDE, AlignmentTemplate
+from .align import FFHQ, TIGHT, WHOLE, WIDE, AlignmentTemplate
 from .errors import FaceLatentsError, UnsupportedModelError
 from .model_directions import DIRECTION_PREFIX, json_object, read_directions
 from .model_directions import direction_names as direction_names
-from .registry import FaceNet, detect_architecture
+from .registry import FaceNet, LayeredNet, detect_architecture
 from .safefile import check_expected, load_tensors, read_header, save_tensors, tensors_hash
-from .space import LatentSpace
+from .space import LatentSpace, layered_spaces, require_same_space
 from .statistics import CodeStatistics
 from .values import Direction
 
-_TEMPLATES = {template.name: template for template in (TIGHT, WIDE, WHOLE)}
+_TEMPLATES = {template.name: template for template in (TIGHT, WIDE, FFHQ, WHOLE)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,7 @@ class FaceModel:
         name: display name.
         statistics: the mixture that `sample` draws from; None: normal with the space's mean and
             standard deviation.
+        spaces: every space whose codes `to_decodable` takes, by name; `space` is one of them.
     """
 
     module: nn.Module
@@ -47,6 +48,11 @@ class FaceModel:
     metadata: Mapping[str, str]
     name: str
     statistics: CodeStatistics | None = None
+    spaces: Mapping[str, LatentSpace] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.spaces:
+            object.__setattr__(self, "spaces", {self.space.name: self.space})
 
     @property
     def device(self) -> torch.device:
@@ -100,21 +106,71 @@ class FaceModel:
             )
         return cast(FaceNet, self.module).decode(codes.to(self.device, torch.float32))
 
-    def sample(self, count: int, seed: int, truncation_psi: float = 1.0) -> Tensor:
+    def to_decodable(self, codes: Tensor, space: LatentSpace) -> Tensor:
+        """Codes of any of the model's spaces in its own one.
+
+        z is mapped to w, and w put into every layer of w_plus.
+
+        Args:
+            codes: `(B, *space.shape)`, any device and floating type.
+            space: the one they are in.
+
+        Returns:
+            `(B, *self.space.shape)` float32 on the module's device.
+
+        Raises:
+            SpaceMismatchError: a space of another model, or one the model does not have.
+            FaceLatentsError: z codes of a model with classes: they do not say which class.
+        """
+        codes = codes.to(self.device, torch.float32)
+        if space.same_as(self.space):
+            return codes
+        known = self.spaces.get(space.name)
+        if known is None or not known.same_as(space):
+            require_same_space(self.space, space, f"Model '{self.name}' and the codes")
+        net = cast(LayeredNet, self.module)  # no other network has more than one space
+        return net.broadcast(net.map(codes) if space.name == "z" else codes)
+
+    def sample(
+        self,
+        count: int,
+        seed: int,
+        truncation_psi: float = 1.0,
+        *,
+        cutoff: int | None = None,
+        class_index: int | None = None,
+    ) -> Tensor:
         """Random codes `(count, *space.shape)` float32 on the CPU.
 
         Normal with the mean and standard deviation of the training codes, then pulled towards the
         mean: `mean + truncation_psi * (z - mean)`. Where the model states a mixture of classes, a
         class is drawn first, and its centre takes the place of the mean. The same seed gives the
         same faces on every device, and the first faces of a larger batch are those of a smaller
-        one.
+        one. A network that maps z to w draws z, and its w are pulled towards the mean of w.
+
+        Args:
+            count: how many.
+            seed: which.
+            truncation_psi: 1 leaves codes as they are drawn, 0 gives the mean.
+            cutoff: of w_plus codes, pull only so many of the first layers; None: all.
+            class_index: of a network with classes, which one to draw; None: each face draws one.
 
         Raises:
-            FaceLatentsError: count below 1.
+            FaceLatentsError: count below 1; cutoff or class_index for a model that has no layers
+                or no classes, or no such class.
         """
         if count < 1:
             raise FaceLatentsError(f"Sample: the number of faces must be 1 or more, got {count}.")
         generator = torch.Generator(device="cpu").manual_seed(int(seed) & (2**64 - 1))
+        if isinstance(self.module, LayeredNet):
+            drawn = self.module.sample_codes(count, generator, truncation_psi, cutoff, class_index)
+            return drawn.cpu()
+        if cutoff is not None or class_index is not None:
+            what = "layers to truncate apart" if class_index is None else "classes to draw"
+            raise FaceLatentsError(
+                f"Sample: model '{self.name}' has no {what}; only models of the StyleGAN2 kind "
+                "may. Leave these inputs at their default."
+            )
         if self.statistics is not None:
             return self.statistics.sample(count, generator, truncation_psi)
         # one draw per face: the generator's fast path depends on the number of values drawn
@@ -146,12 +202,15 @@ def load_face_model(path: str | Path) -> FaceModel:
             f"{path}: the tensors do not match the identity written in the file; the file is "
             "damaged or was altered. Fetch it again."
         )
-    net = architecture.load(net_tensors)
+    net = architecture.build(net_tensors, metadata)
     shape, statistics = net.code_shape, net.code_statistics
     mean, std = torch.zeros(shape), torch.ones(shape)
-    if statistics is not None:
+    spaces: dict[str, LatentSpace] = {}
+    if isinstance(net, LayeredNet):
+        spaces = layered_spaces(model_id, net.z_dim, net.mean_code().clone(), net.code_std())
+    elif statistics is not None:
         mean, std = statistics.mean, statistics.std
-    space = LatentSpace(net.space_name, shape, model_id, mean, std)
+    space = spaces.get(net.space_name) or LatentSpace(net.space_name, shape, model_id, mean, std)
     return FaceModel(
         module=cast(nn.Module, net),
         space=space,
@@ -160,6 +219,7 @@ def load_face_model(path: str | Path) -> FaceModel:
         metadata=metadata,
         name=metadata.get("name", Path(path).stem),
         statistics=statistics,
+        spaces=spaces,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
-from .architectures import digits, linear
+from .architectures import digits, linear, stylegan2_file
 from .errors import UnsupportedModelError
 from .safefile import Header, TensorSpec
 from .statistics import CodeStatistics
@@ -17,9 +18,10 @@ from .statistics import CodeStatistics
 class FaceNet(Protocol):
     """What every architecture's network offers; each is an `nn.Module` in evaluation mode.
 
-    Two more methods are used where a network has them: `mirror(codes)`, the codes of the faces
+    More methods are used where a network has them: `mirror(codes)`, the codes of the faces
     mirrored left to right, helps to fit directions; `style_weight()`, the weight `(out, d)` that
-    first acts on a code (or on each layer of one), is what SeFa decomposes.
+    first acts on a code (or on each layer of one), is what SeFa decomposes; a network with layers
+    also offers `LayeredNet`.
     """
 
     size: int
@@ -40,15 +42,56 @@ class FaceNet(Protocol):
         """`(B, *code_shape)` to `(B, 3, S, S)` float32, nominally in [0, 1]."""
 
 
+@runtime_checkable
+class LayeredNet(Protocol):
+    """A network whose own codes are w+, one w per layer, mapped from z."""
+
+    num_ws: int
+    z_dim: int
+    w_dim: int
+
+    def map(self, z: Tensor, class_index: int | None = None) -> Tensor:
+        """z `(B, z_dim)` to w `(B, w_dim)`."""
+
+    def broadcast(self, w: Tensor) -> Tensor:
+        """w `(B, w_dim)` to w+ `(B, num_ws, w_dim)`."""
+
+    def mean_code(self) -> Tensor:
+        """Mean of the codes, `(num_ws, w_dim)`."""
+
+    def code_std(self) -> Tensor:
+        """Standard deviation of the codes, `(num_ws, w_dim)`."""
+
+    def sample_codes(
+        self,
+        count: int,
+        generator: torch.Generator,
+        psi: float = 1.0,
+        cutoff: int | None = None,
+        class_index: int | None = None,
+    ) -> Tensor:
+        """Random codes `(count, num_ws, w_dim)`."""
+
+
 @dataclass(frozen=True)
 class Architecture:
-    """One kind of checkpoint: how it is told from others, and how its network is built."""
+    """One kind of checkpoint: how it is told from others, and how its network is built.
+
+    `load_described` takes the place of `load` where the tensors alone do not say everything.
+    """
 
     name: str
     description: str
     detect: Callable[[Mapping[str, tuple[int, ...]]], bool]
     expected: Callable[[Mapping[str, tuple[int, ...]]], dict[str, TensorSpec]]
     load: Callable[[Mapping[str, Tensor]], FaceNet]
+    load_described: Callable[[Mapping[str, Tensor], Mapping[str, str]], FaceNet] | None = None
+
+    def build(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> FaceNet:
+        """The network of checked tensors, and of the file's metadata."""
+        if self.load_described is not None:
+            return self.load_described(tensors, metadata)
+        return self.load(tensors)
 
 
 ARCHITECTURES: tuple[Architecture, ...] = (
@@ -65,6 +108,14 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         digits.detect,
         digits.expected,
         digits.load,
+    ),
+    Architecture(
+        stylegan2_file.NAME,
+        "StyleGAN2 generator, 32 to 1024 px, with or without an e4e or pSp encoder",
+        stylegan2_file.detect,
+        stylegan2_file.expected,
+        stylegan2_file.load,
+        stylegan2_file.load,
     ),
 )
 

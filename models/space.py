@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from .errors import FaceLatentsError, SpaceMismatchError
@@ -53,6 +54,27 @@ class LatentSpace:
         """One phrase for messages, e.g. ``'z' (512) of model 0123456789abcdef``."""
         shape = " x ".join(str(n) for n in self.shape)
         return f"'{self.name}' ({shape}) of model {self.model_id[:SHOWN_DIGITS]}"
+
+
+def layered_spaces(
+    model_id: str, z_dim: int, mean: Tensor, std: Tensor | None
+) -> dict[str, LatentSpace]:
+    """The spaces of a network that maps z to w and takes w_plus, one w per layer.
+
+    Args:
+        model_id: of the network.
+        z_dim: numbers of a z, which is standard normal.
+        mean, std: of w_plus, `(num_ws, w_dim)`; those of w are their means over the layers.
+
+    Returns:
+        "z" `(z_dim,)`, "w" `(w_dim,)` and "w_plus" `(num_ws, w_dim)`.
+    """
+    spread = None if std is None else std.mean(0)
+    return {
+        "z": LatentSpace("z", (z_dim,), model_id, torch.zeros(z_dim), torch.ones(z_dim)),
+        "w": LatentSpace("w", tuple(mean.shape[1:]), model_id, mean.mean(0), spread),
+        "w_plus": LatentSpace("w_plus", tuple(mean.shape), model_id, mean, std),
+    }
 
 
 def require_same_space(a: LatentSpace, b: LatentSpace, what: str) -> None:

@@ -1,0 +1,202 @@
+"""The layers of a StyleGAN2 generator, one picture at a time, on shared (dense) weights.
+
+A modulated convolution scales its input channels by a style s, convolves, and scales its output
+channels so that unit variance stays unit variance ("demodulation", Karras et al. 2020, section
+2.2). Both factors are per channel, so they may stand on the weights or on the activations: they
+are put where fewer numbers have to be multiplied. Styles and demodulation are float32 always;
+activations have the type of the input and are channels_last.
+
+Parameters hold the values of the file; the equalised learning rate scales of Karras et al. 2018
+are applied at use.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPSILON = 1e-8
+_SLOPE = 0.2
+_GAIN = math.sqrt(2.0)  # keeps the variance through the leaky ReLU
+_HALF_LIMIT = 3e4  # float16 ends at 65504
+
+
+def _parameter(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(shape), requires_grad=False)
+
+
+class Constant(nn.Module):
+    """The 4 x 4 maps that every picture starts from."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.input = _parameter(1, channels, 4, 4)
+
+
+class Strength(nn.Module):
+    """How strong the noise of a layer is, `(1,)`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = _parameter(1)
+
+
+class Bias(nn.Module):
+    """One number per channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = _parameter(channels)
+
+
+class Dense(nn.Module):
+    """`x W^T / sqrt(in) + b`, all times `rate`."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        rate: float = 1.0,  # learning rate multiplier of training, stored values are 1 / rate up
+    ) -> None:
+        super().__init__()
+        self.weight = _parameter(outputs, inputs)
+        self.bias = _parameter(outputs)
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = self.rate / math.sqrt(self.weight.shape[1])
+        return F.linear(x, self.weight) * scale + self.bias * self.rate
+
+
+def normalise(x: Tensor) -> Tensor:
+    """Rows `(B, d)` scaled to a mean square of 1."""
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPSILON)
+
+
+def leaky(x: Tensor) -> Tensor:
+    """Leaky ReLU times sqrt(2), a new tensor."""
+    return F.leaky_relu(x, _SLOPE) * _GAIN
+
+
+class Modulated(nn.Module):
+    """Kernels `(1, out, in, k, k)` and the map from w to one factor per input channel."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, w_dim: int) -> None:
+        super().__init__()
+        self.weight = _parameter(1, outputs, inputs, kernel, kernel)
+        self.modulation = Dense(w_dim, inputs)
+        self.scale = 1 / math.sqrt(inputs * kernel * kernel)
+
+    def styles(self, w: Tensor) -> Tensor:
+        """w `(1, w_dim)` to factors `(in,)`, the weights' own scale included."""
+        return self.modulation(w)[0] * self.scale
+
+
+class StyledConv(nn.Module):
+    """3x3 modulated convolution, noise, bias, leaky ReLU; `up` doubles the resolution first."""
+
+    energy: Tensor
+
+    def __init__(self, inputs: int, outputs: int, w_dim: int, up: bool = False) -> None:
+        super().__init__()
+        self.conv = Modulated(inputs, outputs, 3, w_dim)
+        self.noise = Strength()
+        self.activate = Bias(outputs)
+        self.up = up
+        # squares of the weights, summed over each kernel: all that demodulation needs of them
+        self.register_buffer("energy", torch.zeros(outputs, inputs), persistent=False)
+        self.register_load_state_dict_post_hook(_set_energy)
+
+    def forward(
+        self,
+        x: Tensor,  # (1, in, h, w)
+        w: Tensor,  # (1, w_dim) float32
+        noise: Tensor | None,  # (1, 1, H, W)
+        limit: float | None = None,  # of the magnitude of what comes out
+    ) -> Tensor:
+        styles = self.conv.styles(w)  # (in,)
+        factors = torch.rsqrt(self.energy @ styles.square() + EPSILON) * _GAIN  # (out,)
+        bias = self.activate.bias * _GAIN
+        weight = self.conv.weight[0]
+        # A style on the weights costs a gradient to the weights, which is slow.
+        wanted = torch.is_grad_enabled() and w.requires_grad
+        if not wanted and weight.numel() < x[0].numel() + self._numbers_out(x):
+            kernel = weight * (factors[:, None] * styles)[:, :, None, None]
+            y = self._convolve(x, kernel.to(x.dtype), bias.to(x.dtype))
+        else:
+            reach = styles.abs().amax().clamp_min(EPSILON)  # float16 would run over otherwise
+            y = self._convolve(x * _per_channel(styles / reach, x), weight.to(x.dtype), None)
+            y = y * _per_channel(factors * reach, y) + _per_channel(bias, y)
+        if noise is not None:
+            y = add_noise(y, noise * (self.noise.weight * _GAIN))
+        return bounded(F.leaky_relu_(y, _SLOPE), limit)
+
+    def _numbers_out(self, x: Tensor) -> int:
+        return int(self.energy.shape[0] * x.shape[2] * x.shape[3] * (4 if self.up else 1))
+
+    def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+        if not self.up:
+            return F.conv2d(x, kernel, bias, padding=1)
+        y = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)  # (1, out, 2 h + 1, 2 w + 1)
+        row = y.new_tensor([1.0, 3.0, 3.0, 1.0]) / 4  # halves the mean: three of four are zeros
+        blur = torch.outer(row, row).expand(y.shape[1], 1, 4, 4)
+        return F.conv2d(y, blur, bias, padding=1, groups=y.shape[1])
+
+
+def _set_energy(module: Any, _keys: object) -> None:
+    module.energy = module.conv.weight[0].float().square().sum((2, 3))
+
+
+class ToRGB(nn.Module):
+    """1x1 modulated convolution to colours, added to the doubled picture so far."""
+
+    def __init__(self, inputs: int, w_dim: int) -> None:
+        super().__init__()
+        self.conv = Modulated(inputs, 3, 1, w_dim)
+        self.bias = _parameter(1, 3, 1, 1)
+
+    def forward(
+        self,
+        x: Tensor,  # (1, in, H, W)
+        w: Tensor,  # (1, w_dim) float32
+        picture: Tensor | None,  # (1, 3, H / 2, W / 2) float32
+        limit: float | None = None,
+    ) -> Tensor:
+        kernel = self.conv.weight[0] * self.conv.styles(w)[:, None, None]
+        y = bounded(F.conv2d(x, kernel.to(x.dtype)).float() + self.bias, limit)
+        return y if picture is None else y + doubled(picture)
+
+
+def doubled(picture: Tensor) -> Tensor:
+    """Twice the size with the [1, 3, 3, 1] kernel, zeros beyond the border.
+
+    Per axis the new pixels are (1, 3) / 4 and (3, 1) / 4 of two neighbours: linear interpolation.
+    """
+    padded = F.pad(picture, (1, 1, 1, 1))
+    return F.interpolate(padded, scale_factor=2, mode="bilinear")[..., 2:-2, 2:-2]
+
+
+def add_noise(y: Tensor, noise: Tensor) -> Tensor:
+    """Add `(1, 1, H, W)` to every channel of `(1, C, H, W)`, in place."""
+    noise = noise.to(y.dtype)
+    rows = y.permute(0, 2, 3, 1)
+    if y.device.type == "cpu" and y.dtype == torch.bfloat16 and rows.is_contiguous():
+        # the same sum as a matrix product of rank 1, several times faster than broadcasting
+        rows.view(-1, y.shape[1]).addmm_(noise.reshape(-1, 1), noise.new_ones(1, y.shape[1]))
+        return y
+    return y.add_(noise)
+
+
+def bounded(y: Tensor, limit: float | None) -> Tensor:
+    """Clamped to +-limit, in place; float16 always, since infinities would spread."""
+    if y.dtype == torch.float16:
+        limit = min(limit or _HALF_LIMIT, _HALF_LIMIT)
+    return y if limit is None else y.clamp_(-limit, limit)
+
+
+def _per_channel(values: Tensor, like: Tensor) -> Tensor:
+    return values.to(like.dtype)[None, :, None, None]
