@@ -18,7 +18,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..models.errors import FaceLatentsError
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 MODEL_FOLDER = "face_latents"
 MODEL_EXTENSIONS = frozenset({".safetensors"})
+PREVIEW_SIDE = 512  # pixels of a picture on a working node
 
 
 class HostError(FaceLatentsError):
@@ -108,11 +109,15 @@ def load_to_device(module: nn.Module, memory_required: int = 0) -> torch.device:
     management = _host("comfy.model_management")
     if management is None:
         device = compute_device()
-        module.to(device)
+        with torch.inference_mode(False):
+            module.to(device)
         _moved.add(module)
         return device
-    patcher = _patcher(module, management)
-    management.load_models_gpu([patcher], memory_required=memory_required)
+    # Outside the inference mode that nodes run in: tensors moved inside it can never take part in
+    # an optimisation, see `models.refine`.
+    with torch.inference_mode(False):
+        patcher = _patcher(module, management)
+        management.load_models_gpu([patcher], memory_required=memory_required)
     return torch.device(patcher.load_device)
 
 
@@ -218,9 +223,18 @@ class Progress:
         check_interrupt()
         return self
 
-    def step(self, count: int = 1) -> None:
-        """`count` more items are done."""
-        if self._bar is not None:
+    def step(self, count: int = 1, preview: Tensor | None = None) -> None:
+        """`count` more items are done.
+
+        Args:
+            count: how many.
+            preview: a picture `(H, W, 3)` in [0, 1] to show on the node meanwhile, where ComfyUI
+                runs.
+        """
+        if self._bar is not None and self._hosted and preview is not None:
+            picture = ("JPEG", _pillow(preview), PREVIEW_SIDE)
+            self._bar.update_absolute(self._bar.current + count, None, picture)
+        elif self._bar is not None:
             self._bar.update(count)
         check_interrupt()
 
@@ -232,6 +246,12 @@ class Progress:
     ) -> None:
         if self._bar is not None and not self._hosted:
             self._bar.close()
+
+
+def _pillow(picture: Tensor) -> Any:
+    from PIL import Image
+
+    return Image.fromarray((picture * 255).round().clamp(0, 255).to("cpu", torch.uint8).numpy())
 
 
 # --- web server --------------------------------------------------------------------------------
