@@ -97,47 +97,75 @@ def require_space_of(model: FaceModel, latent: FaceLatent, what: str) -> None:
 def _run(
     model: FaceModel, items: Tensor, function: Callable[[Tensor], Tensor], what: str
 ) -> Tensor:
-    """Apply `function` batch by batch.
+    """Apply `function` to items `(B, ...)`, batch by batch, without gradients."""
+    on_cpu = host.compute_device().type == "cpu"
+    with host.Progress(len(items), what) as progress:
+
+        def work(part: slice, device: torch.device) -> Tensor:
+            with torch.no_grad():
+                result = function(items[part].to(device, torch.float32))
+            result = result.to(host.intermediate_device())
+            progress.step(len(result))
+            return result
+
+        pixels = CPU_BATCH_PIXELS if on_cpu else GPU_BATCH_PIXELS
+        return in_batches(model, len(items), work, what, pixels)
+
+
+def in_batches(
+    model: FaceModel,
+    count: int,
+    work: Callable[[slice, torch.device], Tensor],
+    what: str,
+    pixels: int,
+    copies: int = WORKING_COPIES,
+) -> Tensor:
+    """Work on many faces, some at a time, with the network on its device.
 
     When memory runs out, the batch is halved; when a single item is too much, other networks are
     taken off the device first.
+
+    Args:
+        model: whose network works.
+        count: faces in all.
+        work: results of some of them, computed on the device; called again with fewer when memory
+            ran out.
+        what: is done, for messages.
+        pixels: to work on at once.
+        copies: full-size feature maps the network holds at once, generously.
+
+    Raises:
+        FaceLatentsError: not enough memory for a single face.
     """
     size = model.template.size
-    item_bytes = 3 * 4 * size * size * WORKING_COPIES
-    target = host.intermediate_device()
-    on_cpu = host.compute_device().type == "cpu"
-    pixels = CPU_BATCH_PIXELS if on_cpu else GPU_BATCH_PIXELS
-    batch = min(len(items), max(1, pixels // size**2))
+    item_bytes = 3 * 4 * size * size * copies
+    batch = min(count, max(1, pixels // size**2))
     done: list[Tensor] = []
     start = 0
     alone = False  # on the device, all others moved away
-    with host.Progress(len(items), what) as progress:
-        device = None
-        while start < len(items):
-            part = items[start : start + batch]
-            try:
-                if device is None:
-                    device = host.load_to_device(model.module, item_bytes * batch)
-                with torch.no_grad():
-                    result = function(part.to(device, torch.float32)).to(target)
-            except Exception as error:
-                if not host.is_out_of_memory(error):
-                    raise
-                result = None
-            if result is None:
-                # Outside the handler: the traceback would keep the failed batch's tensors alive.
-                host.free_cached_memory()
-                device = None
-                if batch == 1 and not alone:
-                    alone = True
-                    if host.unload_other_networks(model.module):
-                        logger.info("%s: out of memory, took other models off the device", what)
-                        continue
-                batch = _smaller(batch, what, size)
-                continue
-            done.append(result)
-            start += len(part)
-            progress.step(len(part))
+    device = None
+    while start < count:
+        try:
+            if device is None:
+                device = host.load_to_device(model.module, item_bytes * batch)
+            result = work(slice(start, min(start + batch, count)), device)
+        except Exception as error:
+            if not host.is_out_of_memory(error):
+                raise
+            result = None
+        if result is None:
+            # Outside the handler: the traceback would keep the failed batch's tensors alive.
+            host.free_cached_memory()
+            device = None
+            if batch == 1 and not alone:
+                alone = True
+                if host.unload_other_networks(model.module):
+                    logger.info("%s: out of memory, took other models off the device", what)
+                    continue
+            batch = _smaller(batch, what, size)
+            continue
+        done.append(result)
+        start += len(result)
     return torch.cat(done) if len(done) > 1 else done[0]
 
 
