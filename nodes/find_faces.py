@@ -129,7 +129,9 @@ def choose_faces(
     return [numbered[index]]
 
 
-def mask_for_photo(mask: Tensor | None, photo: int, height: int, width: int) -> Tensor | None:
+def mask_for_photo(
+    mask: Tensor | None, photo: int, height: int, width: int, name: str = "mask"
+) -> Tensor | None:
     """The ``(H, W)`` mask of one photo; None where it is missing or black all over.
 
     LoadImage hands out a small black mask where a picture has no alpha: that means "no mask".
@@ -137,11 +139,11 @@ def mask_for_photo(mask: Tensor | None, photo: int, height: int, width: int) -> 
     if mask is None:
         return None
     if not isinstance(mask, Tensor) or mask.ndim not in (2, 3) or 0 in mask.shape:
-        raise FaceLatentsError("Input 'mask' needs a MASK of shape (batch, height, width).")
+        raise FaceLatentsError(f"Input '{name}' needs a MASK of shape (batch, height, width).")
     layers = mask if mask.ndim == 3 else mask.unsqueeze(0)
     if len(layers) not in (1, photo + 1) and photo >= len(layers):
         raise FaceLatentsError(
-            f"Input 'mask' has {len(layers)} masks, but photo {photo + 1} is being encoded. "
+            f"Input '{name}' has {len(layers)} masks, but photo {photo + 1} is being encoded. "
             "Connect one mask, or one per photo."
         )
     layer = layers[photo if len(layers) > 1 else 0].detach().cpu().float()
@@ -149,7 +151,7 @@ def mask_for_photo(mask: Tensor | None, photo: int, height: int, width: int) -> 
         return None
     if tuple(layer.shape) != (height, width):
         raise FaceLatentsError(
-            f"Input 'mask' is {layer.shape[1]} x {layer.shape[0]} pixels, the photo is {width} x "
+            f"Input '{name}' is {layer.shape[1]} x {layer.shape[0]} pixels, the photo is {width} x "
             f"{height}. Use a mask of the photo's own size."
         )
     return layer
