@@ -89,8 +89,7 @@ def require_space_of(model: FaceModel, latent: FaceLatent, what: str) -> None:
     """
     if latent.space.same_as(model.space):
         return
-    spaces = getattr(model, "spaces", {})
-    if not any(latent.space.same_as(space) for space in spaces.values()):
+    if not any(latent.space.same_as(space) for space in model.spaces.values()):
         require_same_space(model.space, latent.space, what)
 
 
