@@ -163,11 +163,11 @@ def _add_train(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_lazy("lab", "train"))
 
 
-_MEASURED = ("face", "finder", "paste", "digits", "lsd", "benchmark")
+_MEASURED = ("face", "finder", "paste", "digits", "lsd", "benchmark", "stylegan2")
 
 
 def _add_evaluate(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("evaluate", help="measure a model, or the nodes' overhead")
+    parser = subparsers.add_parser("evaluate", help="measure a model, or what its steps cost")
     parser.add_argument("what", choices=_MEASURED)
     parser.add_argument("--data", type=Path, metavar="DIR", help="evaluation data")
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the bundled model")

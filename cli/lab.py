@@ -43,6 +43,8 @@ def evaluate(args: argparse.Namespace) -> int:
 
     if args.what == "benchmark":
         figures, text = _benchmark(args)
+    elif args.what == "stylegan2":
+        figures, text = _stylegan2(args)
     elif args.what == "lsd":
         figures, text = _spectral(args)
     else:
@@ -50,7 +52,7 @@ def evaluate(args: argparse.Namespace) -> int:
         text = json.dumps(figures, indent=2, ensure_ascii=False)
     _write_json(figures, args.json)
     if args.results is not None:
-        body = text if args.what in ("benchmark", "lsd") else results.table(figures)
+        body = text if args.what in ("benchmark", "lsd", "stylegan2") else results.table(figures)
         results.write_section(args.results, _TITLES[args.what], _command(args), body)
     print(text)
     return 0
@@ -63,13 +65,15 @@ _TITLES = {
     "digits": "Digits model",
     "benchmark": "Cost of the nodes",
     "lsd": "Latent spectral decomposition",
+    "stylegan2": "StyleGAN2 synthesis",
 }
 
 
 def _command(args: argparse.Namespace) -> str:
     """The command to measure again, without the places of this machine."""
     data = "" if args.data is None else " --data DIR"
-    options = "".join(f" {option}" for option in args.options if not option.startswith("pictures"))
+    told = ["reference=DIR" if o.startswith("reference=") else o for o in args.options]
+    options = "".join(f" {option}" for option in told if not option.startswith("pictures"))
     return f"face-latents evaluate {args.what}{options}{data} --results RESULTS.md"
 
 
@@ -123,6 +127,13 @@ def _benchmark(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     photo = load_image(args.photo)[0][0] if args.photo is not None else astronaut()
     figures = _call(run_benchmark, {"photo": photo}, args)
     return figures, report(figures)
+
+
+def _stylegan2(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from .benchmark_stylegan2 import run_stylegan2, stylegan2_report
+
+    figures = _call(run_stylegan2, {}, args)
+    return figures, stylegan2_report(figures)
 
 
 def _needed(path: Path | None, what: str, must_exist: bool = True) -> Path:
