@@ -54,11 +54,17 @@ def _run(own_photo: Path | None, output: Path) -> int:
     context, first = _first_row(photo)
     executor: Executor | None = None
     rows = [first]
-    failed = 0
+    failed = skipped = 0
     workflows = sorted(WORKFLOWS.glob("*.json"))
     for number, path in enumerate(workflows, 1):
         name = _heading(path)
         print(f"[{number}/{len(workflows)}] {name}", flush=True)
+        if missing := _missing_model(path):
+            skipped += 1
+            reason = f"skipped: it needs a model of your own, '{missing}' (see its note)"
+            print(f"{path.name}: {reason}")
+            rows.append(Row(name, note=reason))
+            continue
         try:
             job = prepare(path, output / path.stem, photos=photo.parent)
             executor = executor or Executor(job.classes)
@@ -72,7 +78,8 @@ def _run(own_photo: Path | None, output: Path) -> int:
     sheet = output / "contact_sheet.jpg"
     title = f"Face Latents: the shipped workflows on {photo.name}"
     write(draw_sheet(title, rows), sheet, quality=92)
-    print(f"{len(workflows)} workflows in {time.monotonic() - started:.0f} s")
+    note = f"; {skipped} skipped for want of a model" if skipped else ""
+    print(f"{len(workflows) - skipped} workflows in {time.monotonic() - started:.0f} s{note}")
     print(sheet)
     return 1 if failed else 0
 
@@ -185,6 +192,21 @@ def _spread(count: int) -> list[int]:
     if count <= _SHOWN:
         return list(range(count))
     return [round(i * (count - 1) / (_SHOWN - 1)) for i in range(_SHOWN)]
+
+
+def _missing_model(path: Path) -> str:
+    """The model file that a workflow asks for and that is not there; an empty string for none.
+
+    Weights of StyleGAN2 models do not ship with the project.
+    """
+    from ..nodes.load_model import model_choices
+
+    for node in read_workflow_file(path).get("nodes", []):
+        values = node.get("widgets_values")
+        asked = str(values[0]) if isinstance(values, list) and values else ""
+        if node.get("type") == "FaceLatentsLoadModel" and asked not in model_choices():
+            return asked
+    return ""
 
 
 def _heading(path: Path) -> str:

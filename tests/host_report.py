@@ -35,6 +35,7 @@ def measure(base: Path, photo: Path | None) -> dict[str, Any]:
 
         Image.open(photo).convert("RGB").save(host.base / "input" / "example.png")
     host_server.add_example_folders(host.base / "input")
+    host_server.add_stylegan2_model(host.base / "models" / "face_latents")
     with host:
         system = host.get_json("/system_stats")["system"]
         listed = set(host.get_json("/object_info"))

@@ -25,6 +25,7 @@ from typing import Any
 
 PACK = Path(__file__).resolve().parent.parent
 PACK_FOLDER = "face-latents"
+STYLEGAN2_FILE = "stylegan2-ffhq.safetensors"
 SIGNS_OF_FAILURE = ("IMPORT FAILED", "Cannot import", "Traceback")  # in the host's log
 
 # A neighbour pack of the test's own: pictures that no core node of every host version can make.
@@ -102,6 +103,28 @@ def add_example_folders(inputs: Path) -> None:
     from face_latents.cli.example_folders import make_example_folders
 
     make_example_folders(inputs / "example.png", inputs)
+
+
+def add_stylegan2_model(models: Path) -> Path:
+    """A small StyleGAN2 model and encoder, random weights, by the name that workflows ask for.
+
+    Args:
+        models: the folder models/face_latents; made where missing.
+
+    Returns:
+        The file; the same tensors, so the same model identity, at every call.
+    """
+    from encoder_support import small_encoder
+    from stylegan2_support import small_model_file
+
+    models.mkdir(parents=True, exist_ok=True)
+    encoder = {f"encoder.{name}": tensor for name, tensor in small_encoder(10, 32).items()}
+    return small_model_file(
+        models / STYLEGAN2_FILE,
+        dim=32,
+        extra=encoder,
+        metadata={"name": "Small StyleGAN2", "encoder_type": "e4e"},
+    )
 
 
 class Host:
@@ -274,6 +297,7 @@ def run_stand_alone(
     with tempfile.TemporaryDirectory() as importable, tempfile.TemporaryDirectory() as models:
         Path(importable, "face_latents").symlink_to(PACK, target_is_directory=True)
         command += ["--models", models]
+        add_stylegan2_model(Path(models))
         environment = {**os.environ, "PYTHONPATH": importable}
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
 

@@ -30,7 +30,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     host_server.save_astronaut(server.base / "input" / "example.png")
     host_server.add_example_folders(server.base / "input")
     models = server.base / "models" / "face_latents"
-    models.mkdir()
+    host_server.add_stylegan2_model(models)
     header = b'{"a":{"dtype":"F32","shape":[1000],"data_offsets":[0,4000]}}'
     (models / "truncated.safetensors").write_bytes(
         len(header).to_bytes(8, "little") + header + b"\0" * 100

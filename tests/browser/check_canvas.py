@@ -51,6 +51,7 @@ def check_renderer(renderer: str, out: Path, arguments: argparse.Namespace) -> d
         host = host_server.Host(Path(base), settings=settings)
         host_server.save_astronaut(host.base / "input" / "example.png")
         host_server.add_example_folders(host.base / "input")
+        host_server.add_stylegan2_model(host.base / "models" / "face_latents")
         with host:
             job = {
                 "address": host.address,
