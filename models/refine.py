@@ -22,6 +22,7 @@ from .errors import FaceLatentsError
 from .face_model import FaceModel
 
 RATE = 0.15  # largest step of a number of a code, in standard deviations
+DECAY, DECAY_SQUARED = 0.9, 0.99  # of the gradient's moments, beta 1 and 2 of Adam
 WARM_UP = 0.05  # of all steps
 NOISE = 0.1  # what photo and model may differ by, on the scale of 0 to 1, without being wrong
 COARSEST = 8  # pixels
@@ -80,7 +81,7 @@ def refine(
         pull = NOISE**2 * start[0].numel() / target[0].numel()
 
         offset = torch.zeros_like(start, requires_grad=True)  # in standard deviations
-        optimizer = torch.optim.Adam([offset], lr=RATE, betas=(0.9, 0.99))
+        first, second = torch.zeros_like(start), torch.zeros_like(start)  # moments
         best, best_loss, limit, shown = start, None, None, target
         for step in range(steps + 1):
             code = start + offset * scale
@@ -100,10 +101,12 @@ def refine(
             if step and progress is not None:
                 progress(step, float(lowest.sqrt().mean()), shown)
             if step < steps:
-                optimizer.param_groups[0]["lr"] = _rate(step, steps)
-                (offset.grad,) = torch.autograd.grad(loss.sum(), offset)
-                offset.grad.nan_to_num_(0.0, 0.0, 0.0)
-                optimizer.step()
+                (gradient,) = torch.autograd.grad(loss.sum(), offset)
+                gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
+                first = torch.lerp(gradient, first, DECAY)
+                second = torch.lerp(gradient.square(), second, DECAY_SQUARED)
+                move = _adam(first, second, step + 1) * _rate(step, steps)
+                offset = (offset - move).detach().requires_grad_(True)
         return best.detach()
 
 
@@ -141,6 +144,15 @@ def mean_codes(model: FaceModel, count: int) -> Tensor:
 def can_encode(model: FaceModel) -> bool:
     """False for a generator without an encoder."""
     return getattr(model.module, "encoder", model) is not None
+
+
+def _adam(first: Tensor, second: Tensor, step: int) -> Tensor:
+    """The step of Kingma & Ba 2015, Algorithm 1, at rate 1: about -1 to 1 per number.
+
+    Written out, as `torch.optim` loads a compiler at its first step, which takes seconds.
+    """
+    mean, square = first / (1 - DECAY**step), second / (1 - DECAY_SQUARED**step)
+    return mean / (square.sqrt() + 1e-12)
 
 
 def _rate(step: int, steps: int) -> float:
