@@ -22,7 +22,9 @@ from torch import Tensor, nn
 EPSILON = 1e-8
 _SLOPE = 0.2
 _GAIN = math.sqrt(2.0)  # keeps the variance through the leaky ReLU
-_HALF_LIMIT = 3e4  # float16 ends at 65504
+# float16 ends at 65504, and a demodulated kernel of 512 channels may give sqrt(2 * 9 * 512) = 96
+# times its largest input
+_HALF_LIMIT = 512.0
 
 
 def _parameter(*shape: int) -> nn.Parameter:
