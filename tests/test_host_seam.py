@@ -29,6 +29,7 @@ class FakeHost:
         self.loads: list[tuple[object, int]] = []
         self.patchers: list[object] = []
         self.progress: list[tuple[int, int]] = []
+        self.previews: list[tuple[str, object, int] | None] = []
         self.emptied = 0
         self.interrupt_after: int | None = None
         self.polls = 0
@@ -54,8 +55,12 @@ def fake(monkeypatch, tmp_path):
             self.total, self.current = total, 0
 
         def update(self, value):
-            self.current += value
+            self.update_absolute(self.current + value)
+
+        def update_absolute(self, value, total=None, preview=None):
+            self.current = value
             record.progress.append((self.current, self.total))
+            record.previews.append(preview)
 
     def load_models_gpu(models, memory_required=0):
         for model in models:
@@ -169,6 +174,42 @@ def test_an_older_host_without_core_model_patcher(fake, monkeypatch):
 def test_progress_reaches_the_host(fake):
     encode(tiny_model(), photos(3))
     assert fake.progress == [(1, 3), (2, 3), (3, 3), (3, 3)]
+
+
+def test_refinement_shows_the_best_so_far_and_can_be_cancelled(fake):
+    model, image = tiny_model(), photos(2)
+    fake.previews.clear()
+    encode(model, image, refine_steps=60)
+    refining = [done for done, total in fake.progress if total == 120]
+    assert refining == list(range(2, 121, 2))
+    shown = [preview for preview in fake.previews if preview is not None]
+    assert len(shown) == 30
+    assert fake.previews[-1] is not None
+    kind, picture, side = shown[-1]
+    assert (kind, side) == ("JPEG", 512)
+    assert picture.size == (2 * model.template.size, 2 * model.template.size)
+    assert picture.mode == "RGB"
+    fake.progress.clear()
+    fake.polls, fake.interrupt_after = 0, 10
+    with pytest.raises(Interrupted):
+        encode(model, image, refine_steps=60)
+    assert 0 < len([done for done, total in fake.progress if total == 120]) < 10
+
+
+def test_networks_moved_by_the_host_can_take_part_in_optimisation(fake, monkeypatch):
+    """What is moved inside the host's inference mode could not."""
+    modes = []
+    management = sys.modules["comfy.model_management"]
+    load = management.load_models_gpu
+    monkeypatch.setattr(
+        management,
+        "load_models_gpu",
+        lambda *a, **k: (modes.append(torch.is_inference_mode_enabled()), load(*a, **k)),
+    )
+    with torch.inference_mode():
+        host.load_to_device(TinyNet())
+        assert torch.is_inference_mode_enabled()
+    assert modes == [False]
 
 
 def test_cancel_stops_every_loop(fake):
