@@ -68,7 +68,8 @@ def refine(
         farther from its crop, in root mean square over the pixels in view, than that of its start.
 
     Raises:
-        FaceLatentsError: shapes that do not fit, or a face of which next to nothing is in view.
+        FaceLatentsError: shapes that do not fit, a face of which next to nothing is in view, or a
+            network without gradients.
     """
     _check(model, crops, codes, steps, view)
     device = model.device
@@ -86,6 +87,11 @@ def refine(
         for step in range(steps + 1):
             code = start + offset * scale
             picture = decode(code)
+            if not picture.requires_grad:
+                raise FaceLatentsError(
+                    f"Refine: {model.name} cannot be refined, as its pictures do not tell how they "
+                    "depend on the code. Set refine_steps to 0."
+                )
             errors = compare(picture, target, weight)
             loss = errors.loss + pull * ((code - mean) / scale).square().flatten(1).mean(1)
             with torch.no_grad():

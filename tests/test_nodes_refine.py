@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from encoder_support import small_encoder
 from face_latents import NODE_CLASS_MAPPINGS
 from face_latents.models.errors import FaceLatentsError
-from face_latents.models.face_model import FaceModel
+from face_latents.models.face_model import FaceModel, load_face_model
 from face_latents.nodes import compute, refine_codes
 from nodes_support import CODES, SIZE, TinyNet, encode, landmarks_for, photos, run, tiny_model
+from stylegan2_support import small_model_file
 from torch import Tensor
 
 MODEL = tiny_model()
@@ -171,6 +173,25 @@ def test_a_generator_without_an_encoder_starts_from_the_mean():
     for settings in ({}, {"ignore_mask": corner_mask()}):
         with pytest.raises(FaceLatentsError, match="no encoder"):
             aligned(model, image, **settings)
+
+
+@pytest.mark.parametrize("encoder_type", ["e4e", "psp"])
+def test_stylegan2_with_an_encoder(tmp_path, encoder_type):
+    """Random weights: the encoder guesses wildly, and refinement finds the way."""
+    encoder = {f"encoder.{n}": t for n, t in small_encoder(8, 32).items()}
+    path = small_model_file(
+        tmp_path / "m.safetensors",
+        32,
+        dim=32,
+        extra=encoder,
+        metadata={"encoder_type": encoder_type},
+    )
+    model = load_face_model(path)
+    image = model.decode(model.sample(1, 5, 0.7)).clamp(0, 1).permute(0, 2, 3, 1)
+    start, refined = aligned(model, image), aligned(model, image, refine_steps=30)
+    assert start.samples.shape == (1, 8, 32)
+    before, after = (distance(model, latent.samples, image) for latent in (start, refined))
+    assert (after < 0.6 * before).all()
 
 
 def test_wrong_values_are_refused():

@@ -237,6 +237,14 @@ def test_a_network_that_fails_away_from_the_start_gives_the_start_back():
     assert torch.equal(refine(model, crops, start, 5), start)
 
 
+def test_a_network_without_gradients_is_refused_by_name():
+    model, crops, start = curved_case()
+    decode = model.module.decode
+    model.module.decode = lambda codes: decode(codes).detach()
+    with pytest.raises(FaceLatentsError, match="curved cannot be refined"):
+        refine(model, crops, start, 3)
+
+
 def test_no_steps_give_the_start_back():
     model, crops, start = curved_case()
     refined = refine(model, crops, start, 0)
