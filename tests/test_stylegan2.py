@@ -251,8 +251,8 @@ def test_style_weight(net: StyleGAN2Net) -> None:
 def test_the_spread_of_codes_is_that_of_random_ones(net: StyleGAN2Net) -> None:
     std = net.code_std()
     assert std.shape == net.code_shape
-    codes = codes_of(net, 4000, seed=3)[:, 0]
-    np.testing.assert_allclose(std[0].numpy(), codes.std(0).numpy(), rtol=0.25)
+    codes = codes_of(net, 400, seed=3)[:, 0]
+    np.testing.assert_allclose(std[0].numpy(), codes.std(0).numpy(), rtol=0.4)
 
 
 def test_layouts_of_every_size() -> None:

@@ -145,10 +145,9 @@ class StyleGAN2Net(nn.Module):
             cutoff: how many layers, from the first; None: all.
         """
         mean = self.mean_code().to(w_plus)
-        if cutoff is None or cutoff >= self.num_ws:
-            return mean + psi * (w_plus - mean)
-        count = max(cutoff, 0)
-        pulled = mean[:count] + psi * (w_plus[:, :count] - mean[:count])
+        count = self.num_ws if cutoff is None else min(max(cutoff, 0), self.num_ws)
+        # lerp, and not the formula: exact where psi is 0 or 1
+        pulled = torch.lerp(mean[:count], w_plus[:, :count], psi)
         return torch.cat([pulled, w_plus[:, count:]], 1)
 
     def mean_code(self) -> Tensor:
