@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
+from ..models.layers import layer_count
 from ..models.space import LatentSpace, require_same_space
 from ..models.values import FaceLatent
 from . import host
@@ -51,8 +52,8 @@ def decode_codes(
     """
 
     def decode(part: Tensor) -> Tensor:
-        foreign = space is not None and not space.same_as(model.space)
-        pictures = model.decode(model.to_decodable(part, space) if foreign else part)
+        own = part if space is None else model.to_decodable(part, space)
+        pictures = model.decode(own)
         if side is None or pictures.shape[-1] <= side:
             return pictures
         return torch.nn.functional.interpolate(pictures, (side, side), mode="area")
@@ -78,7 +79,7 @@ def own_codes(model: FaceModel, latent: FaceLatent, what: str) -> Tensor:
     def convert(part: Tensor) -> Tensor:
         return model.to_decodable(part, latent.space)
 
-    return _run(model, latent.samples, convert, "Mapping codes")
+    return _run(model, latent.samples, convert, "Mapping codes", CPU_BATCH_PIXELS)
 
 
 def require_space_of(model: FaceModel, latent: FaceLatent, what: str) -> None:
@@ -94,10 +95,21 @@ def require_space_of(model: FaceModel, latent: FaceLatent, what: str) -> None:
 
 
 def _run(
-    model: FaceModel, items: Tensor, function: Callable[[Tensor], Tensor], what: str
+    model: FaceModel,
+    items: Tensor,
+    function: Callable[[Tensor], Tensor],
+    what: str,
+    pixels: int | None = None,
 ) -> Tensor:
-    """Apply `function` to items `(B, ...)`, batch by batch, without gradients."""
-    on_cpu = host.compute_device().type == "cpu"
+    """Apply `function` to items `(B, ...)`, batch by batch, without gradients.
+
+    `pixels` are worked on at once; None: as many as suit the network and the device.
+    """
+    if pixels is None:
+        on_cpu = host.compute_device().type == "cpu"
+        pixels = CPU_BATCH_PIXELS if on_cpu else GPU_BATCH_PIXELS
+        if layer_count(model.space) is not None:
+            pixels = 1  # such networks take faces one by one: so do memory, progress and Cancel
     with host.Progress(len(items), what) as progress:
 
         def work(part: slice, device: torch.device) -> Tensor:
@@ -107,7 +119,6 @@ def _run(
             progress.step(len(result))
             return result
 
-        pixels = CPU_BATCH_PIXELS if on_cpu else GPU_BATCH_PIXELS
         return in_batches(model, len(items), work, what, pixels)
 
 

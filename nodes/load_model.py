@@ -210,7 +210,7 @@ def _in_precision(model: FaceModel, kind: str) -> FaceModel:
                 f"Load Face Model: model '{model.name}' only computes in float32. Set precision "
                 "to float32."
             )
-        model.module.dtype = PRECISIONS[kind]
+        setattr(model.module, "dtype", PRECISIONS[kind])  # noqa: B010 - a Module declares none
     return model
 
 
