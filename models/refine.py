@@ -95,13 +95,13 @@ def refine(
             errors = compare(picture, target, weight)
             loss = errors.loss + pull * ((code - mean) / scale).square().flatten(1).mean(1)
             with torch.no_grad():
-                picture = picture.clamp(0, 1)
+                picture, pixels = picture.clamp(0, 1), errors.pixels.detach()
                 if best_loss is None or limit is None:
-                    best_loss, limit, lowest, shown = loss, errors.pixels, errors.pixels, picture
+                    best_loss, limit, lowest, shown = loss.detach(), pixels, pixels, picture
                 else:
-                    better = (loss < best_loss) & (errors.pixels <= limit)
+                    better = (loss < best_loss) & (pixels <= limit)
                     best_loss = torch.where(better, loss, best_loss)
-                    lowest = torch.where(better, errors.pixels, lowest)
+                    lowest = torch.where(better, pixels, lowest)
                     best = torch.where(_like(better, code), code, best)
                     shown = torch.where(_like(better, picture), picture, shown)
             if step and progress is not None:
