@@ -9,7 +9,7 @@ which does nothing else.
 from __future__ import annotations
 
 import gc
-import importlib
+import importlib.util
 import statistics
 import subprocess
 import sys
@@ -51,14 +51,24 @@ def reference_module(directory: Path) -> Iterator[ModuleType]:
 
     build = cpp_extension.load
     cpp_extension.load = lambda *_args, **_kwargs: None
-    sys.path.insert(0, str(directory))
     try:
-        yield importlib.import_module("model")
+        _import_file("op", directory / "op" / "__init__.py")
+        yield _import_file("model", directory / "model.py")
     finally:
         cpp_extension.load = build
-        sys.path.remove(str(directory))
         for name in [n for n in sys.modules if n.split(".")[0] in _MODULES]:
             del sys.modules[name]
+
+
+def _import_file(name: str, file: Path) -> ModuleType:
+    """The module in `file`, known as `name` to the modules that import it."""
+    folder = [str(file.parent)] if file.name == "__init__.py" else None
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
+    if spec is None or spec.loader is None:
+        raise FaceLatentsError(f"'{file}' cannot be imported.")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def reference_generator(

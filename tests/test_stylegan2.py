@@ -262,3 +262,8 @@ def test_layouts_of_every_size() -> None:
             net = StyleGAN2Net(layout)
         assert (net.size, net.num_ws) == (size, 2 * size.bit_length() - 4)
         assert len(net.to_rgbs) == layout.num_ws // 2 - 1
+
+
+def test_the_host_may_write_its_own_attributes(net: StyleGAN2Net) -> None:
+    net.device = torch.device("cpu")  # as its memory management does
+    assert net.synthesize(codes_of(net, 1)).shape == (1, 3, 64, 64)

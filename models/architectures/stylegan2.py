@@ -80,9 +80,8 @@ class StyleGAN2Net(nn.Module):
         """Shape of one code, `(num_ws, w_dim)`."""
         return (self.num_ws, self.w_dim)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
+    # no attribute `device`: the host's memory management writes one of its own
+    def _place(self) -> torch.device:
         return self.latent_avg.device
 
     # --- codes ---------------------------------------------------------------------------------
@@ -100,7 +99,7 @@ class StyleGAN2Net(nn.Module):
         Raises:
             FaceLatentsError: a class is missing, out of range, or given to a network without.
         """
-        x = normalise(z.to(self.device, torch.float32))
+        x = normalise(z.to(self._place(), torch.float32))
         labels = self._labels(class_index, len(z))
         if labels is not None and self.style_embed is not None:
             hot = F.one_hot(labels, self.layout.classes).float()
@@ -125,7 +124,7 @@ class StyleGAN2Net(nn.Module):
                 f"This model draws faces of {classes} classes: give the number of one, from 0 to "
                 f"{classes - 1}."
             )
-        labels = torch.as_tensor(class_index, device=self.device).expand(count)
+        labels = torch.as_tensor(class_index, device=self._place()).expand(count)
         if bool(((labels < 0) | (labels >= classes)).any()):
             raise FaceLatentsError(
                 f"There is no class {class_index}: this model has classes 0 to {classes - 1}."
@@ -194,7 +193,7 @@ class StyleGAN2Net(nn.Module):
         Raises:
             FaceLatentsError: another kind of noise.
         """
-        codes = w_plus.to(self.device, torch.float32)
+        codes = w_plus.to(self._place(), torch.float32)
         noises = self._noise_maps(noise)
         pictures = [self._picture(code[None], noises) for code in codes]
         if not pictures:
@@ -227,7 +226,7 @@ class StyleGAN2Net(nn.Module):
             )
         generator = torch.Generator().manual_seed(noise & (2**64 - 1))
         maps = [torch.randn(1, 1, side, side, generator=generator) for side in sides]
-        return [one.to(self.device) for one in maps]
+        return [one.to(self._place()) for one in maps]
 
     def decode(self, codes: Tensor) -> Tensor:
         """w+ codes `(B, num_ws, w_dim)` to pictures `(B, 3, S, S)` float32, nominally in [0, 1],
