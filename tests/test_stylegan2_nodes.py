@@ -128,7 +128,7 @@ def test_truncation_and_its_cutoff():
         sample(model, 3, seed=2, psi=0.25).samples, mean + 0.25 * (free - mean)
     )
     part = sample(model, 3, seed=2, psi=0.25, truncation_cutoff=3).samples
-    torch.testing.assert_close(part[:, 3:], free[:, 3:])
+    assert torch.equal(part[:, 3:], free[:, 3:])
     torch.testing.assert_close(part[:, :3], (mean + 0.25 * (free - mean))[:, :3])
     torch.testing.assert_close(sample(model, 1, psi=0.0).samples[0], mean)
 
@@ -208,6 +208,21 @@ def test_photos_need_an_encoder():
     assert latent.samples.shape == (2, LAYERS, DIM)
     assert aligned.shape == (2, 32, 32, 3)
     assert decode(model, latent).shape == (2, 32, 32, 3)
+
+
+def test_what_is_read_by_encoding_needs_an_encoder():
+    for name in ("one", "encoder"):
+        model = load(name)[0]
+        faces = sample(model, 2)
+        found = {"count": 2, "index": 0, "strength": 1.0, "name": "x"}
+        turn = run("FaceLatentsSeFaDirections", face_model=model, **found)[0]
+        settings = {"strength": 1.0, "measure": "direction scores", "direction": turn}
+        inputs = {"face_model": model, "face_latent": faces, **settings}
+        if name == "one":
+            with pytest.raises(FaceLatentsError, match=r"^Disentanglement: .*no encoder"):
+                run("FaceLatentsDisentanglement", **inputs)
+        else:
+            assert "x" in run("FaceLatentsDisentanglement", **inputs)[1]
 
 
 def test_the_other_nodes_take_codes_of_layers(tmp_path, monkeypatch):
