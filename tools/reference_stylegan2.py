@@ -159,7 +159,7 @@ def nvidia_module(directory: Path) -> Iterator[ModuleType]:
     """The module `training.networks` of a checkout of stylegan2-ada-pytorch."""
     if not (directory / "training" / "networks.py").is_file():
         raise SystemExit(f"There is no checkout of stylegan2-ada-pytorch in '{directory}'.")
-    if importlib.util.find_spec("requests") is None:
+    if "requests" not in sys.modules and importlib.util.find_spec("requests") is None:
         sys.modules["requests"] = ModuleType("requests")  # for downloads only
     sys.path.insert(0, str(directory))
     try:
