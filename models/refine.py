@@ -57,7 +57,7 @@ def refine(
         model: decodes; its weights are not changed.
         crops: `(B, 3, S, S)` in [0, 1], S being `model.template.size`.
         codes: `(B, *space.shape)`, where to start.
-        steps: of descent, 0 or more; each costs about three times decoding.
+        steps: of descent, 0 or more; each costs three to six times decoding.
         view: `(B, 1, S, S)` in [0, 1], how much each pixel counts; None: all the same.
         progress: called after every step with its number from 1, the root mean square difference
             of the best pictures so far (mean over the faces), and these pictures, clamped,

@@ -121,7 +121,7 @@ class EncodeFace:
                     0,
                     MOST_STEPS,
                     "Improve each code step by step until its picture is closer to the photo; it "
-                    "never gets worse. 0: off. 100 is a good start; each step takes about three "
+                    "never gets worse. 0: off. 100 is a good start; each step takes three to six "
                     "times as long as decoding the faces.",
                 ),
                 "ignore_mask": widgets.wire(
