@@ -153,6 +153,36 @@ def _add_arith(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_lazy("arith", "run"))
 
 
+def _add_convert(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "convert",
+        help="convert StyleGAN2, e4e and pSp weights, or directions, to safetensors",
+        description="Convert a StyleGAN2 .pt or .pkl, an e4e or pSp .pt, or directions (.npy, "
+        ".pt). Nothing in the file is run; what is not known is refused, and told.",
+    )
+    parser.add_argument("file", type=Path, metavar="IN")
+    parser.add_argument("out", type=Path, metavar="OUT.safetensors")
+    parser.add_argument("--name", help="display name (default: the file's name)")
+    parser.add_argument(
+        "--licence", "--license", metavar="TEXT", help="licence of the weights, kept in the file"
+    )
+    parser.add_argument("--source", metavar="TEXT", help="where they came from, kept in the file")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="MODEL.safetensors",
+        help="for directions: the converted model that they belong to",
+    )
+    parser.add_argument(
+        "--align",
+        choices=("ffhq", "whole"),
+        default="ffhq",
+        help="how photos are cut for the network: as in FFHQ (default), or whole pictures, for "
+        "networks of other things than faces",
+    )
+    parser.set_defaults(run=_lazy("convert_weights", "run"))
+
+
 def _add_train(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("train", help="train a bundled model anew")
     parser.add_argument("what", choices=("face", "finder", "digits", "basis"))
@@ -206,6 +236,7 @@ ALL: tuple[Callable[[Subparsers], None], ...] = (
     _add_morph,
     _add_distance,
     _add_arith,
+    _add_convert,
     _add_train,
     _add_evaluate,
     _add_demo,
