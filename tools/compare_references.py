@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from compare_conversion import converted_nvidia, converted_rosinality
 from compare_encoders import compare as compare_encoder
 from face_latents.models.architectures.stylegan2_file import load
 from face_latents.models.architectures.stylegan2_layout import (
@@ -107,6 +108,14 @@ def compare_nvidia(directory: Path, sizes: list[int]) -> Iterator[Check]:
         )
 
 
+def compare_converted(
+    directory: Path, outputs: Callable[[Path], Iterator[tuple[str, Tensor, Tensor]]]
+) -> Iterator[Check]:
+    """Checkpoints that the reference writes, through this project's converter and loader."""
+    for name, ours, theirs in outputs(directory):
+        yield check(name, ours, theirs)
+
+
 def compare_encoders(directory: Path, encoder_type: str) -> Iterator[Check]:
     found = compare_encoder(directory, encoder_type)
     yield Check(f"{encoder_type} encoder", found.largest, found.spread)
@@ -159,7 +168,9 @@ def main() -> None:
     options = parser.parse_args()
     parts: list[tuple[Path | None, Callable[[Path], Iterator[Check]]]] = [
         (options.rosinality, lambda place: compare_rosinality(place, options.sizes)),
+        (options.rosinality, lambda place: compare_converted(place, converted_rosinality)),
         (options.nvidia, lambda place: compare_nvidia(place, options.sizes)),
+        (options.nvidia, lambda place: compare_converted(place, converted_nvidia)),
         (options.e4e, lambda place: compare_encoders(place, "e4e")),
         (options.psp, lambda place: compare_encoders(place, "psp")),
     ]
