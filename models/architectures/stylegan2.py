@@ -5,8 +5,10 @@ z goes through the mapping network to w; a w+ code has one w per layer, two laye
 4 * 2^k and the doubling convolution after it; layer 2k + 2 the second convolution of that
 resolution.
 
-Pictures are made one by one: convolution libraries choose their kernels, and thereby their
-rounding, by batch size, and one code shall give one picture, bit for bit, in every batch.
+Pictures are made one by one: one code shall give one picture, bit for bit, in every batch, and
+convolution libraries choose their kernels, and thereby their rounding, by batch size. (oneDNN on a
+CPU with AVX-512: 512 channels at 4 x 4 differ by 8e-6 between batches of 1 and 3, larger maps do
+not; matrix products of 1 and of 3 rows differ as well.)
 """
 
 from __future__ import annotations
