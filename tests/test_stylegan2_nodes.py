@@ -6,13 +6,16 @@ import gc
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from encoder_support import small_encoder
 from face_latents import NODE_CLASS_MAPPINGS
+from face_latents.models.convert import convert
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
 from face_latents.models.values import FaceLatent
 from face_latents.nodes import host, load_model
+from face_latents.nodes.sliders_panel import panel_of
 from nodes_support import photos, run
 from stylegan2_support import small_model_file
 
@@ -223,6 +226,35 @@ def test_what_is_read_by_encoding_needs_an_encoder():
                 run("FaceLatentsDisentanglement", **inputs)
         else:
             assert "x" in run("FaceLatentsDisentanglement", **inputs)[1]
+
+
+@pytest.mark.parametrize("shape", [(1, DIM), (LAYERS, DIM)])
+def test_a_converted_direction_is_loaded_and_followed(shape, folder, tmp_path, monkeypatch):
+    """One vector of w moves each layer alike; one with layers moves each in its own way."""
+    vector = torch.randn(shape, generator=torch.Generator().manual_seed(6))
+    np.save(tmp_path / "older.npy", vector.double().numpy())
+    models = tmp_path / "models"
+    (models / "directions").mkdir(parents=True)
+    target = models / "directions" / "older.safetensors"
+    convert(tmp_path / "older.npy", target, model=folder / "one.safetensors")
+    model = load()[0]
+    monkeypatch.setattr(host.stand_alone, "models", models)
+    direction, info = run(
+        "FaceLatentsLoadDirection", face_model=model, direction="directions/older.safetensors"
+    )
+    assert "older" in info
+    faces = sample(model, 2)
+    moved = run(
+        "FaceLatentsAddDirection",
+        face_latent=faces,
+        direction=direction,
+        strength=2.0,
+        layers="3-5",
+    )[0]
+    expected = faces.samples.clone()
+    expected[:, 3:6] += 2 * vector.expand(LAYERS, DIM)[3:6]
+    torch.testing.assert_close(moved.samples, expected)
+    assert "older" in panel_of(model).rows()[0]["name"]  # and has a slider
 
 
 def test_the_other_nodes_take_codes_of_layers(tmp_path, monkeypatch):
