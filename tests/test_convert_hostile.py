@@ -135,6 +135,7 @@ def test_neither_pickle_nor_torch_reads(tmp_path: Path, monkeypatch: pytest.Monk
         (b"\x80\x02t.", "damaged"),
         (b"\x80\x09N.", "protocol"),
         (b"\x80\x02}]]s.", "impossible"),
+        (b"\x80\x02}\x8a\x08" + ((1 << 61) - 1).to_bytes(8, "little") + b"Ns.", "a key"),
         (b"\x80\x04\x8f(]\x90.", "impossible"),
         (b"\x80\x02" + b"N" * 300_000 + b".", "steps"),
         (b"\x80\x02" + b"(" * 300_000, "nested"),

@@ -237,6 +237,7 @@ def test_encoder_of_complete_codes(tmp_path: Path) -> None:
         ("no decoder", "decoder"),
         ("unknown tensor", "state_dict.mystery"),
         ("encoder tensor missing", "styles"),
+        ("negative variance", "variances"),
     ],
 )
 def test_encoder_refused(tmp_path: Path, change: str, told: str) -> None:
@@ -253,6 +254,8 @@ def test_encoder_refused(tmp_path: Path, change: str, told: str) -> None:
         checkpoint["state_dict"] = {n: t for n, t in state.items() if n.startswith("encoder")}
     elif change == "unknown tensor":
         state["mystery.weight"] = torch.zeros(3)
+    elif change == "negative variance":
+        state["encoder.body.3.res_layer.4.running_var"].neg_()
     else:
         del state["encoder.styles.3.convs.0.bias"]
     file, out = tmp_path / "net.pt", tmp_path / "net.safetensors"

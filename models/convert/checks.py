@@ -51,6 +51,8 @@ def check_plan(plan: Plan, path: Path, file_size: int) -> Layout:
         raise Refusal("several of its tensors share the same numbers, as in no trained network.")
     for name, tensor in plan.tensors.items():
         check_finite(name, tensor, str(path))
+        if name.endswith(".running_var") and bool((tensor < 0).any()):
+            raise Refusal(f"tensor '{plan.taken[name]}' holds variances below 0; it is damaged.")
     return layout
 
 

@@ -124,10 +124,11 @@ def _directions(
     direction = make_direction(vectors, Path(model), name or path_in.stem)
     save_direction(path_out, direction)
     count = 1 if direction.vector.dim() == direction.space.latent_dims else len(direction.vector)
+    where = " (taken to be of w, not of z)" if direction.space.name == "w" else ""
     found = (
-        f"{count} direction{'s' if count > 1 else ''} in {direction.space.describe()}",
+        f"{count} direction{'s' if count > 1 else ''} in {direction.space.describe()}{where}",
         f"strength 1: {direction.unit}",
-        f"{direction.method}; a single vector is taken to be one of w, not of z",
+        direction.method,
     )
     return Report(
         path_in,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from .inert import MAX_STEPS, Budget, Builder, Name, Opaque, Record, Refusal
 
 _MAX_INT_BYTES = 64
+_MAX_KEY = 2**60
 _MAX_MARKS = 200  # containers within containers
 _MAX_TEXT = 64 * 1024 * 1024
 _COPIED = 256  # bytes; longer byte strings stay views of the file
@@ -266,9 +267,10 @@ class _Machine:
 
 
 def _primitive(value: object) -> object:
-    # the hash of nested tuples can take forever
-    if type(value) not in _PRIMITIVES:
-        raise TypeError(f"a key of type {type(value).__name__}")
+    # Keys can be chosen so that looking them up takes forever: nested tuples, and whole numbers
+    # that Python's hash, a remainder by 2^61 - 1, does not tell apart.
+    if type(value) not in _PRIMITIVES or (type(value) is int and abs(value) >= _MAX_KEY):
+        raise TypeError(f"a key that is no text or moderate number: {type(value).__name__}")
     return value
 
 

@@ -143,7 +143,7 @@ def _entries(arguments: tuple[object, ...]) -> dict[object, object]:
 
 def _elements(arguments: tuple[object, ...]) -> set[object]:
     items = arguments[0] if arguments else []
-    if type(items) is not list or not all(type(item) in (str, int) for item in items):
+    if type(items) is not list or not all(type(item) is str for item in items):
         raise TypeError("elements that are no list of texts")
     return set(items)
 
