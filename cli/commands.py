@@ -185,7 +185,7 @@ def _add_convert(subparsers: Subparsers) -> None:
 
 def _add_train(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("train", help="train a bundled model anew")
-    parser.add_argument("what", choices=("face", "finder", "digits", "basis"))
+    parser.add_argument("what", choices=("face", "judge", "finder", "digits", "basis"))
     parser.add_argument("--data", type=Path, metavar="DIR", help="training data")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the model goes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")

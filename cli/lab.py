@@ -27,6 +27,10 @@ def train(args: argparse.Namespace) -> int:
         from ..models.training.digits import train_digits
 
         return _tell(_call(train_digits, {**given, "out_file": output}, args), args.json)
+    if args.what == "judge":
+        from ..models.evaluation.judge import make_judge
+
+        return _tell(_call(make_judge, {**given, "out_file": output}, args), args.json)
     if args.what == "basis":
         from ..models.training.bases import train_basis
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .evaluation.judge import features
+from .evaluation.face_measures import features
 from .face_model import FaceModel
 
 SAMPLES = 3000  # random faces; 1500 cost half a percent of accuracy

@@ -7,9 +7,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from face_latents.models.errors import FaceLatentsError
 from face_latents.models.evaluation.face import record_evaluation
 from face_latents.models.evaluation.face_measures import (
     gradient_descriptor,
+    luminance,
     own_percentile,
     psnr,
     sharpness,
@@ -17,15 +19,18 @@ from face_latents.models.evaluation.face_measures import (
 from face_latents.models.evaluation.judge import (
     Judge,
     age_group,
-    descriptor_of,
-    features,
+    disturbed,
     load_judge,
     measure_light,
     read,
     save_judge,
+    train_judge,
 )
+from face_latents.models.evaluation.recogniser import load_recogniser, measure_of
 from face_latents.models.evaluation.sheets import contact_sheet
 from face_latents.models.safefile import load_tensors, save_tensors
+from face_latents.models.training.directions import held_out
+from face_latents.models.training.face_data import FaceSet
 from scipy.ndimage import laplace
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -97,13 +102,64 @@ def test_contact_sheet() -> None:
     assert sheet.getpixel((380, sheet.size[1] - 1)) == (255, 255, 255)
 
 
-def test_features_hold_the_descriptor() -> None:
-    people = crops(2)
-    torch.testing.assert_close(descriptor_of(features(people)), gradient_descriptor(people))
-    judge = load_judge()
-    plain, reused = read(judge, people), read(judge, people, features(people))
-    for name, values in plain.items():
-        torch.testing.assert_close(values, reused[name])
+def test_the_judge_reads_mirrored_and_darker_faces_alike() -> None:
+    people, judge = crops(3), load_judge()
+    plain, mirrored = read(judge, people), read(judge, people.flip(-1))
+    for name in ("smile", "glasses", "beard", "mouth_open", "gender_expression", "age"):
+        torch.testing.assert_close(plain[name], mirrored[name], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(plain["head_turn"], -mirrored["head_turn"], atol=1e-4, rtol=1e-4)
+    darker = read(judge, people * 0.7)
+    assert (darker["gender_expression"] - plain["gender_expression"]).abs().max() < 0.1
+    assert (darker["brightness"] - 0.7 * plain["brightness"]).abs().max() < 1e-5
+
+
+def test_the_judge_learns() -> None:
+    """Faces that are bright above when they smile, and bright on the side they turn to."""
+    generator = torch.Generator().manual_seed(0)
+    smile = torch.rand(96, generator=generator).round()
+    turn = torch.rand(96, generator=generator) * 0.4 - 0.2
+    pictures = 0.4 + 0.1 * torch.rand(96, 3, 128, 128, generator=generator)
+    pictures[:, :, :64] += 0.3 * smile[:, None, None, None]
+    pictures += turn[:, None, None, None] * torch.linspace(-1, 1, 128)
+    rows = tuple(
+        {
+            **dict.fromkeys(("glasses", "beard", "mouth_open"), "0"),
+            "smile": str(a),
+            "yaw_proxy": str(b),
+            "age_bin": "30-39",
+            "gender": "female",
+        }
+        for a, b in zip(smile.tolist(), turn.tolist(), strict=True)
+    )
+    faces = FaceSet((pictures.clamp(0, 1) * 255).to(torch.uint8), rows)
+    judge = train_judge(faces, steps=40, batch=24)
+    readings = read(judge, faces.floats())
+    assert held_out(readings["smile"], smile, True) > 0.95
+    assert held_out(readings["head_turn"], turn, False) > 0.8
+    assert readings["glasses"].max() < 0.5
+
+
+def test_what_the_judge_is_trained_on_stays_a_picture() -> None:
+    people = torch.nn.functional.avg_pool2d(crops(6), 2)
+    again = [disturbed(people, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
+    assert torch.equal(again[0], again[1])
+    assert not torch.equal(again[0], again[2])
+    assert again[0].shape == people.shape
+    assert again[0].min() >= 0
+    assert again[0].max() <= 1
+    assert (again[0] - people).abs().mean() < 0.2
+
+
+def test_recognisers() -> None:
+    assert load_recogniser(None) is gradient_descriptor
+    assert measure_of(load_recogniser(None)) == "gradient histograms"
+    own = load_recogniser(f"{luminance.__module__}:luminance")
+    assert own is luminance
+    assert measure_of(own) == "face_latents.models.evaluation.face_measures:luminance"
+    assert load_recogniser(luminance) is luminance
+    for wrong in ("no_such_module:embed", "json:nothing", "json", "json:__doc__", ":x", ""):
+        with pytest.raises(FaceLatentsError, match="recogniser"):
+            load_recogniser(wrong)
 
 
 def test_figures_are_recorded_in_the_file(tmp_path) -> None:  # type: ignore[no-untyped-def]

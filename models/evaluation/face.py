@@ -14,7 +14,8 @@ from ..face_model import FaceModel, bundled_face_model_path, load_face_model
 from ..safefile import load_tensors, save_tensors
 from ..training.face_data import AGE_BINS, FaceSet, load_faces
 from .face_measures import own_percentile, psnr, sharpness
-from .judge import PROBABILITIES, Judge, age_group, descriptor_of, features, load_judge, read
+from .judge import PROBABILITIES, Judge, age_group, load_judge, read
+from .recogniser import Recogniser, load_recogniser, measure_of
 from .sheets import save_sheet
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def evaluate_face(
     *,
     model: FaceModel | None = None,
     judge: Judge | None = None,
+    recogniser: Recogniser | str | None = None,
     split: str = "val",
     edit_faces: int = 250,
     out_dir: str | Path | None = None,
@@ -42,6 +44,8 @@ def evaluate_face(
         data_dir: folder of `metadata.csv` and the face zips.
         model: None takes the bundled one.
         judge: reads attributes off pictures; None takes the bundled one.
+        recogniser: tells people apart, see `recogniser.py`: a function from crops to embeddings, or
+            "MODULE:FUNCTION" to import it; None takes gradient histograms, a weak one.
         split: rows of the table to use.
         edit_faces: how many faces are edited (all are reconstructed).
         out_dir: gets `reconstruction.png` and `edits.png`; None writes no pictures.
@@ -53,6 +57,7 @@ def evaluate_face(
     """
     model = model or load_face_model(bundled_face_model_path())
     judge = judge or load_judge()
+    recogniser = load_recogniser(recogniser)
     faces = load_faces(
         data_dir,
         split,
@@ -79,9 +84,8 @@ def evaluate_face(
             }
         }
         chosen = slice(0, edit_faces)
-        edits, succeeded = _edits(
-            model, judge, crops[chosen], codes[chosen], decoded[chosen], before, progress
-        )
+        judged = (model, judge, recogniser, crops[chosen], codes[chosen], decoded[chosen])
+        edits, succeeded = _edits(*judged, before, progress)
     result["edits"] = edits
     result["groups"] = _groups(faces, fidelity, clear, succeeded)
     result["weights_mb"] = round(bundled_weight_bytes() / 1e6, 2)
@@ -141,6 +145,7 @@ def _as_probability(readings: Mapping[str, Tensor], reference: Mapping[str, Tens
 def _edits(
     model: FaceModel,
     judge: Judge,
+    recogniser: Recogniser,
     crops: Tensor,
     codes: Tensor,
     decoded: Tensor,
@@ -157,7 +162,7 @@ def _edits(
     """
     names = list(reference)
     start = _as_probability(read(judge, crops), reference)
-    identity = descriptor_of(features(crops))
+    identity = recogniser(crops)
     by_attribute: dict[str, object] = {}
     successes, side_effects, kept = [], [], []
     directions = {n: d for n, d in model.directions.items() if n in names}
@@ -168,7 +173,7 @@ def _edits(
         sign = torch.where(start[:, own] < 0.5, 1.0, -1.0)
         limit = torch.where(sign > 0, direction.safe_range[1], -direction.safe_range[0])
         done = torch.zeros(len(crops), dtype=torch.bool)
-        final, descriptor = start.clone(), identity.clone()
+        final, pictures = start.clone(), crops.clone()
         strength = torch.zeros(len(crops))
         for level in torch.arange(STEP, float(limit.max()) + 1e-6, STEP):
             active = ~done & (level <= limit + 1e-6)
@@ -176,15 +181,14 @@ def _edits(
                 break
             moved = codes[active] + (sign[active] * level)[:, None] * direction.vector
             edited = (crops[active] + _decode(model, moved) - decoded[active]).clamp(0, 1)
-            seen = features(edited)
-            final[active] = _as_probability(read(judge, edited, seen), reference)
-            descriptor[active] = descriptor_of(seen)
+            final[active] = _as_probability(read(judge, edited), reference)
+            pictures[active] = edited
             strength[active] = float(level)
             done = done | ((final[:, own] - start[:, own]).abs() >= TARGET_CHANGE)
         change = (final - start).abs()
         others = [i for i in range(len(names)) if i != own]
         mean_effect = change[done].mean(0) if done.any() else change.mean(0)
-        percentile = own_percentile(descriptor, identity)
+        percentile = own_percentile(recogniser(pictures), identity)
         by_attribute[name] = {
             "success_rate": round(float(done.float().mean()), 3),
             "median_strength": round(float(strength[done].median()), 2) if done.any() else None,
@@ -200,6 +204,7 @@ def _edits(
         "success_rate": round(float(torch.stack(successes).float().mean()), 3),
         "worst_side_effect": round(float(torch.stack(side_effects).max()), 3),
         "identity_percentile": round(float((torch.cat(kept) >= 0.99).float().mean()), 3),
+        "identity_measure": measure_of(recogniser),
         "by_attribute": by_attribute,
         "effect_columns": names,
         "effect_matrix": {

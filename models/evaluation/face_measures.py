@@ -1,4 +1,4 @@
-"""Measures of faces: fidelity, sharpness, and a fixed descriptor that tells people apart."""
+"""Measures of faces: fidelity, sharpness, and fixed descriptors that tell people apart."""
 
 from __future__ import annotations
 
@@ -49,6 +49,18 @@ def gradient_descriptor(crops: Tensor, cell: int = 8, bins: int = 8) -> Tensor:
     cells = F.avg_pool2d(torch.cat(layers, 1), cell, stride=cell // 2)
     local = cells / (cells.square().sum(1, keepdim=True) + 1e-5).sqrt()
     return F.normalize(local.flatten(1), dim=1)
+
+
+def features(crops: Tensor) -> Tensor:
+    """What pictures show, `(B, F)`: gradient histograms, coarse luminance and colour; untrained."""
+    crops = crops.clamp(0, 1)
+    small = F.interpolate(crops, size=(16, 16), mode="area")
+    light = luminance(small)
+    light = light - light.mean((2, 3), keepdim=True)
+    light = light / (light.square().mean((2, 3), keepdim=True).sqrt() + 0.02)
+    colour = F.avg_pool2d(small, 2)
+    colour = colour[:, [0, 2]] - colour[:, 1:2]
+    return torch.cat([30 * gradient_descriptor(crops), light.flatten(1), colour.flatten(1)], 1)
 
 
 def own_percentile(edited: Tensor, originals: Tensor) -> Tensor:

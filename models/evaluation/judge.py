@@ -1,14 +1,15 @@
 """The attribute judge: reads attributes off pixels, to say whether an edit worked.
 
-Logistic and linear regression on fixed, untrained features: histograms of gradient orientation
-and a coarse colour picture. It uses none of the face model's codes, is fitted to real crops only
-(with the same labels as the directions, whose errors it therefore shares), and takes no part in
-editing.
+A small convolutional network on 64 px pictures. It uses none of the face model's codes, shares
+neither weights nor layers with the network that teaches the renderer
+(`training/attribute_net.py`), is fitted to real crops only (with the same labels as the
+directions, whose errors it therefore shares), and takes no part in training or editing.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,62 +21,73 @@ from ..safefile import TensorSpec, load_tensors, save_tensors
 from ..safeheader import FLOAT_DTYPES
 from ..training.directions import AGE_YEARS, held_out
 from ..training.face_data import ATTRIBUTION, FaceSet, load_faces
-from .face_measures import gradient_descriptor, luminance
 
 PROBABILITIES = ("smile", "glasses", "beard", "mouth_open", "gender_expression")
 AGE_GROUPS = (40.0, 60.0)  # years that part young, middle and old
 OUTPUTS = (*PROBABILITIES, "age", "head_turn")
-_COARSE = 16 * 16 + 2 * 8 * 8  # features that are luminance and colour
+INPUT_SIZE = 64  # pixels
+_WIDTHS = (24, 48, 80, 96)
+_LAST = 64
 _AGE_MEAN, _AGE_SCALE, _TURN_SCALE = 38.0, 13.0, 0.12
+_MIRRORED = torch.tensor([1.0] * (len(OUTPUTS) - 1) + [-1.0])  # what mirroring a face does
 
 
 class Judge(nn.Module):
-    """Standardised features and one linear layer with 7 outputs, see `OUTPUTS`."""
-
-    center: Tensor
-    scale: Tensor
+    """Strided 3x3 convolutions, from 16x16 on each with one more that is added to its input, and a
+    linear layer over the last 4x4 places with 7 outputs, see `OUTPUTS`."""
 
     def __init__(self) -> None:
         super().__init__()
-        count = features(torch.zeros(1, 3, 128, 128)).shape[1]
-        self.register_buffer("center", torch.zeros(count))
-        self.register_buffer("scale", torch.ones(count))
-        self.head = nn.Linear(count, len(OUTPUTS))
+        self.first = _layer(3, _WIDTHS[0], 2)
+        self.strided = nn.ModuleList()
+        self.added = nn.ModuleList()
+        before = _WIDTHS[0]
+        for width in _WIDTHS[1:]:
+            self.strided.append(_layer(before, width, 2))
+            self.added.append(_layer(width, width, 1))
+            before = width
+        self.narrow = nn.Sequential(nn.Conv2d(before, _LAST, 1, bias=False), nn.BatchNorm2d(_LAST))
+        self.head = nn.Linear(_LAST * (INPUT_SIZE >> len(_WIDTHS)) ** 2, len(OUTPUTS))
 
     def forward(self, crops: Tensor) -> Tensor:
-        """`(B, 3, 128, 128)` in [0, 1] to logits and standardised values `(B, 7)`."""
-        return self.head((features(crops) - self.center) / self.scale)
+        """`(B, 3, S, S)` in [0, 1] to logits and standardised values `(B, 7)`.
+
+        Every picture is brought to mean 0 and deviation 1, so that light alone says nothing.
+        """
+        x = small(crops)
+        x = x - x.mean((1, 2, 3), keepdim=True)
+        x = x / (x.square().mean((1, 2, 3), keepdim=True).sqrt() + 0.02)
+        x = F.relu(self.first(x.contiguous(memory_format=torch.channels_last)))
+        for strided, added in zip(self.strided, self.added, strict=True):
+            x = F.relu(strided(x))
+            x = x + F.relu(added(x))
+        x = F.relu(self.narrow(x)).flatten(1).float()
+        return self.head(F.dropout(x, 0.4, self.training))
 
 
-def descriptor_of(seen: Tensor) -> Tensor:
-    """The gradient descriptor within features `(B, F)`: unit length, tells people apart."""
-    return F.normalize(seen[:, :-_COARSE], dim=1)
+def _layer(before: int, after: int, stride: int) -> nn.Sequential:
+    convolution = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(after))
 
 
-def features(crops: Tensor) -> Tensor:
-    """What the judge looks at, `(B, F)`: gradient histograms, coarse luminance and colour."""
-    crops = crops.clamp(0, 1)
-    small = F.interpolate(crops, size=(16, 16), mode="area")
-    light = luminance(small)
-    light = light - light.mean((2, 3), keepdim=True)
-    light = light / (light.square().mean((2, 3), keepdim=True).sqrt() + 0.02)
-    colour = F.avg_pool2d(small, 2)
-    colour = colour[:, [0, 2]] - colour[:, 1:2]
-    return torch.cat([30 * gradient_descriptor(crops), light.flatten(1), colour.flatten(1)], 1)
+def small(crops: Tensor) -> Tensor:
+    """Crops as the judge looks at them: float32 in [0, 1], 64 px, by averaging."""
+    crops = crops.float().clamp(0, 1)
+    if crops.shape[-1] == INPUT_SIZE:
+        return crops
+    return F.interpolate(crops, size=(INPUT_SIZE, INPUT_SIZE), mode="area")
 
 
-def read(
-    judge: Judge, crops: Tensor, seen: Tensor | None = None, batch: int = 256
-) -> dict[str, Tensor]:
-    """Every attribute of `(B, 3, S, S)` crops, `(B,)` each; `seen` are their features if known.
+def read(judge: Judge, crops: Tensor, batch: int = 256) -> dict[str, Tensor]:
+    """Every attribute of `(B, 3, S, S)` crops, `(B,)` each.
 
     Probabilities for `PROBABILITIES`, years for age, the table's unit for head_turn, and, measured
-    on the pixels of the whole crop, brightness, contrast and light_left_right.
+    on the pixels of the whole crop, brightness, contrast and light_left_right. The network looks
+    at each face and at its mirror image.
     """
     with torch.no_grad():
-        if seen is None:
-            seen = torch.cat([features(part) for part in crops.float().split(batch)])
-        raw = judge.head((seen - judge.center) / judge.scale)
+        parts = [small(part) for part in crops.split(batch)]
+        raw = torch.cat([(judge(x) + judge(x.flip(-1)) * _MIRRORED) / 2 for x in parts])
     result = {name: raw[:, i].sigmoid() for i, name in enumerate(PROBABILITIES)}
     result["age"] = raw[:, len(PROBABILITIES)] * _AGE_SCALE + _AGE_MEAN
     result["head_turn"] = raw[:, len(PROBABILITIES) + 1] * _TURN_SCALE
@@ -110,82 +122,105 @@ def targets(faces: FaceSet) -> Tensor:
     return torch.stack(columns, 1)
 
 
+def judge_loss(outputs: Tensor, wanted: Tensor) -> Tensor:
+    """Cross entropy of the probabilities and squared error of the values, `(B, 7)` to a number."""
+    count = len(PROBABILITIES)
+    chance = F.binary_cross_entropy_with_logits(outputs[:, :count], wanted[:, :count])
+    return chance + 0.5 * F.mse_loss(outputs[:, count:], wanted[:, count:])
+
+
 def train_judge(
     faces: FaceSet,
     *,
-    iterations: int = 80,
-    penalty: float = 2e-3,
+    steps: int = 4000,
+    batch: int = 64,
+    rate: float = 4e-3,
+    seed: int = 0,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Judge:
-    """Fit to real crops, plain and mirrored, and blurred as decoded pictures are.
+    """Train on real crops: mirrored, moved, blurred as decoded pictures are, noisy, in other light.
 
     Args:
-        faces: the training split, crops of 128 px.
-        iterations: of L-BFGS.
-        penalty: on the squared weights of the standardised features.
+        faces: the training split.
+        steps: of the optimiser.
+        batch: faces a step.
+        rate: highest learning rate.
+        seed: of weights and disturbances.
         progress: called with (stage, done, total).
     """
-    count = len(PROBABILITIES)
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     wanted = targets(faces)
-    mirrored = wanted.clone()
-    mirrored[:, -1] *= -1
-    rows, y = [], []
-    for start in range(0, len(faces), 256):
-        part = slice(start, start + 256)
-        crops = faces.floats(part)
-        flip = start % 512 == 0  # mirror every other blurred batch
-        blurred = _blurred(crops.flip(-1) if flip else crops)
-        for copy, target in (
-            (crops, wanted[part]),
-            (crops.flip(-1), mirrored[part]),
-            (blurred, (mirrored if flip else wanted)[part]),
-        ):
-            rows.append(features(copy))
-            y.append(target)
-        progress("judge features", start, len(faces))
-    x, target = torch.cat(rows), torch.cat(y)
-    judge = Judge()
-    judge.center.copy_(x.mean(0))
-    judge.scale.copy_(x.std(0) + 1e-3)
-    x = (x - judge.center) / judge.scale
-    nn.init.zeros_(judge.head.weight)
-    nn.init.zeros_(judge.head.bias)
-    optimiser = torch.optim.LBFGS(
-        judge.head.parameters(), max_iter=iterations, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> float:
+    parts = torch.arange(len(faces)).split(512)
+    crops = torch.cat([(small(faces.floats(p)) * 255).round().to(torch.uint8) for p in parts])
+    judge = Judge().to(memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(judge.parameters(), rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.15)
+    order = torch.empty(0, dtype=torch.long)
+    for step in range(steps):
+        if len(order) < batch:
+            order = torch.randperm(len(faces), generator=generator)
+        index, order = order[:batch], order[batch:]
+        x, y = crops[index].float() / 255, wanted[index]
+        if step % 2:
+            x, y = x.flip(-1), y * _MIRRORED
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = judge(disturbed(x, generator))
+        loss = judge_loss(outputs.float(), y)
         optimiser.zero_grad()
-        raw = judge.head(x)
-        value = F.binary_cross_entropy_with_logits(raw[:, :count], target[:, :count])
-        value = value + 0.5 * F.mse_loss(raw[:, count:], target[:, count:])
-        value = value + penalty * judge.head.weight.square().sum()
-        value.backward()
-        return value.item()
-
-    progress("judge fit", 0, 1)
-    optimiser.step(loss)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if step % 50 == 0:
+            progress(f"judge: loss {loss.item():.3f}", step, steps)
     return judge.eval()
 
 
-def _blurred(crops: Tensor) -> Tensor:
-    half = F.avg_pool2d(crops, 3, stride=2, padding=1, count_include_pad=False)
-    return F.interpolate(half, size=crops.shape[-2:], mode="bilinear", align_corners=False)
+def disturbed(crops: Tensor, generator: torch.Generator) -> Tensor:
+    """Crops `(B, 3, S, S)` as they may come out of an edit: turned by up to 4 degrees, scaled by
+    5% and moved by 4%, up to three quarters of them blurred, noisy, in other light."""
+    number = len(crops)
+
+    def between(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(number, *shape, generator=generator)
+
+    turn, scale = between(-4, 4) * math.pi / 180, between(0.95, 1.05)
+    shift = between(-0.08, 0.08, 2)
+    rows = [scale * turn.cos(), -turn.sin(), shift[:, 0], turn.sin(), scale * turn.cos()]
+    placement = torch.stack([*rows, shift[:, 1]], 1).view(number, 2, 3)
+    grid = F.affine_grid(placement, list(crops.shape), align_corners=False)
+    x = F.grid_sample(crops, grid, padding_mode="reflection", align_corners=False)
+    size = crops.shape[-1]
+    level = int(torch.randint(size // 3, size, (1,), generator=generator))
+    coarse = F.interpolate(x, size=(level, level), mode="area")
+    soft = F.interpolate(coarse, size=(size, size), mode="bilinear")
+    x = torch.lerp(x, soft, between(-0.5, 1.5, 1, 1, 1).clamp(0, 1))
+    light = between(-0.25, 0.25, 1, 1, 1) * torch.linspace(-1, 1, size)
+    gain = between(0.9, 1.1, 3, 1, 1) * between(0.7, 1.3, 1, 1, 1) * (1 + light)
+    noise = between(0, 0.05, 1, 1, 1) * torch.randn(x.shape, generator=generator)
+    return (x * gain + noise).clamp(0, 1)
 
 
 def make_judge(
     data_dir: str | Path,
     out_file: str | Path,
     *,
+    steps: int = 4000,
+    seed: int = 0,
     cache_dir: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
-) -> Judge:
-    """Train a judge on the training faces, measure it on the others, and write it to a file."""
+) -> dict[str, str]:
+    """Train a judge on the training faces, measure it on the others, and write it to a file.
+
+    Returns:
+        The file's metadata.
+    """
     train = load_faces(data_dir, "train", cache_dir=cache_dir)
-    judge = train_judge(train, progress=progress)
+    judge = train_judge(train, steps=steps, seed=seed, progress=progress)
     held = load_faces(data_dir, "val", cache_dir=cache_dir)
-    save_judge(out_file, judge, judge_metadata(judge, held, len(train)))
-    return judge
+    metadata = judge_metadata(judge, held, len(train))
+    save_judge(out_file, judge, metadata)
+    return metadata
 
 
 def judge_metadata(judge: Judge, faces: FaceSet, trained_on: int) -> dict[str, str]:
@@ -200,7 +235,7 @@ def judge_metadata(judge: Judge, faces: FaceSet, trained_on: int) -> dict[str, s
         "name": "Attribute judge",
         "licence": "MIT for the weights; training images CC BY 4.0, see attribution",
         "attribution": ATTRIBUTION,
-        "training_data": f"{trained_on} aligned FairFace adults, plain, mirrored and blurred",
+        "training_data": f"{trained_on} aligned FairFace adults, mirrored, moved, blurred, noisy",
         "intended_use": "Measuring edits of the face model only.",
         "metrics": json.dumps({"auc_or_correlation": figures, "val_faces": len(faces)}),
     }
@@ -209,7 +244,7 @@ def judge_metadata(judge: Judge, faces: FaceSet, trained_on: int) -> dict[str, s
 def save_judge(path: str | Path, judge: Judge, metadata: dict[str, str]) -> None:
     """Write a judge as float16."""
     tensors = {
-        name: tensor.half() if tensor.is_floating_point() else tensor
+        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor
         for name, tensor in judge.state_dict().items()
     }
     save_tensors(path, tensors, metadata)
