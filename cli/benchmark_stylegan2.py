@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import re
 import statistics
 import subprocess
 import sys
@@ -191,9 +192,11 @@ def _peak_apart(kind: str, directory: Path, size: int) -> float:
 
 
 def _peak(kind: str, directory: Path, size: int) -> float:
-    """Peak memory of this process in MB, after one picture of `kind`."""
-    import resource  # not on Windows
+    """Peak memory of this process in MB, after one picture of `kind`.
 
+    Raises:
+        FaceLatentsError: not a kind, or a system that does not tell.
+    """
     if kind not in KINDS:
         raise FaceLatentsError(f"'{kind}' is none of {', '.join(KINDS)}.")
     theirs: nn.Module = reference_generator(directory, size)
@@ -201,7 +204,12 @@ def _peak(kind: str, directory: Path, size: int) -> float:
     # the two share their weights, so the process holds them once
     with torch.inference_mode():
         _steps(theirs, ours)[kind]()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # not getrusage: its peak of a new process is that of the process that started it
+    status = Path("/proc/self/status")
+    told = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    if told is None:
+        raise FaceLatentsError("Peak memory can only be measured on Linux.")
+    return int(told[1]) / 1024
 
 
 if __name__ == "__main__":
