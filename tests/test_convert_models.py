@@ -17,6 +17,7 @@ from convert_support import (
 from encoder_support import small_encoder
 from face_latents.cli.main import main
 from face_latents.models.convert import Report, convert
+from face_latents.models.convert.sources import open_source, tensors_in
 from face_latents.models.errors import UnsupportedModelError
 from face_latents.models.face_model import load_face_model
 from face_latents.models.safefile import load_tensors
@@ -76,6 +77,18 @@ def test_state_dict_alone(tmp_path: Path) -> None:
     assert_same(written(out), tensors)
     assert "non-commercial" in report.licence
     assert "non-commercial" in report.text()
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_tensors_stay_in_the_file(tmp_path: Path, zipped: bool) -> None:
+    file = tmp_path / "net.pt"
+    torch.save({"a": torch.rand(5, 7)}, file, _use_new_zipfile_serialization=zipped)
+    (reference,) = tensors_in(open_source(file).value).values()
+    first, second = reference.view(), reference.view()
+    assert first.data_ptr() == second.data_ptr()
+    first[0, 0] = 3  # the map is private
+    (again,) = tensors_in(open_source(file).value).values()
+    assert float(again.view()[0, 0]) < 1
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
