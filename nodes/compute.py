@@ -145,12 +145,12 @@ def in_batches(
         copies: full-size feature maps the network holds at once, generously.
 
     Raises:
-        FaceLatentsError: not enough memory for a single face.
+        FaceLatentsError: not enough memory for a single face, or for all results.
     """
     size = model.template.size
     item_bytes = 3 * 4 * size * size * copies
     batch = min(count, max(1, pixels // size**2))
-    done: list[Tensor] = []
+    done: Tensor | None = None
     start = 0
     alone = False  # on the device, all others moved away
     device = None
@@ -174,9 +174,28 @@ def in_batches(
                     continue
             batch = _smaller(batch, what, size)
             continue
-        done.append(result)
+        if len(result) == count:
+            return result
+        if done is None:  # one block from the start: joining parts at the end takes twice as much
+            done = _room_for(result, count, what)
+        done[start : start + len(result)] = result
         start += len(result)
-    return torch.cat(done) if len(done) > 1 else done[0]
+    assert done is not None
+    return done
+
+
+def _room_for(part: Tensor, count: int, what: str) -> Tensor:
+    """Memory for `count` results like those of `part`."""
+    try:
+        return part.new_empty(count, *part.shape[1:])
+    except Exception as error:
+        if not host.is_out_of_memory(error):
+            raise
+    size = count * part[0].numel() * part.element_size() / 1e9
+    raise FaceLatentsError(
+        f"{what}: there is not enough memory for all {count} results at once, {size:.1f} GB. Work "
+        "on fewer faces or frames at a time (Select Face Latent takes some out)."
+    )
 
 
 def _smaller(batch: int, what: str, size: int) -> int:

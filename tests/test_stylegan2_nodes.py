@@ -124,6 +124,37 @@ def test_seeds_give_the_same_faces_in_every_batch():
     assert (few.samples == few.samples[:, :1]).all()  # the same w in each layer
 
 
+def test_faces_are_drawn_one_by_one_so_that_each_can_be_cancelled(monkeypatch):
+    model = load()[0]
+    latent = sample(model, 3)
+    expected = decode(model, latent)
+    sizes, steps, plain = [], [], type(model.module).decode
+
+    def recorded(self, codes):
+        sizes.append(len(codes))
+        return plain(self, codes)
+
+    monkeypatch.setattr(type(model.module), "decode", recorded)
+    monkeypatch.setattr(host, "check_interrupt", lambda: steps.append(len(sizes)))
+    assert torch.equal(decode(model, latent), expected)
+    assert sizes == [1, 1, 1]
+    assert steps == [0, 1, 2, 3]
+
+
+def test_results_that_do_not_fit_are_told_before_the_work_is_done(monkeypatch):
+    model = load()[0]
+    drawn = []
+
+    def room(part, *shape):
+        drawn.append(len(part))
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", room)
+    with pytest.raises(FaceLatentsError, match=r"memory for all 3 results.*Select Face Latent"):
+        decode(model, sample(model, 3))
+    assert drawn == [1]
+
+
 def test_truncation_and_its_cutoff():
     model = load()[0]
     free, mean = sample(model, 3, seed=2).samples, model.space.mean
