@@ -24,6 +24,7 @@ from ..errors import FaceLatentsError
 from .style_encoders import StyleEncoder, encoder_input
 from .stylegan2_layers import Constant, Dense, StyledConv, ToRGB, leaky, normalise
 from .stylegan2_layout import Layout
+from .stylegan2_strips import block, worthwhile
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _BLOCK = 16  # codes mapped at once, see `map`
@@ -208,6 +209,12 @@ class StyleGAN2Net(nn.Module):
         x = self.conv1(x, ws[0], noises[0], limit)
         picture = self.to_rgb1(x, ws[1], None, limit)
         for k, to_rgb in enumerate(self.to_rgbs):
+            if worthwhile(x, self.convs[2 * k], code):
+                layers = self.convs[2 * k], self.convs[2 * k + 1], to_rgb
+                own = slice(2 * k + 1, 2 * k + 4)
+                keep = k + 1 < len(self.to_rgbs)
+                x, picture = block(*layers, x, ws[own], noises[own][:2], picture, limit, keep)
+                continue
             x = self.convs[2 * k](x, ws[2 * k + 1], noises[2 * k + 1], limit)
             x = self.convs[2 * k + 1](x, ws[2 * k + 2], noises[2 * k + 2], limit)
             picture = to_rgb(x, ws[2 * k + 3], picture, limit)

@@ -13,7 +13,7 @@ are applied at use.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -120,22 +120,33 @@ class StyledConv(nn.Module):
         noise: Tensor | None,  # (1, 1, H, W)
         limit: float | None = None,  # of the magnitude of what comes out
     ) -> Tensor:
-        styles = self.conv.styles(w)  # (in,)
-        factors = torch.rsqrt(self.energy @ styles.square() + EPSILON) * _GAIN  # (out,)
-        bias = self.activate.bias * _GAIN
-        weight = self.conv.weight[0]
         # A style on the weights costs a gradient to the weights, which is slow.
         wanted = torch.is_grad_enabled() and w.requires_grad
-        if not wanted and weight.numel() < x[0].numel() + self._numbers_out(x):
-            kernel = weight * (factors[:, None] * styles)[:, :, None, None]
-            y = self._convolve(x, kernel.to(x.dtype), bias.to(x.dtype))
-        else:
-            reach = styles.abs().amax().clamp_min(EPSILON)  # float16 would run over otherwise
-            y = self._convolve(x * _per_channel(styles / reach, x), weight.to(x.dtype), None)
-            y = y * _per_channel(factors * reach, y) + _per_channel(bias, y)
-        if noise is not None:
-            y = add_noise(y, noise * (self.noise.weight * _GAIN))
-        return bounded(F.leaky_relu_(y, _SLOPE), limit)
+        numbers = self.conv.weight.numel()
+        if not wanted and numbers < x[0].numel() + self._numbers_out(x):
+            kernel, bias, noise = self.prepared(w, noise, x.dtype)
+            return finished(self._convolve(x, kernel, bias), noise, limit)
+        styles, factors = self._factors(w)
+        reach = styles.abs().amax().clamp_min(EPSILON)  # float16 would run over otherwise
+        weight = self.conv.weight[0].to(x.dtype)
+        y = self._convolve(x * _per_channel(styles / reach, x), weight, None)
+        y = y * _per_channel(factors * reach, y) + _per_channel(self.activate.bias * _GAIN, y)
+        return finished(y, self._noise(noise), limit)
+
+    def prepared(self, w: Tensor, noise: Tensor | None, dtype: torch.dtype) -> Prepared:
+        """What a plain convolution and `finished` need, styles being on the weights."""
+        styles, factors = self._factors(w)
+        kernel = self.conv.weight[0] * (factors[:, None] * styles)[:, :, None, None]
+        bias = self.activate.bias * _GAIN
+        return Prepared(kernel.to(dtype), bias.to(dtype), self._noise(noise))
+
+    def _factors(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Of input channels `(in,)`; of output channels `(out,)`, the gain included."""
+        styles = self.conv.styles(w)
+        return styles, torch.rsqrt(self.energy @ styles.square() + EPSILON) * _GAIN
+
+    def _noise(self, noise: Tensor | None) -> Tensor | None:
+        return None if noise is None else noise * (self.noise.weight * _GAIN)
 
     def _numbers_out(self, x: Tensor) -> int:
         return int(self.energy.shape[0] * x.shape[2] * x.shape[3] * (4 if self.up else 1))
@@ -144,9 +155,35 @@ class StyledConv(nn.Module):
         if not self.up:
             return F.conv2d(x, kernel, bias, padding=1)
         y = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)  # (1, out, 2 h + 1, 2 w + 1)
-        row = y.new_tensor([1.0, 3.0, 3.0, 1.0]) / 4  # halves the mean: three of four are zeros
-        blur = torch.outer(row, row).expand(y.shape[1], 1, 4, 4)
-        return F.conv2d(y, blur, bias, padding=1, groups=y.shape[1])
+        return blurred(y, bias, rows=1)
+
+
+class Prepared(NamedTuple):
+    """A layer for one code: `(out, in, 3, 3)`, `(out,)`, and noise `(1, 1, H, W)` float32."""
+
+    kernel: Tensor
+    bias: Tensor
+    noise: Tensor | None
+
+
+def blurred(y: Tensor, bias: Tensor | None, rows: int) -> Tensor:
+    """Filtered with [1, 3, 3, 1] / 4 on both axes, and `bias` added.
+
+    Args:
+        y: `(1, C, H, W)`.
+        bias: `(C,)`.
+        rows: of zeros above and below; columns beside have one always.
+    """
+    row = y.new_tensor([1.0, 3.0, 3.0, 1.0]) / 4  # halves the mean: three of four are zeros
+    kernel = torch.outer(row, row).expand(y.shape[1], 1, 4, 4)
+    return F.conv2d(y, kernel, bias, padding=(rows, 1), groups=y.shape[1])
+
+
+def finished(y: Tensor, noise: Tensor | None, limit: float | None) -> Tensor:
+    """Noise, leaky ReLU and limit, in place; `y` and `noise` already have the gain."""
+    if noise is not None:
+        y = add_noise(y, noise)
+    return bounded(F.leaky_relu_(y, _SLOPE), limit)
 
 
 def _set_energy(module: Any, _keys: object) -> None:
@@ -168,9 +205,16 @@ class ToRGB(nn.Module):
         picture: Tensor | None,  # (1, 3, H / 2, W / 2) float32
         limit: float | None = None,
     ) -> Tensor:
-        kernel = self.conv.weight[0] * self.conv.styles(w)[:, None, None]
-        y = bounded(F.conv2d(x, kernel.to(x.dtype)).float() + self.bias, limit)
+        y = self.colours(x, self.kernel(w, x.dtype), limit)
         return y if picture is None else y + doubled(picture)
+
+    def kernel(self, w: Tensor, dtype: torch.dtype) -> Tensor:
+        """`(3, in, 1, 1)` for one code."""
+        return (self.conv.weight[0] * self.conv.styles(w)[:, None, None]).to(dtype)
+
+    def colours(self, x: Tensor, kernel: Tensor, limit: float | None) -> Tensor:
+        """What `(1, in, H, W)` adds to the picture, `(1, 3, H, W)` float32."""
+        return bounded(F.conv2d(x, kernel).float() + self.bias, limit)
 
 
 def doubled(picture: Tensor) -> Tensor:
