@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -208,16 +209,18 @@ class StyleGAN2Net(nn.Module):
         x = self.input.input.to(self.dtype).contiguous(memory_format=torch.channels_last)
         x = self.conv1(x, ws[0], noises[0], limit)
         picture = self.to_rgb1(x, ws[1], None, limit)
-        for k, to_rgb in enumerate(self.to_rgbs):
-            if worthwhile(x, self.convs[2 * k], code):
-                layers = self.convs[2 * k], self.convs[2 * k + 1], to_rgb
-                own = slice(2 * k + 1, 2 * k + 4)
-                keep = k + 1 < len(self.to_rgbs)
-                x, picture = block(*layers, x, ws[own], noises[own][:2], picture, limit, keep)
-                continue
-            x = self.convs[2 * k](x, ws[2 * k + 1], noises[2 * k + 1], limit)
-            x = self.convs[2 * k + 1](x, ws[2 * k + 2], noises[2 * k + 2], limit)
-            picture = to_rgb(x, ws[2 * k + 3], picture, limit)
+        convs = cast(list[StyledConv], list(self.convs))
+        to_rgbs = cast(list[ToRGB], list(self.to_rgbs))
+        for k, (up, conv, to_rgb) in enumerate(zip(convs[::2], convs[1::2], to_rgbs, strict=True)):
+            own = slice(2 * k + 1, 2 * k + 4)
+            (w_up, w_conv, w_rgb), (up_noise, conv_noise) = ws[own], noises[own][:2]
+            if worthwhile(x, up, code):
+                keep = k + 1 < len(to_rgbs)
+                pair = (up_noise, conv_noise)
+                x, picture = block(up, conv, to_rgb, x, ws[own], pair, picture, limit, keep)
+            else:
+                x = conv(up(x, w_up, up_noise, limit), w_conv, conv_noise, limit)
+                picture = to_rgb(x, w_rgb, picture, limit)
         return picture.contiguous()
 
     def _noise_sides(self) -> list[int]:
