@@ -297,3 +297,14 @@ def test_another_template_of_the_file_is_kept(tmp_path: Path) -> None:
     save_face_model(tmp_path / "wide.safetensors", tensors, {}, WIDE)
     template = load_face_model(tmp_path / "wide.safetensors").template
     assert (template.name, template.size) == ("wide", 32)
+
+
+def test_the_ffhq_template_is_a_fixed_point_of_the_ffhq_crop_rule() -> None:
+    from face_latents.models.align import FFHQ
+
+    left, right, _, mouth_left, mouth_right = FFHQ.points
+    eyes, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2
+    down = mouth - eyes
+    side = 2 * max(2 * float((right - left).norm()), 1.8 * float(down.norm()))
+    assert abs(side - 1) < 1e-3
+    torch.testing.assert_close(eyes + 0.1 * down, torch.full_like(eyes, 0.5), rtol=0, atol=1e-3)
