@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from .architectures import digits, linear, stylegan2_file
+from .architectures import digits, linear, rendered, stylegan2_file
 from .errors import UnsupportedModelError
 from .safefile import Header, TensorSpec
 from .statistics import CodeStatistics
@@ -101,6 +101,13 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         linear.detect,
         linear.expected,
         linear.load,
+    ),
+    Architecture(
+        rendered.NAME,
+        "rendered face model (eigenfaces and a convolutional renderer)",
+        rendered.detect,
+        rendered.expected,
+        rendered.load,
     ),
     Architecture(
         digits.NAME,

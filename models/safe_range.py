@@ -13,19 +13,23 @@ _VISIBLE = 0.03  # how far out of [0, 1] a pixel has to lie to count
 
 
 def safe_range(
-    decode: Callable[[Tensor], Tensor], codes: Tensor, vector: Tensor, step: float = 0.5
+    decode: Callable[[Tensor], Tensor],
+    codes: Tensor,
+    vector: Tensor,
+    step: float = 0.5,
+    limit: float = STRENGTH_LIMIT,
 ) -> tuple[float, float]:
     """Strengths (low, high) up to which decoded pictures stay within the range of a picture.
 
     An end is the largest strength at which, on average over the codes, at most `SPILL_LIMIT` more
-    pixels lie visibly out of [0, 1] than without the edit; at least `step`, at most
-    `STRENGTH_LIMIT`.
+    pixels lie visibly out of [0, 1] than without the edit; at least `step`, at most `limit`.
 
     Args:
         decode: codes ``(B, *shape)`` to pictures ``(B, 3, S, S)``, not clamped.
         codes: ``(B, *shape)``, the faces to try it on.
         vector: ``(*shape)``, the direction; adding it once is strength 1.
         step: the ends are multiples of this.
+        limit: largest end, such as the strength up to which a model was trained.
     """
 
     def spill(strength: float) -> float:
@@ -37,7 +41,7 @@ def safe_range(
         ends = []
         for sign in (-1, 1):
             end = step
-            while end + step <= STRENGTH_LIMIT and spill(sign * (end + step)) - base <= SPILL_LIMIT:
+            while end + step <= limit and spill(sign * (end + step)) - base <= SPILL_LIMIT:
                 end += step
             ends.append(sign * end)
     return ends[0], ends[1]

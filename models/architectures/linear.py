@@ -48,16 +48,25 @@ def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
     return specs(count, size)
 
 
+def check_values(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse values that make no model.
+
+    Raises:
+        UnsupportedModelError: parity other than +-1, or std <= 0.
+    """
+    if not bool((tensors["linear.parity"].abs() == 1).all()):
+        raise UnsupportedModelError("linear.parity must hold only +1 and -1.")
+    if not bool((tensors["linear.std"] > 0).all()):
+        raise UnsupportedModelError("linear.std must be positive everywhere.")
+
+
 def load(tensors: Mapping[str, Tensor]) -> LinearFaceNet:
     """Build the network from tensors whose names, shapes and types were checked.
 
     Raises:
         UnsupportedModelError: values that make no model (parity other than +-1, std <= 0).
     """
-    if not bool((tensors["linear.parity"].abs() == 1).all()):
-        raise UnsupportedModelError("linear.parity must hold only +1 and -1.")
-    if not bool((tensors["linear.std"] > 0).all()):
-        raise UnsupportedModelError("linear.std must be positive everywhere.")
+    check_values(tensors)
     count, _, size, _ = tensors[_COMPONENTS].shape
     net = LinearFaceNet(count, size)
     net.load_state_dict({name.removeprefix("linear."): t for name, t in tensors.items()})
@@ -93,8 +102,9 @@ class LinearFaceNet(nn.Module):
         super().__init__()
         self.size = size
         half = (3, size, size // 2)
-        self.register_buffer("mean", torch.zeros(half))
-        self.register_buffer("components", torch.zeros(count, *half, dtype=torch.int8))
+        stored = self.to_rows(torch.zeros(1, *half)).shape[1:]
+        self.register_buffer("mean", torch.zeros(stored))
+        self.register_buffer("components", torch.zeros(count, *stored, dtype=torch.int8))
         self.register_buffer("step", torch.ones(count))
         self.register_buffer("parity", torch.ones(count, dtype=torch.int8))
         self.register_buffer("std", torch.ones(count))
@@ -102,6 +112,14 @@ class LinearFaceNet(nn.Module):
         for name in ("basis", "solver"):
             self.register_buffer(name, torch.zeros(0), persistent=False)
         self.register_buffer("order", torch.zeros(0, dtype=torch.long), persistent=False)
+
+    def to_rows(self, halves: Tensor) -> Tensor:
+        """Half pictures `(B, 3, S, S / 2)` as they are stored in the components."""
+        return halves
+
+    def from_rows(self, rows: Tensor) -> Tensor:
+        """The inverse of `to_rows`."""
+        return rows
 
     @property
     def code_shape(self) -> tuple[int, ...]:
@@ -137,17 +155,18 @@ class LinearFaceNet(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes `(B, K)` to crops `(B, 3, S, S)` float32, nominally in [0, 1], not clamped."""
         ordered = codes.float()[:, self.order]
-        half = (codes.shape[0], 3, self.size, self.size // 2)
-        even = (ordered[:, : self._split] @ self.basis[: self._split]).reshape(half) + self.mean
-        odd = (ordered[:, self._split :] @ self.basis[self._split :]).reshape(half)
+        rows = (codes.shape[0], *self.mean.shape)
+        even = (ordered[:, : self._split] @ self.basis[: self._split]).reshape(rows) + self.mean
+        odd = (ordered[:, self._split :] @ self.basis[self._split :]).reshape(rows)
+        even, odd = self.from_rows(even), self.from_rows(odd)
         return torch.cat([even + odd, (even - odd).flip(-1)], dim=-1)
 
     def encode(self, crops: Tensor) -> Tensor:
         """Crops `(B, 3, S, S)` in [0, 1] to their codes `(B, K)` float32, by least squares."""
         left, right = crops.float().chunk(2, dim=-1)
         right = right.flip(-1)
-        even = ((left + right) / 2 - self.mean).flatten(1)
-        odd = ((left - right) / 2).flatten(1)
+        even = (self.to_rows((left + right) / 2) - self.mean).flatten(1)
+        odd = self.to_rows((left - right) / 2).flatten(1)
         products = torch.cat(
             [even @ self.basis[: self._split].T, odd @ self.basis[self._split :].T], dim=1
         )

@@ -1,22 +1,27 @@
-"""Training the bundled face model: linear fit, directions, metadata, one safetensors file."""
+"""Training the bundled face model: linear codes, renderer, directions, one safetensors file."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..align import TIGHT, AlignmentTemplate
-from ..architectures import linear
+from ..architectures import rendered
+from ..architectures.renderer import Renderer
+from ..errors import FaceLatentsError
+from ..evaluation.face_measures import psnr, sharpness
 from ..face_model import FaceModel, load_face_model, save_face_model
 from ..safe_range import safe_range
-from ..safefile import tensors_hash
+from ..safefile import load_tensors, save_tensors, tensors_hash
 from ..space import LatentSpace
 from ..values import Direction
+from .attribute_net import AttributeNet, train_attribute_net
 from .directions import (
     ATTRIBUTES,
     CONTROLS,
@@ -28,38 +33,56 @@ from .directions import (
 )
 from .face_data import ATTRIBUTION, FaceSet, load_faces
 from .face_linear import fit_linear
+from .render import RenderTraining, Settings
 
 logger = logging.getLogger(__name__)
 
 ENCODE_BATCH = 256
+TRAINED_STRENGTH = 3.0  # the renderer has seen edits up to this
+Progress = Callable[[str, int, int], None]
 
 
 def train_face(
     data_dir: str | Path,
     out_file: str | Path,
     *,
-    components: int = 512,
+    components: int = 1024,
+    reader_steps: int = 3000,
+    warm_steps: int = Settings.warm_steps,
+    steps: int = Settings.steps,
+    batch: int = Settings.batch,
     max_tier: int = 2,
     template: AlignmentTemplate = TIGHT,
     cache_dir: str | Path | None = None,
     seed: int = 0,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    resume: bool = True,
+    progress: Progress = lambda stage, done, total: None,
 ) -> FaceModel:
-    """Fit the linear face model and its directions, and write them to a file.
+    """Train the face model and write it to a file.
+
+    Beside that file lie what each stage made (`NAME.linear.safetensors`, `NAME.reader.safetensors`,
+    `NAME.state.safetensors`), the curve (`NAME.curve.csv`, `.png`) and samples (`.samples.png`).
+    A run that was stopped goes on from them.
 
     Args:
         data_dir: folder of `metadata.csv` and the face zips.
         out_file: the safetensors file to write.
         components: length of a code.
+        reader_steps: of the attribute network that teaches the renderer, 64 faces each.
+        warm_steps, steps: of the renderer: on pixels alone, and in all.
+        batch: faces per step of the renderer.
         max_tier: 1 uses only the stricter part of the training faces.
         template: alignment and crop size.
         cache_dir: keeps the aligned crops for the next run.
-        seed: of the subspace iteration.
+        seed: of everything random.
+        resume: take up earlier stages; False begins anew.
         progress: called with (stage, done, total).
 
     Raises:
-        FaceLatentsError: the data are not there.
+        FaceLatentsError: the data are not there, or the crops are not 128 pixels wide.
     """
+    if template.size != 128:
+        raise FaceLatentsError(f"The renderer is trained at 128 pixels, not {template.size}.")
 
     def load(split: str, tier: int) -> FaceSet:
         return load_faces(
@@ -71,32 +94,75 @@ def train_face(
             progress=lambda done, total: progress(f"align {split}", done, total),
         )
 
+    out_file = Path(out_file)
+    kept = {
+        part: out_file.with_name(f"{out_file.stem}.{part}.safetensors")
+        for part in ("linear", "reader", "state")
+    }
+    if not resume:
+        for path in kept.values():
+            path.unlink(missing_ok=True)
     train, val = load("train", max_tier), load("val", 2)
-    tensors = fit_linear(
-        train.crops, components, seed=seed, progress=lambda stage: progress(stage, 0, 1)
-    )
+    tensors = _linear_part(kept["linear"], train, components, seed, progress)
+    reader = _reader(kept["reader"], train, reader_steps, seed, progress)
+    torch.manual_seed(seed)
+    net = linear_net(tensors, Renderer(context=min(256, len(tensors["linear.std"]))))
+    settings = Settings(warm_steps=warm_steps, steps=steps, batch=batch, seed=seed)
+    start = torch.stack(list(regressed(net, train)[1].values()))
+    run = RenderTraining(net, start, train, val, reader, settings, kept["state"])
+    run.run(progress)
     progress("directions", 0, 1)
-    directions, figures = fit_directions(tensors, train, val)
-    quality = reconstruction(linear.load(tensors), val)
-    metadata = model_metadata(
-        components, template, len(train), {**quality, "val_faces": len(val)}, figures
+    export_face(
+        out_file, tensors, run.average, run.unit_directions().detach(), train, val, settings
     )
-    save_face_model(out_file, tensors, metadata, template, directions)
     return load_face_model(out_file)
 
 
+def export_face(
+    out_file: str | Path,
+    tensors: Mapping[str, Tensor],
+    renderer: Renderer,
+    vectors: Tensor,
+    train: FaceSet,
+    val: FaceSet,
+    settings: Settings,
+) -> None:
+    """Write a trained model with its directions `(A, K)` and figures on unseen faces."""
+    weights = {rendered.PREFIX + n: t.half() for n, t in renderer.state_dict().items()}
+    every = {**tensors, **weights}
+    net = rendered.load(every)
+    space = LatentSpace(net.space_name, net.code_shape, tensors_hash(every))
+    scores, starts = regressed(net, train)
+    bent = {a.name: vector for a, vector in zip(ATTRIBUTES, vectors, strict=True)}
+    directions, figures = described(net, space, val, scores, starts, bent, len(train))
+    quality = fidelity(net, val)
+    metadata = model_metadata(net, len(train), {**quality, "val_faces": len(val)}, figures)
+    metadata["configuration"] = json.dumps(
+        {"components": net.code_shape[0], "size": net.size, **asdict(settings)}
+    )
+    save_face_model(out_file, every, metadata, TIGHT.resized(net.size), directions)
+
+
+def linear_net(tensors: Mapping[str, Tensor], renderer: Renderer) -> rendered.RenderedFaceNet:
+    """The network of a fitted linear part and any renderer."""
+    count, _, rows, _ = tensors["linear.components"].shape
+    net = rendered.RenderedFaceNet(count, 2 * rows, renderer)
+    named = {name.removeprefix("linear."): tensor for name, tensor in tensors.items()}
+    net.load_state_dict(named, strict=False)  # the renderer stays as it is
+    net.prepare()
+    return net
+
+
 def model_metadata(
-    components: int,
-    template: AlignmentTemplate,
+    net: rendered.RenderedFaceNet,
     faces: int,
     metrics: Mapping[str, float],
     figures: Mapping[str, object],
 ) -> dict[str, str]:
-    """String metadata of a trained linear model: what it is, from what data, how good."""
+    """String metadata of a trained model: what it is, from what data, how good."""
     return {
-        "name": f"Face (linear, {components})",
-        "architecture": linear.NAME,
-        "configuration": json.dumps({"components": components, "size": template.size}),
+        "name": f"Face (rendered, {net.code_shape[0]})",
+        "architecture": rendered.NAME,
         "licence": "MIT for the weights; training images CC BY 4.0, see attribution",
         "attribution": ATTRIBUTION,
         "training_data": f"{faces} aligned faces of FairFace (adults), each also mirrored",
@@ -107,69 +173,113 @@ def model_metadata(
     }
 
 
-def encode_all(net: linear.LinearFaceNet, faces: FaceSet) -> Tensor:
+def encode_all(net: rendered.RenderedFaceNet, faces: FaceSet) -> Tensor:
     """Codes `(N, K)` of all crops."""
     parts = torch.arange(len(faces)).split(ENCODE_BATCH)
-    return torch.cat([net.encode(faces.floats(part)) for part in parts])
+    with torch.no_grad():
+        return torch.cat([net.encode(faces.floats(part)) for part in parts])
 
 
-def reconstruction(net: linear.LinearFaceNet, faces: FaceSet) -> dict[str, float]:
-    """Mean PSNR in dB of encode + decode, clamped to [0, 1]."""
-    errors = []
-    for part in torch.arange(len(faces)).split(ENCODE_BATCH):
-        crops = faces.floats(part)
-        decoded = net.decode(net.encode(crops)).clamp(0, 1)
-        errors.append((decoded - crops).square().mean((1, 2, 3)))
-    psnr = -10 * torch.cat(errors).log10()
-    return {"psnr": round(float(psnr.mean()), 3)}
+def fidelity(net: rendered.RenderedFaceNet, faces: FaceSet) -> dict[str, float]:
+    """Of encode + decode: mean PSNR in dB (clamped to [0, 1]), median ratio of sharpness, and the
+    PSNR of the linear picture."""
+    drawn, linear, clear = [], [], []
+    with torch.no_grad():
+        for part in torch.arange(len(faces)).split(ENCODE_BATCH):
+            crops = faces.floats(part)
+            codes = net.encode(crops)
+            picture = net.decode(codes)
+            drawn.append(psnr(picture.clamp(0, 1), crops))
+            linear.append(psnr(net.linear_picture(codes).clamp(0, 1), crops))
+            clear.append(sharpness(picture) / sharpness(crops))
+    return {
+        "psnr": round(float(torch.cat(drawn).mean()), 3),
+        "linear_psnr": round(float(torch.cat(linear).mean()), 3),
+        "sharpness_ratio": round(float(torch.cat(clear).median()), 3),
+    }
 
 
-def fit_directions(
-    tensors: dict[str, Tensor], train: FaceSet, val: FaceSet
+def regressed(
+    net: rendered.RenderedFaceNet, faces: FaceSet
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Score vectors and conditioned directions of every attribute, by regression on labels."""
+    codes, parity = encode_all(net, faces), net.parity.float()
+    labels = {a.name: label(faces, a) for a in (*ATTRIBUTES, *CONTROLS)}
+    scores = score_vectors(codes, labels, parity)
+    return scores, edit_vectors(codes, labels, half_colours(faces), parity)
+
+
+def described(
+    net: rendered.RenderedFaceNet,
+    space: LatentSpace,
+    val: FaceSet,
+    scores: Mapping[str, Tensor],
+    starts: Mapping[str, Tensor],
+    bent: Mapping[str, Tensor],
+    trained_on: int,
 ) -> tuple[dict[str, Direction], dict[str, object]]:
-    """Directions of every attribute with held-out figures.
+    """The directions with what strength 1 means, safe range and held-out figure.
 
     Returns:
         Directions by name, and for the model card: the held-out figure of the plain score vector
-        and of the conditioned one, and the cosine of every pair before and after conditioning.
+        and of the direction, and the cosine of every pair before and after conditioning.
     """
-    net = linear.load(tensors)
-    parity = tensors["linear.parity"].float()
-    codes, held = encode_all(net, train), encode_all(net, val)
-    labels = {a.name: label(train, a) for a in (*ATTRIBUTES, *CONTROLS)}
-    held_labels = {a.name: label(val, a) for a in ATTRIBUTES}
-    scores = score_vectors(codes, labels, parity)
-    edits = edit_vectors(codes, labels, half_colours(train), parity)
-    shape = tuple(codes.shape[1:])
-    space = LatentSpace(net.space_name, shape, tensors_hash(tensors))
+    held = encode_all(net, val)
     directions: dict[str, Direction] = {}
     figures: dict[str, object] = {}
     for attribute in ATTRIBUTES:
-        name = attribute.name
+        name, vector = attribute.name, bent[attribute.name]
         measure = "AUC" if attribute.binary else "correlation"
         plain, conditioned = (
-            held_out(held @ vectors[name], held_labels[name], attribute.binary)
-            for vectors in (scores, edits)
+            held_out(held @ v, label(val, attribute), attribute.binary)
+            for v in (scores[name], vector)
         )
         figures[name] = {
             "measure": measure,
             "score": round(plain, 3),
             "direction": round(conditioned, 3),
-            "cosine_to_score": round(float(scores[name] @ edits[name]), 3),
+            "cosine_to_score": round(float(scores[name] @ vector), 3),
+            "cosine_to_regression": round(float(starts[name] @ vector), 3),
         }
-        kept = ", ".join((*attribute.kept, *(("colour",) if attribute.keep_colour else ())))
         directions[name] = Direction(
-            vector=edits[name],
+            vector=vector,
             space=space,
             name=name,
             unit=f"one standard deviation of {name} over the training faces "
             f"(positive: {attribute.meaning})",
-            safe_range=safe_range(net.decode, held[:48], edits[name]),
+            safe_range=safe_range(net.decode, held[:48], vector, limit=TRAINED_STRENGTH),
             accuracy=round(conditioned, 3),
-            method=f"joint regression of the codes of {len(train)} faces on their labels, "
-            f"keeping {kept}; accuracy is the {measure} of its score on {len(val)} unseen faces",
+            method=f"joint regression of the codes of {trained_on} faces on their labels, then "
+            "bent in training so that the edited photo shows the attribute and little else; "
+            f"accuracy is the {measure} of its score on {len(val)} unseen faces",
         )
-    for kind, vectors in (("before", scores), ("after", edits)):
+    for kind, vectors in (("before", scores), ("after", bent)):
         stack = torch.stack([vectors[a.name] for a in ATTRIBUTES])
         figures[f"cosines_{kind}"] = (stack @ stack.T).double().round(decimals=2).tolist()
     return directions, figures
+
+
+def _linear_part(
+    path: Path, train: FaceSet, components: int, seed: int, progress: Progress
+) -> dict[str, Tensor]:
+    if path.is_file():
+        return load_tensors(path)[0]
+    tensors = fit_linear(
+        train.crops,
+        components,
+        seed=seed,
+        half_colour=True,
+        progress=lambda stage: progress(stage, 0, 1),
+    )
+    save_tensors(path, tensors, {})
+    return tensors
+
+
+def _reader(path: Path, train: FaceSet, steps: int, seed: int, progress: Progress) -> AttributeNet:
+    if path.is_file():
+        reader = AttributeNet()
+        reader.load_state_dict(load_tensors(path)[0])
+        return reader.eval()
+    reader = train_attribute_net(train, steps=steps, seed=seed, progress=progress)
+    save_tensors(path, {n: t.contiguous() for n, t in reader.state_dict().items()}, {})
+    return reader

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..architectures.planes import to_planes
+
 CHUNK = 1024  # images turned to float32 at a time
 EXACT_BELOW = 3000  # images; larger Gram matrices are decomposed by subspace iteration
 
@@ -22,6 +24,7 @@ def fit_linear(
     *,
     iterations: int = 8,
     seed: int = 0,
+    half_colour: bool = False,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> dict[str, Tensor]:
     """Tensors of a linear face model (`architectures/linear.py`) fitted to aligned crops.
@@ -31,24 +34,26 @@ def fit_linear(
         count: components to keep, those of largest variance whatever their parity.
         iterations: of subspace iteration.
         seed: of its random start.
+        half_colour: keep colour at half resolution (`architectures/planes.py`), as the linear part
+            of a rendered model does.
         progress: told the stage.
 
     Raises:
         ValueError: fewer than `count` components exist in the data.
     """
-    number, _, size, _ = crops.shape
+    number = len(crops)
     if count > 2 * number - 1:
         raise ValueError(f"{number} faces give at most {2 * number - 1} components, not {count}")
-    mean = torch.zeros(3, size, size // 2, dtype=torch.float64)
+    mean = torch.zeros_like(_halves(crops[:1], +1, half_colour)[0], dtype=torch.float64)
     for part in crops.split(CHUNK):
-        mean += _halves(part, +1).double().sum(0)
+        mean += _halves(part, +1, half_colour).double().sum(0)
     mean = (mean / number).float()
     variances, rows, parities = [], [], []
     for parity in (+1, -1):
         progress("symmetric part" if parity > 0 else "antisymmetric part")
         data = torch.empty(number, mean.numel())
         for i, part in enumerate(crops.split(CHUNK)):
-            half = _halves(part, parity)
+            half = _halves(part, parity, half_colour)
             centred = half - mean if parity > 0 else half
             data[i * CHUNK : i * CHUNK + len(part)] = centred.flatten(1)
         values, vectors = _principal(data, min(count, number), iterations, seed)
@@ -73,10 +78,12 @@ def fit_linear(
     }
 
 
-def _halves(crops: Tensor, parity: int) -> Tensor:
-    """Left half `(n, 3, S, S / 2)` of the mirror-symmetric or antisymmetric part, float32."""
+def _halves(crops: Tensor, parity: int, half_colour: bool) -> Tensor:
+    """Left half `(n, 3, S, S / 2)` of the mirror-symmetric or antisymmetric part, float32, or its
+    planes `(n, 6, S / 2, S / 4)`."""
     left, right = (crops.float() / 255).chunk(2, dim=-1)
-    return (left + parity * right.flip(-1)) / 2
+    half = (left + parity * right.flip(-1)) / 2
+    return to_planes(half) if half_colour else half
 
 
 def _principal(data: Tensor, count: int, iterations: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,88 @@
+"""The critic that the renderer is trained against: is this a photo, or was it drawn?
+
+A patch discriminator at two scales (Isola et al. 2017; hinge loss as in Lim & Ye 2017). It sees
+noisy pictures, and not the code or the linear picture: told those it soon knows every drawing by
+what is orthogonal to the components, and the renderer learns nothing from it any more.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOPE = 0.2
+DETAIL = 16.0  # factor on fine detail
+NOISE = 0.01  # standard deviation of what is added to every picture
+
+
+def soft(pictures: Tensor) -> Tensor:
+    """Each pixel the mean of its 3 x 3 neighbourhood."""
+    return F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+
+
+def detail_distance(real: Tensor, fake: Tensor) -> Tensor:
+    """Mean difference of the local strength (8 x 8 pixels) of detail at two scales."""
+    distances = []
+    for _ in range(2):
+        wanted, made = (
+            (F.avg_pool2d((x - soft(x)).square(), 8, 4) + 1e-6).sqrt() for x in (real, fake)
+        )
+        distances.append(F.l1_loss(made, wanted))
+        real, fake = F.avg_pool2d(real, 2), F.avg_pool2d(fake, 2)
+    return torch.stack(distances).mean()
+
+
+class Critic(nn.Module):
+    """Pictures `(B, 3, 128, 128)` in [0, 1] to scores."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+
+        def conv(before: int, after: int, kernel: int) -> nn.Module:
+            layer = nn.Conv2d(before, after, kernel, padding=kernel // 2)
+            nn.init.kaiming_normal_(layer.weight, SLOPE)
+            return layer
+
+        sizes = [width, 2 * width, 4 * width, 5 * width]
+        self.enter = conv(24, sizes[0], 3)
+        self.shrink = nn.ModuleList([conv(4 * a, b, 1) for a, b in pairwise(sizes)])
+        self.look = nn.ModuleList([conv(size, size, 3) for size in sizes[1:]])
+        self.patches = nn.ModuleList([nn.Conv2d(size, 1, 1) for size in sizes[2:]])
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, crops: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Two maps of scores, and the features of four layers."""
+        crops = crops.float()
+        crops = crops + NOISE * torch.randn_like(crops)
+        # fine detail apart and larger: next to the whole picture half precision would lose it
+        x = torch.cat([crops * 4 - 2, (crops - soft(crops)) * DETAIL], 1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = F.leaky_relu(self.enter(F.pixel_unshuffle(x, 2)), SLOPE)
+        features = [x]
+        for shrink, look in zip(self.shrink, self.look, strict=True):
+            x = F.leaky_relu(shrink(F.pixel_unshuffle(x, 2)), SLOPE)
+            x = F.leaky_relu(look(x), SLOPE)
+            features.append(x)
+        maps = [head(f).float() for head, f in zip(self.patches, features[2:], strict=True)]
+        return maps, features
+
+
+def critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+    """Hinge loss over all maps."""
+    losses = [F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]
+    return torch.stack(losses).sum()
+
+
+def fooling_loss(fake: list[Tensor]) -> Tensor:
+    """What the renderer lowers: minus the scores of its pictures."""
+    return -torch.stack([f.mean() for f in fake]).mean()
+
+
+def feature_distance(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+    """Mean absolute difference of the critic's features (Wang et al. 2018)."""
+    return torch.stack(
+        [F.l1_loss(f.float(), r.detach().float()) for r, f in zip(real, fake, strict=True)]
+    ).mean()

@@ -1,0 +1,93 @@
+"""How the renderer's training goes: figures on unseen faces, the curve, a sheet of samples."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ..architectures.rendered import RenderedFaceNet
+from ..evaluation.face_measures import psnr, sharpness
+from ..plotting import line_chart, picture_grid
+from .attribute_net import BINARY, AttributeNet, as_values
+from .directions import ATTRIBUTES
+from .face_data import FaceSet
+
+FULL_STRENGTH = 2.5  # moves a binary attribute from one end to the other
+_REACHED = torch.tensor([2.0 if binary else 1.35 for binary in BINARY])  # half of the probability
+_SHOWN = 6
+_PLOTTED = ("psnr", "sharpness", "smile", "age", "glasses", "beard", "head_turn")
+
+
+@torch.no_grad()
+def draw(net: RenderedFaceNet, renderer: nn.Module, codes: Tensor) -> Tensor:
+    """Pictures of codes, drawn in bfloat16."""
+    linear = net.linear_picture(codes)
+    with torch.autocast("cpu", torch.bfloat16):
+        return renderer(linear, codes)
+
+
+@torch.no_grad()
+def measure(
+    net: RenderedFaceNet,
+    renderer: nn.Module,
+    directions: Tensor,
+    reader: AttributeNet,
+    faces: FaceSet,
+    number: int = 200,
+) -> dict[str, float]:
+    """Fidelity, sharpness, and for each direction how many of the faces it carries to the other
+    side at `FULL_STRENGTH`, and the largest mean change of another attribute."""
+    crops = faces.floats(slice(0, number))
+    codes = net.encode(crops)
+    drawn = draw(net, renderer, codes)
+    figures = {
+        "psnr": float(psnr(drawn.clamp(0, 1), crops).mean()),
+        "sharpness": float((sharpness(drawn) / sharpness(crops)).median()),
+    }
+    before = as_values(reader(crops).float())
+    sign = -torch.where(before == 0, torch.ones(()), before.sign())
+    for i, (attribute, vector) in enumerate(zip(ATTRIBUTES, directions, strict=True)):
+        edited = draw(net, renderer, codes + FULL_STRENGTH * sign[:, i : i + 1] * vector)
+        after = as_values(reader((crops + edited - drawn).clamp(0, 1)).float())
+        change = (after - before).abs()
+        figures[attribute.name] = float((change[:, i] >= _REACHED[i]).float().mean())
+        change[:, i] = 0
+        figures[f"{attribute.name}_others"] = float(change.mean(0).max())
+    return figures
+
+
+def draw_curve(table: Path, picture: Path) -> None:
+    """Fidelity (as a share of 40 dB), sharpness and success of edits over the steps."""
+    with table.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["psnr"]]
+    if len(rows) < 2:
+        return
+    steps = [float(row["step"]) for row in rows]
+    series = {
+        name: (steps, [float(row[name]) / (40 if name == "psnr" else 1) for row in rows])
+        for name in _PLOTTED
+    }
+    line_chart(
+        series, "Renderer: unseen faces", "step", "share (psnr: of 40 dB)", theme="light"
+    ).save(picture)
+
+
+@torch.no_grad()
+def draw_samples(
+    net: RenderedFaceNet, renderer: nn.Module, directions: Tensor, faces: FaceSet
+) -> Image.Image:
+    """A sheet: unseen photos, their linear pictures, what is drawn, and every edit of the photo."""
+    crops = faces.floats(slice(0, _SHOWN))
+    codes = net.encode(crops)
+    drawn = draw(net, renderer, codes)
+    rows, names = [crops, net.linear_picture(codes), drawn], ["photo", "linear", "drawn"]
+    for attribute, vector in zip(ATTRIBUTES, directions, strict=True):
+        for sign in (FULL_STRENGTH, -FULL_STRENGTH):
+            rows.append(crops + draw(net, renderer, codes + sign * vector) - drawn)
+            names.append(f"{attribute.name} {sign:+g}")
+    columns = [str(i + 1) for i in range(len(crops))]
+    return picture_grid([row.clamp(0, 1) for row in rows], names, columns, "Renderer", cell=128)

@@ -1,0 +1,247 @@
+"""The rendered architecture: planes, detection, strict loading, exact values, its training."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from face_latents.models.align import TIGHT
+from face_latents.models.architectures import rendered
+from face_latents.models.architectures.planes import from_planes, opponent_matrix, to_planes
+from face_latents.models.architectures.renderer import Renderer
+from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
+from face_latents.models.registry import detect_architecture
+from face_latents.models.safefile import read_header, save_tensors
+from face_latents.models.training.attribute_net import (
+    BINARY,
+    PARITIES,
+    AttributeNet,
+    as_values,
+    attribute_values,
+)
+from face_latents.models.training.directions import ATTRIBUTES
+from face_latents.models.training.face import train_face
+from face_latents.models.training.face_data import load_faces
+from face_latents.models.training.face_linear import fit_linear
+from face_latents.models.training.render import COLUMNS, edits_for
+from PIL import Image
+from skimage import data
+
+SIZE, COUNT = 16, 6
+
+
+def random_tensors(seed: int = 0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    stored = (6, SIZE // 2, SIZE // 4)
+    parity = torch.ones(COUNT, dtype=torch.int8)
+    parity[1::2] = -1
+    torch.manual_seed(seed)
+    renderer = Renderer(context=4, wide=8, deep=16, fine=8, blocks=(1, 2, 1))
+    torch.nn.init.normal_(renderer.leave.weight, std=0.1)
+    torch.nn.init.normal_(renderer.tell.weight, std=0.1)
+    weights = {f"renderer.{name}": t.half() for name, t in renderer.state_dict().items()}
+    return {
+        "linear.mean": torch.rand(stored, generator=generator),
+        "linear.components": torch.randint(
+            -127, 128, (COUNT, *stored), dtype=torch.int8, generator=generator
+        ),
+        "linear.step": torch.full((COUNT,), 0.001),
+        "linear.parity": parity,
+        "linear.std": torch.rand(COUNT, generator=generator) + 0.5,
+        **weights,
+    }
+
+
+def codes(count: int = 3) -> torch.Tensor:
+    return torch.randn(count, COUNT, generator=torch.Generator().manual_seed(1))
+
+
+def test_planes_keep_brightness_and_lengths() -> None:
+    pictures = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    planes = to_planes(pictures)
+    assert planes.shape == (2, 6, 4, 6)
+    matrix = opponent_matrix()
+    torch.testing.assert_close(matrix @ matrix.T, torch.eye(3))
+    back = from_planes(planes)
+    torch.testing.assert_close(back.sum(1), pictures.sum(1))  # brightness is kept exactly
+    torch.testing.assert_close(to_planes(back), planes)
+    torch.testing.assert_close(back.square().sum(), planes.square().sum())  # orthonormal
+    grey = pictures[:, :1].expand(-1, 3, -1, -1)
+    torch.testing.assert_close(from_planes(to_planes(grey)), grey)
+
+
+def test_loading_round_trip_and_detection(tmp_path: Path) -> None:
+    tensors = random_tensors()
+    path = tmp_path / "rendered.safetensors"
+    save_tensors(path, tensors, {})
+    header = read_header(path)
+    architecture = detect_architecture(header, header.shapes)
+    assert architecture.name == rendered.NAME
+    expected = architecture.expected(header.shapes)
+    assert {name: spec.shape for name, spec in expected.items()} == header.shapes
+    net = rendered.load(tensors)
+    assert net.size == SIZE
+    assert net.code_shape == (COUNT,)
+
+
+@pytest.mark.parametrize("missing", ["renderer.down.weight", "renderer.tell.weight"])
+def test_a_renderer_without_a_layer_is_refused(missing: str) -> None:
+    shapes = {n: tuple(t.shape) for n, t in random_tensors().items() if n != missing}
+    assert rendered.detect(shapes)
+    with pytest.raises(UnsupportedModelError, match="renderer"):
+        rendered.expected(shapes)
+
+
+def test_a_renderer_that_reads_more_than_the_code_is_refused() -> None:
+    shapes = {n: tuple(t.shape) for n, t in random_tensors().items()}
+    shapes["renderer.tell.weight"] = (16, COUNT + 1)
+    with pytest.raises(UnsupportedModelError, match="reads 7 numbers of codes of 6"):
+        rendered.expected(shapes)
+
+
+def test_values_that_make_no_model() -> None:
+    tensors = random_tensors()
+    tensors["linear.parity"][0] = 0
+    with pytest.raises(UnsupportedModelError, match="parity"):
+        rendered.load(tensors)
+
+
+def test_an_untrained_renderer_returns_the_linear_picture() -> None:
+    tensors = random_tensors()
+    for name in ("weight", "bias"):
+        tensors[f"renderer.leave.{name}"].zero_()
+    net = rendered.load(tensors)
+    assert torch.equal(net.decode(codes()), net.linear_picture(codes()))
+
+
+def test_encode_inverts_the_linear_part() -> None:
+    net = rendered.load(random_tensors())
+    torch.testing.assert_close(net.encode(net.linear_picture(codes())), codes(), atol=1e-3, rtol=0)
+    assert (net.decode(codes()) - net.linear_picture(codes())).abs().max() > 0.01
+
+
+def test_mirrored_codes_give_the_mirrored_linear_picture() -> None:
+    net = rendered.load(random_tensors())
+    mirrored = net.linear_picture(net.mirror(codes()))
+    torch.testing.assert_close(mirrored, net.linear_picture(codes()).flip(-1))
+
+
+def test_half_precision_and_gradients() -> None:
+    net = rendered.load(random_tensors())
+    exact = net.decode(codes())
+    net.dtype = torch.bfloat16
+    rough = net.decode(codes())
+    assert rough.dtype == torch.float32
+    assert 0 < (rough - exact).abs().max() < 0.1 * (exact - net.linear_picture(codes())).abs().max()
+    net.dtype = torch.float32
+    moved = codes().requires_grad_(True)
+    net.decode(moved).square().sum().backward()
+    assert moved.grad is not None
+    assert torch.isfinite(moved.grad).all()
+    assert (moved.grad != 0).any(0).all()
+
+
+def test_the_fit_at_half_colour_spans_the_planes_of_the_faces() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(5, 3 * SIZE * SIZE, generator=generator)
+    values = (torch.randn(40, 5, generator=generator) @ mixing) * 10 + 128
+    crops = values.clamp(0, 255).to(torch.uint8).reshape(40, 3, SIZE, SIZE)
+    tensors = fit_linear(crops, 12, half_colour=True)
+    assert tensors["linear.components"].shape == (12, 6, SIZE // 2, SIZE // 4)
+    net = rendered.RenderedFaceNet(12, SIZE, Renderer(4, 8, 8, 8))
+    net.load_state_dict({n.removeprefix("linear."): t for n, t in tensors.items()}, strict=False)
+    net.prepare()
+    faces = crops.float() / 255
+    seen = from_planes(to_planes(faces))
+    rebuilt = net.linear_picture(net.encode(faces))
+    mean_error = (seen - seen.mean(0)).square().mean()
+    assert (rebuilt - seen).square().mean() < 0.1 * mean_error
+
+
+def test_edits_aim_at_the_other_side() -> None:
+    values = torch.full((400, len(ATTRIBUTES)), 1.5)
+    strengths, targets = edits_for(values, torch.Generator().manual_seed(0))
+    chosen = strengths != 0
+    assert set(chosen.sum(1).tolist()) <= {1, 2}
+    assert (strengths[chosen] < 0).float().mean() > 0.8  # 80 % plus half of the rest
+    assert strengths.abs().max() <= 3
+    assert torch.equal(targets[~chosen], values[~chosen])
+    assert targets.abs().max() <= 2.5
+    assert ((targets - values)[chosen] * strengths[chosen] >= 0).all()
+    assert len(PARITIES) == len(BINARY) == len(ATTRIBUTES)
+
+
+@pytest.fixture
+def face_data(tmp_path: Path) -> Path:
+    """24 variants of one face as a data set of the published form: 16 train, 8 val."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    photo = data.astronaut()[40:264, 110:334]
+    points = np.array([[203.5, 99.5], [246.5, 104.0], [223, 126], [202.5, 140], [240, 144]])
+    points = points - [110, 40]
+    generator = np.random.default_rng(0)
+    names = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+    rows = []
+    with zipfile.ZipFile(folder / "faces-00.zip", "w") as archive:
+        for i in range(24):
+            gain = generator.uniform(0.6, 1.2, 3)
+            shift = generator.normal(0, 2, (5, 2))
+            buffer = BytesIO()
+            Image.fromarray((photo * gain).clip(0, 255).astype(np.uint8)).save(buffer, "PNG")
+            archive.writestr(f"{i}.png", buffer.getvalue())
+            row = {f"{n}_{a}": (points + shift)[k, j] for k, n in enumerate(names)
+                   for j, a in enumerate("xy")}  # fmt: skip
+            row |= {"name": f"{i}.png", "shard": "faces-00.zip", "tier": 1}
+            row |= {"split": "train" if i < 16 else "val", "gender": ("male", "female")[i % 2]}
+            row |= {"age_bin": ("20-29", "40-49", "60-69")[i % 3]}
+            for column in ("smile", "glasses", "beard", "mouth_open", "brightness"):
+                row[column] = round(float(generator.uniform()), 3)
+            for column in ("light_left_right", "yaw_proxy"):
+                row[column] = round(float(generator.normal(0, 0.1)), 3)
+            row["contrast"] = round(float(generator.uniform(20, 60)), 3)
+            rows.append(row)
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+def test_attribute_values_share_one_scale(face_data: Path) -> None:
+    faces = load_faces(face_data, "train")
+    values = attribute_values(faces)
+    assert values.shape == (16, len(ATTRIBUTES))
+    assert values.abs().max() <= 2.5
+    outputs = AttributeNet(8).eval()(faces.floats())
+    assert as_values(outputs)[:, torch.tensor(BINARY)].abs().max() <= 2
+
+
+def test_training_stops_resumes_and_exports(face_data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "own.safetensors"
+    few = {"components": 12, "reader_steps": 2, "warm_steps": 1, "batch": 2}
+    model = train_face(face_data, out, steps=2, **few)
+    assert model.space.shape == (12,)
+    assert set(model.directions) == {a.name for a in ATTRIBUTES}
+    assert model.template.size == TIGHT.size
+    again = train_face(face_data, out, steps=3, **few)
+    assert again.space.model_id != model.space.model_id
+    with (tmp_path / "own.curve.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "3"]
+    assert list(rows[0]) == ["step", *COLUMNS]
+    assert Image.open(tmp_path / "own.samples.png").size[0] > 128
+    unchanged = train_face(face_data, out, steps=3, **few)
+    assert unchanged.space.model_id == again.space.model_id
+    picture = unchanged.decode(unchanged.sample(2, seed=0))
+    assert picture.shape == (2, 3, 128, 128)
+    assert torch.isfinite(picture).all()
+
+
+def test_other_crop_sizes_are_refused(face_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(FaceLatentsError, match="128"):
+        train_face(face_data, tmp_path / "x.safetensors", template=TIGHT.resized(64))
