@@ -84,12 +84,12 @@ def _command(args: argparse.Namespace) -> str:
 def _measure(args: argparse.Namespace) -> dict[str, Any]:
     given: dict[str, Any] = {"data_dir": _needed(args.data, "--data DIR, the evaluation data")}
     if args.what == "face":
-        from ..models.evaluation.face import evaluate_face
+        from ..models.evaluation.whole import evaluate_whole
         from ..models.face_model import load_face_model
 
         if args.model is not None:
             given["model"] = load_face_model(args.model)
-        return dict(plain(_call(evaluate_face, given, args)))
+        return dict(plain(_call(evaluate_whole, given, args)))
     if args.what == "paste":
         from ..models.evaluation.paste import evaluate_paste
         from ..models.face_model import load_face_model

@@ -92,6 +92,19 @@ def test_identity_by_default(data: Path, tmp_path: Path) -> None:
     assert edits["identity_percentile"] > 0.8
 
 
+def test_everything_is_in_one_report(data: Path, tmp_path: Path) -> None:
+    report = tmp_path / "face.json"
+    command = ["evaluate", "face", "edit_faces=3", "--data", str(data), "--json", str(report)]
+    assert main(command) == 0
+    figures = json.loads(report.read_text(encoding="utf-8"))
+    assert {"recon", "edits", "groups", "weights_mb", "speed"} <= set(figures)
+    assert set(figures["left_out"]) == {"finder", "paste"}
+    assert 0 < figures["speed"]["slider_ms"] <= figures["speed"]["slider_ms_float32"]
+    only = ["evaluate", "face", "parts=speed", "--data", str(data), "--json", str(report)]
+    assert main(only) == 0
+    assert set(json.loads(report.read_text(encoding="utf-8"))) == {"speed"}
+
+
 def test_a_recogniser_that_is_not_there(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "face", "recogniser=nobody:embed", "--data", str(data)]) != 0
     assert "MODULE:FUNCTION" in capsys.readouterr().err

@@ -6,10 +6,12 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from ..architectures import linear, rendered
 from ..face_model import FaceModel, bundled_face_model_path, load_face_model
 from ..safefile import load_tensors, save_tensors
 from ..training.face_data import AGE_BINS, FaceSet, load_faces
@@ -122,12 +124,17 @@ def _agreement(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dic
 
 
 def _pca_psnr(model: FaceModel, crops: Tensor, fidelity: Tensor) -> float:
-    """PSNR of the linear model, printed beside: its own if it is one."""
-    if model.metadata.get("architecture") == "linear":
+    """PSNR of principal components, printed beside: of the model's own linear part if it has one,
+    of the bundled model's otherwise."""
+    if model.metadata.get("architecture") == linear.NAME:
         return round(float(fidelity.mean()), 2)
-    linear = load_face_model(bundled_face_model_path())
-    decoded = _decode(linear, torch.cat([linear.encode(part) for part in crops.split(BATCH)]))
-    return round(float(psnr(decoded.clamp(0, 1), crops).mean()), 2)
+    if not isinstance(model.module, rendered.RenderedFaceNet):
+        model = load_face_model(bundled_face_model_path())
+    net = cast(rendered.RenderedFaceNet, model.module)
+    values = [
+        psnr(net.linear_picture(net.encode(part)).clamp(0, 1), part) for part in crops.split(BATCH)
+    ]
+    return round(float(torch.cat(values).mean()), 2)
 
 
 def _as_probability(readings: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> Tensor:
