@@ -217,8 +217,8 @@ def test_the_list_for_the_canvas_is_that_of_the_run(models):
         "name": "mine_00001_",
         "label": "mine",
         "unit": model.directions["smile"].unit,
-        "low": -4.0,
-        "high": 4.0,
+        "low": model.directions["smile"].safe_range[0],
+        "high": model.directions["smile"].safe_range[1],
         "source": "file",
     }
     for name in ("../../etc/passwd", "", "absent.safetensors"):

@@ -101,7 +101,7 @@ def test_the_same_model_in_two_precisions_shares_its_codes():
     difference = (before - after).abs()
     assert 0 < float(difference.mean()) < 0.02
     with pytest.raises(FaceLatentsError, match=r"only computes in float32"):
-        run("FaceLatentsLoadModel", model=load_model.BUNDLED, precision="float16")
+        run("FaceLatentsLoadModel", model=load_model.BUNDLED_DIGITS, precision="float16")
     with pytest.raises(FaceLatentsError, match="precision"):
         load(precision="float8")
 

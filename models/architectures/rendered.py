@@ -91,7 +91,7 @@ def load(tensors: Mapping[str, Tensor]) -> RenderedFaceNet:
         | {PREFIX + n: t for n, t in weights.items()}
     )
     net.prepare()
-    return net.eval()
+    return net.eval().requires_grad_(False)
 
 
 class RenderedFaceNet(linear.LinearFaceNet):

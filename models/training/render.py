@@ -57,7 +57,7 @@ class Settings:
     """How long to train, and the weight of each loss of `LOSSES`."""
 
     warm_steps: int = 1000  # pixels only
-    steps: int = 3400
+    steps: int = 2500
     batch: int = 24
     rate: float = 3e-4
     critic_rate: float = 1e-4
@@ -208,8 +208,10 @@ class RenderTraining:
             fake, fake_features = self.critic(both.clamp(0, 1))
             with torch.no_grad():
                 before = as_values(self.reader(crops).float())
-            # what users get back: their photo plus the change
-            outputs = self.reader((crops + change).clamp(0, 1)).float()
+            # What users get back: their photo plus the change. Only the edited picture may move:
+            # otherwise spoiling the unedited one is a way to make the change larger.
+            pasted = crops + edited - drawn.detach()
+            outputs = self.reader(pasted.clamp(0, 1)).float()
         # one pass serves both sides: first the critic's gradients, then the renderer's
         critic = critic_loss(real, fake)
         theirs = list(self.critic.parameters())
