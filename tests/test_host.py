@@ -188,7 +188,7 @@ def test_mixing_a_face_with_a_vae_latent_is_refused(host: Host) -> None:
 
 
 def test_an_unknown_choice_is_refused_before_anything_runs(host: Host) -> None:
-    with pytest.raises(ValueError, match="value_not_in_list"):
+    with pytest.raises(ValueError, match="There is no face model"):
         host.run(encode_prompt(host, model="absent.safetensors"))
     assert host.alive()
 
