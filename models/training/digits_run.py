@@ -10,12 +10,12 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..architectures.digits import DigitEncoder, DigitGenerator
-from ..safefile import load_tensors, save_tensors
 from .digits_prior import CLASSES, make_prior
 from .digits_steps import Critic, Means, Nets
+from .run_state import load_state, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -93,27 +93,13 @@ class DigitsRun:
 
     def save(self) -> None:
         """Write everything that training needs to go on."""
-        tensors: dict[str, Tensor] = {}
-        for prefix, module in self._modules().items():
-            for name, tensor in module.state_dict().items():
-                tensors[prefix + name] = tensor.contiguous()
-        for name, optimizer in self.optimizers.items():
-            for index, state in optimizer.state_dict()["state"].items():
-                for key, value in state.items():
-                    tensors[f"adam.{name}.{index}.{key}"] = value.contiguous()
-        save_tensors(self.state_path, tensors, {"done": json.dumps(self.done)})
+        save_state(
+            self.state_path, {"done": json.dumps(self.done)}, self._modules(), self.optimizers
+        )
 
     def load(self) -> None:
         """Read what `save` wrote."""
-        tensors, metadata = load_tensors(self.state_path)
-        for prefix, module in self._modules().items():
-            module.load_state_dict(_part(tensors, prefix))
-        for name, optimizer in self.optimizers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in _part(tensors, f"adam.{name}.").items():
-                index, entry = key.split(".")
-                state.setdefault(int(index), {})[entry] = tensor
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        metadata = load_state(self.state_path, self._modules(), self.optimizers)
         self.done = json.loads(metadata["done"])
 
     def _modules(self) -> dict[str, nn.Module]:
@@ -121,7 +107,3 @@ class DigitsRun:
             **{f"net.{name}.": net for name, net in vars(self.nets).items()},
             **{f"mean.{name}.": net for name, net in vars(self.means).items()},
         }
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -108,13 +108,13 @@ def train_face(
     torch.manual_seed(seed)
     net = linear_net(tensors, Renderer(context=min(256, len(tensors["linear.std"]))))
     settings = Settings(warm_steps=warm_steps, steps=steps, batch=batch, seed=seed)
-    start = torch.stack(list(regressed(net, train)[1].values()))
+    scores, starts = regressed(net, train)
+    start = torch.stack(list(starts.values()))
     run = RenderTraining(net, start, train, val, reader, settings, kept["state"])
     run.run(progress)
     progress("directions", 0, 1)
-    export_face(
-        out_file, tensors, run.average, run.unit_directions().detach(), train, val, settings
-    )
+    bent = dict(zip(starts, run.unit_directions().detach(), strict=True))
+    export_face(out_file, tensors, run.average, (scores, starts, bent), len(train), val, settings)
     return load_face_model(out_file)
 
 
@@ -122,21 +122,30 @@ def export_face(
     out_file: str | Path,
     tensors: Mapping[str, Tensor],
     renderer: Renderer,
-    vectors: Tensor,
-    train: FaceSet,
+    vectors: tuple[Mapping[str, Tensor], Mapping[str, Tensor], Mapping[str, Tensor]],
+    trained_on: int,
     val: FaceSet,
     settings: Settings,
 ) -> None:
-    """Write a trained model with its directions `(A, K)` and figures on unseen faces."""
+    """Write a trained model with its directions and figures on unseen faces.
+
+    Args:
+        out_file: the file.
+        tensors: of the linear part.
+        renderer: as trained.
+        vectors: for every attribute the score vector, the direction training started from, and the
+            direction as trained; `(K,)` each.
+        trained_on: how many faces.
+        val: unseen faces.
+        settings: of the training, for the metadata.
+    """
     weights = {rendered.PREFIX + n: t.half() for n, t in renderer.state_dict().items()}
     every = {**tensors, **weights}
     net = rendered.load(every)
     space = LatentSpace(net.space_name, net.code_shape, tensors_hash(every))
-    scores, starts = regressed(net, train)
-    bent = {a.name: vector for a, vector in zip(ATTRIBUTES, vectors, strict=True)}
-    directions, figures = described(net, space, val, scores, starts, bent, len(train))
+    directions, figures = described(net, space, val, *vectors, trained_on)
     quality = fidelity(net, val)
-    metadata = model_metadata(net, len(train), {**quality, "val_faces": len(val)}, figures)
+    metadata = model_metadata(net, trained_on, {**quality, "val_faces": len(val)}, figures)
     metadata["configuration"] = json.dumps(
         {"components": net.code_shape[0], "size": net.size, **asdict(settings)}
     )

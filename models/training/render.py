@@ -43,7 +43,7 @@ from .render_critic import (
     fooling_loss,
 )
 from .render_report import FULL_STRENGTH, draw_curve, draw_samples, measure
-from .render_state import drop_rows_after, load_state, log_row, save_state
+from .run_state import drop_rows_after, load_state, log_row, save_state
 
 _LIGHTING = torch.tensor([a.name in ("light_left_right", "brightness") for a in ATTRIBUTES])
 _NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
@@ -143,7 +143,11 @@ class RenderTraining:
             self.critic.parameters(), settings.critic_rate, betas=(0.5, 0.99), fused=True
         )
         self.kept = (
-            {"renderer": self.renderer, "average": self.average, "critic": self.critic},
+            {
+                "net.renderer.": self.renderer,
+                "net.average.": self.average,
+                "net.critic.": self.critic,
+            },
             {"renderer": self.optimiser, "critic": self.critic_optimiser},
             {"directions": self.directions},
         )
@@ -152,7 +156,7 @@ class RenderTraining:
         self.curve = state_file.with_name(f"{stem}.curve.csv")
         self.samples = state_file.with_name(f"{stem}.samples.png")
         if state_file.is_file():
-            self.step = load_state(state_file, *self.kept)
+            self.step = int(load_state(state_file, *self.kept)["step"])
         drop_rows_after(self.curve, self.step)
         self.generator = torch.Generator().manual_seed(settings.seed + self.step)
         self.chosen = batches(len(train), settings.batch, self.generator)
@@ -270,4 +274,4 @@ class RenderTraining:
         log_row(self.curve, self.step, row, COLUMNS)
         draw_curve(self.curve, self.curve.with_suffix(".png"))
         draw_samples(*known, self.val).save(self.samples)
-        save_state(self.state_file, self.step, *self.kept)
+        save_state(self.state_file, {"step": str(self.step)}, *self.kept)

@@ -1,4 +1,4 @@
-"""What a training run of the renderer keeps on disk: its state, and its curve."""
+"""What a training run keeps on disk: its state, and its curve."""
 
 from __future__ import annotations
 
@@ -14,37 +14,45 @@ from ..safefile import load_tensors, save_tensors
 
 def save_state(
     path: Path,
-    step: int,
+    metadata: Mapping[str, str],
     modules: Mapping[str, nn.Module],
     optimisers: Mapping[str, torch.optim.Optimizer],
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write everything that training needs to go on, in one file that is replaced atomically."""
-    kept = {f"tensor.{name}": tensor.detach().contiguous() for name, tensor in tensors.items()}
-    for name, module in modules.items():
-        for key, tensor in module.state_dict().items():
-            kept[f"net.{name}.{key}"] = tensor.contiguous()
+    """Write everything that training needs to go on, in one file that is replaced atomically.
+
+    Args:
+        path: the safetensors file.
+        metadata: how far training is.
+        modules: by the prefix of their tensors' names.
+        optimisers: Adam and its kin, by name.
+        tensors: others, by name.
+    """
+    kept = {f"tensor.{name}": t.detach().contiguous() for name, t in (tensors or {}).items()}
+    for prefix, module in modules.items():
+        for name, tensor in module.state_dict().items():
+            kept[prefix + name] = tensor.contiguous()
     for name, optimiser in optimisers.items():
         for index, state in optimiser.state_dict()["state"].items():
             for key, value in state.items():
                 kept[f"adam.{name}.{index}.{key}"] = value.contiguous()
-    save_tensors(path, kept, {"step": str(step)})
+    save_tensors(path, kept, dict(metadata))
 
 
 def load_state(
     path: Path,
     modules: Mapping[str, nn.Module],
     optimisers: Mapping[str, torch.optim.Optimizer],
-    tensors: Mapping[str, Tensor],
-) -> int:
-    """Read what `save_state` wrote into the given modules, optimisers and tensors; the step."""
+    tensors: Mapping[str, Tensor] | None = None,
+) -> dict[str, str]:
+    """Read what `save_state` wrote into the given modules, optimisers and tensors; its metadata."""
     kept, metadata = load_tensors(path)
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {n.removeprefix(prefix): t for n, t in kept.items() if n.startswith(prefix)}
 
-    for name, module in modules.items():
-        module.load_state_dict(part(f"net.{name}."))
+    for prefix, module in modules.items():
+        module.load_state_dict(part(prefix))
     for name, optimiser in optimisers.items():
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in part(f"adam.{name}.").items():
@@ -52,9 +60,9 @@ def load_state(
             state.setdefault(int(index), {})[entry] = tensor
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     with torch.no_grad():
-        for name, tensor in tensors.items():
+        for name, tensor in (tensors or {}).items():
             tensor.copy_(kept[f"tensor.{name}"])
-    return int(metadata["step"])
+    return metadata
 
 
 def log_row(table: Path, step: int, values: Mapping[str, float], columns: tuple[str, ...]) -> None:
