@@ -21,6 +21,8 @@ from PIL import Image
 
 NUMBERS = {"smile": 0.8, "glasses": 0.1, "beard": 0.2, "mouth_open": 0.6, "yaw_proxy": 0.05}
 
+GEOMETRY = {"faces", "width_before", "width_after", "wider_share", "lift_mean", "lifted_share"}
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -78,7 +80,8 @@ def test_identity_is_measured_with_a_recogniser_of_ones_own(
     assert main(["evaluate", "face", *settings, "--data", str(data), "--json", str(report)]) == 0
     edits = json.loads(report.read_text(encoding="utf-8"))["edits"]
     assert edits["identity_measure"] == "own_recogniser:anyone"
-    assert edits["identity_percentile"] == pytest.approx(1 / 3, abs=1e-3)  # only the middle one
+    # only the middle face is itself, and nobody else can have a beard
+    assert edits["identity_percentile"] == pytest.approx((8 + 1) / (8 * 3 + 1), abs=1e-3)
     assert set(asked) == {3}
     assert len(asked) == 1 + len(edits["by_attribute"])
 
@@ -98,6 +101,11 @@ def test_everything_is_in_one_report(data: Path, tmp_path: Path) -> None:
     assert main(command) == 0
     figures = json.loads(report.read_text(encoding="utf-8"))
     assert {"recon", "edits", "groups", "weights_mb", "speed"} <= set(figures)
+    edits = figures["edits"]
+    faces = {name: row["faces"] for name, row in edits["by_attribute"].items()}
+    assert faces.pop("beard") == 1  # the second of three is male
+    assert set(faces.values()) == {3}
+    assert set(edits["smile_geometry"]) == GEOMETRY
     assert set(figures["left_out"]) == {"finder", "paste"}
     assert 0 < figures["speed"]["slider_ms"] <= figures["speed"]["slider_ms_float32"]
     only = ["evaluate", "face", "parts=speed", "--data", str(data), "--json", str(report)]

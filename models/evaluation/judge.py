@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..safefile import TensorSpec, load_tensors, save_tensors
 from ..safeheader import FLOAT_DTYPES
-from ..training.directions import AGE_YEARS, held_out
+from ..training.directions import ATTRIBUTES, held_out, label
 from ..training.face_data import ATTRIBUTION, FaceSet, load_faces
 
 PROBABILITIES = ("smile", "glasses", "beard", "mouth_open", "gender_expression")
@@ -114,11 +114,11 @@ def age_group(years: Tensor) -> Tensor:
 
 def targets(faces: FaceSet) -> Tensor:
     """What the network is trained to say, `(N, 7)`."""
-    columns = [faces.column(name) for name in ("smile", "glasses", "beard", "mouth_open")]
-    columns.append(torch.tensor([float(row["gender"] == "male") for row in faces.rows]))
-    years = torch.tensor([AGE_YEARS[row["age_bin"]] for row in faces.rows])
+    named = {attribute.name: attribute for attribute in ATTRIBUTES}
+    columns = [label(faces, named[name]) for name in PROBABILITIES]
+    years, turn = (label(faces, named[name]) for name in OUTPUTS[len(PROBABILITIES) :])
     columns.append((years - _AGE_MEAN) / _AGE_SCALE)
-    columns.append(faces.column("yaw_proxy") / _TURN_SCALE)
+    columns.append(turn / _TURN_SCALE)
     return torch.stack(columns, 1)
 
 

@@ -1,0 +1,74 @@
+"""Faces to be edited as users edit them: the change is put back into the picture by Paste Back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..face_model import FaceModel
+from ..paste import paste_back
+from ..values import PhotoContext
+
+BATCH = 250
+# What only some faces can have is tried on those: no woman in these data has a beard.
+ONLY = {"beard": ("gender", "male")}
+
+
+@dataclass(frozen=True, eq=False)
+class Subjects:
+    """Faces to edit, each crop being a photo of its own.
+
+    Attributes:
+        model: edits them.
+        crops: `(N, 3, S, S)` in [0, 1].
+        codes: `(N, *shape)` of the crops.
+        decoded: `(N, 3, S, S)` of the codes.
+        rows: N rows of the table.
+    """
+
+    model: FaceModel
+    crops: Tensor
+    codes: Tensor
+    decoded: Tensor
+    rows: Sequence[Mapping[str, str]]
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def moved(self, index: Tensor, change: Tensor) -> Tensor:
+        """The decodes of codes moved by `change` `(*shape)`, `(len(index), 3, S, S)`."""
+        return decode(self.model, self.codes[index] + change)
+
+    def edited(self, index: Tensor, change: Tensor) -> Tensor:
+        """What Paste Back's default method makes of the crops, `(len(index), 3, S, S)`."""
+        if not len(index):
+            return self.crops[:0]
+        pictures = []
+        for i, after in zip(index.tolist(), self.moved(index, change), strict=True):
+            context = self._context(i)
+            pasted = paste_back(context.photo, context, self.decoded[i], after)
+            pictures.append(pasted.permute(2, 0, 1))
+        return torch.stack(pictures)
+
+    def _context(self, i: int) -> PhotoContext:
+        photo = self.crops[i].permute(1, 2, 0).contiguous()
+        template = self.model.template
+        placement = torch.eye(2, 3, dtype=torch.float64)
+        return PhotoContext(
+            photo, placement, template.size, template.pixels(), self.codes[i], str(i), 0
+        )
+
+    def tried(self, name: str) -> Tensor:
+        """Which faces an attribute is edited on, `(N,)`."""
+        if name not in ONLY:
+            return torch.ones(len(self), dtype=torch.bool)
+        column, value = ONLY[name]
+        return torch.tensor([row[column] == value for row in self.rows], dtype=torch.bool)
+
+
+def decode(model: FaceModel, codes: Tensor) -> Tensor:
+    """Pictures of codes, some at a time, on the CPU."""
+    return torch.cat([model.decode(part).cpu() for part in codes.split(BATCH)])
