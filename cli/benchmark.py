@@ -110,7 +110,8 @@ def _single_steps(photo: Tensor, model: FaceModel) -> dict[str, tuple[Step, Step
 
     def paste() -> Tensor:
         before, after = model.decode(context.code[None]), model.decode(edited.samples)
-        return paste_back(photo, context, before[0], after[0])
+        motion = model.motion(context.code, edited.samples[0])
+        return paste_back(photo, context, before[0], after[0], motion=motion)
 
     return {
         "encode": (
@@ -169,4 +170,5 @@ def _directly(photo: Tensor, model: FaceModel) -> Tensor:
     context = PhotoContext(
         photo, transform, model.template.size, face.landmarks, code[0], "benchmark", 0
     )
-    return paste_back(photo, context, model.decode(code)[0], model.decode(edited)[0])
+    before, after = model.decode(code)[0], model.decode(edited)[0]
+    return paste_back(photo, context, before, after, motion=model.motion(code[0], edited[0]))

@@ -12,7 +12,7 @@ from .session import call_node
 from .standins.save import pictures_of, write
 
 LARGEST = 384  # pixels, the longer side of a photo
-GROUPS = {"serious": -2.0, "smiling": 2.0}  # folder: strength of the smile in it
+GROUPS = {"serious": -1.0, "smiling": 2.0}  # folder: strength of the smile in it
 
 # What else differs between the photos of a folder, so that a smile is all they share.
 VARIATIONS: tuple[dict[str, float], ...] = (

@@ -106,6 +106,24 @@ class FaceModel:
             )
         return cast(FaceNet, self.module).decode(codes.to(self.device, torch.float32))
 
+    def motion(self, before: Tensor, after: Tensor) -> Tensor | None:
+        """How the model itself moves a face on the way from one code to another.
+
+        Args:
+            before, after: `(*space.shape)` each.
+
+        Returns:
+            `(2, S, S)` float32 on the CPU, (dx, dy) in shares of the crop's side: the face at x
+            comes from x + u. None for a model that moves nothing by itself.
+        """
+        motion = getattr(self.module, "motion", None)
+        if motion is None:
+            return None
+        change = (after.to("cpu", torch.float32) - before.to("cpu", torch.float32))[None]
+        with torch.no_grad():
+            moved: Tensor = motion(change.to(self.device))[0].cpu()
+        return moved
+
     def to_decodable(self, codes: Tensor, space: LatentSpace) -> Tensor:
         """Codes of any of the model's spaces in its own one.
 
@@ -204,7 +222,7 @@ def load_face_model(path: str | Path) -> FaceModel:
         )
     net = architecture.build(net_tensors, metadata)
     shape, statistics = net.code_shape, net.code_statistics
-    mean, std = torch.zeros(shape), torch.ones(shape)
+    mean, std = torch.zeros(shape), getattr(net, "code_std", torch.ones(shape))
     spaces: dict[str, LatentSpace] = {}
     if isinstance(net, LayeredNet):
         spaces = layered_spaces(model_id, net.z_dim, net.mean_code().clone(), net.code_std())

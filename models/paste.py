@@ -20,7 +20,7 @@ from .align import (
 )
 from .errors import FaceLatentsError
 from .paste_change import apply_log_odds
-from .paste_maps import prepare_maps, sample_maps
+from .paste_maps import prepare_maps, resize, sample_maps
 from .paste_mask import face_mask
 from .paste_pixels import DETAIL_REACH, Box, crop_fractions, move_photo, photo_box
 from .paste_plan import EditMaps, plan_edit
@@ -44,6 +44,7 @@ def paste_back(
     method: str = "warp",
     strength: float = 1.0,
     mask: Tensor | None = None,
+    motion: Tensor | None = None,
 ) -> Tensor:
     """Carry the change from `before` to `after` over to the face in `photo`.
 
@@ -60,6 +61,8 @@ def paste_back(
             face itself there, soft as it is.
         strength: share of the change to apply; 0 gives the photo back.
         mask: optional ``(H, W)`` in [0, 1], 0 where the photo must stay as it is (a hand, hair).
+        motion: optional ``(2, N, N)``, how the model says it moved the face, see
+            :meth:`~.face_model.FaceModel.motion`; "warp" finds by itself what else has moved.
 
     Where the model encodes whole pictures (a context without landmarks), the change is added to
     the whole picture, for "warp" too (see `paste_whole`).
@@ -74,6 +77,7 @@ def paste_back(
             an unknown method.
     """
     _check(photo, before, after, method, strength, mask)
+    _check_motion(motion)
     result = photo.clone()
     if strength == 0 or torch.equal(before, after):
         return result
@@ -96,7 +100,9 @@ def paste_back(
     before, after = (face.to(photo.device, torch.float32) for face in (before, after))
     # Pixels that are not numbers count as 0 here, and are refused below if the edit reaches them.
     crop = _crop(photo, transform, size, side)
-    plan = plan_edit(crop, before, after, soft, method)
+    if motion is not None:
+        motion = resize(motion.to(photo.device, torch.float32), side)
+    plan = plan_edit(crop, before, after, soft, method, motion)
     maps = prepare_maps(plan.stacked(), size / float(transform_scale(transform)))
     to_photo = invert_transform(transform)[:, :2] * size  # shares of the crop -> photo pixels
     left, top, right, bottom = box
@@ -144,6 +150,20 @@ def _crop(photo: Tensor, transform: Tensor, size: int, side: int) -> Tensor:
     resized = transform * scale
     resized[:, 2] += (scale - 1) / 2  # pixel centres lie at integers
     return align_with_transform(photo[..., :3], resized, side)
+
+
+def _check_motion(motion: Tensor | None) -> None:
+    if motion is None:
+        return
+    if motion.ndim != 3 or motion.shape[0] != 2 or motion.shape[1] != motion.shape[2]:
+        raise FaceLatentsError(
+            f"Paste Back: the motion has shape {tuple(motion.shape)}; expected (2, size, size)."
+        )
+    if not bool(torch.isfinite(motion).all()):
+        raise FaceLatentsError(
+            "Paste Back: the motion has values that are not finite numbers. Use a smaller strength "
+            "or check the code."
+        )
 
 
 def _check(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_SMALL = 256  # sides up to which a blur is faster as a matrix product
 _FINE = 512  # maps are raised to about this side by cubic splines, then read bilinearly
 
 
@@ -15,14 +17,32 @@ def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
     """Separable Gaussian blur of ``(C, H, W)`` with the border repeated; sigma in pixels."""
     if sigma <= 0:
         return maps.clone()
-    radius = max(1, math.ceil(3 * sigma))
-    x = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
-    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
-    kernel = kernel / kernel.sum()
+    if max(maps.shape[-2:]) <= _SMALL:
+        down, across = (_blur_matrix(side, sigma).to(maps) for side in maps.shape[-2:])
+        return down @ maps @ across.T
+    kernel = _blur_kernel(sigma).to(maps)
+    radius = len(kernel) // 2
     out = F.pad(maps[:, None], (radius, radius, 0, 0), mode="replicate")
     out = F.conv2d(out, kernel.view(1, 1, 1, -1))
     out = F.pad(out, (0, 0, radius, radius), mode="replicate")
     return F.conv2d(out, kernel.view(1, 1, -1, 1))[:, 0]
+
+
+def _blur_kernel(sigma: float) -> Tensor:
+    radius = max(1, math.ceil(3 * sigma))
+    x = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    return kernel / kernel.sum()
+
+
+@lru_cache(maxsize=64)
+def _blur_matrix(side: int, sigma: float) -> Tensor:
+    """The blur of ``side`` values in a row as a matrix, float64."""
+    kernel = _blur_kernel(sigma)
+    reach = torch.arange(len(kernel)) - len(kernel) // 2
+    places = (torch.arange(side)[:, None] + reach).clamp(0, side - 1)
+    matrix = torch.zeros(side, side, dtype=torch.float64)
+    return matrix.scatter_add_(1, places, kernel.expand(side, -1))
 
 
 def resize(maps: Tensor, side: int) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .flow import estimate_motion
+from .flow import estimate_motion, unfold
 from .flow import warp as move
 from .paste_change import face_change
 from .paste_mask import follow_edges, motion_mask
@@ -40,7 +40,14 @@ class EditMaps:
         return cls(*maps.split([2, 3, 1, 3]))
 
 
-def plan_edit(crop: Tensor, before: Tensor, after: Tensor, mask: Tensor, method: str) -> EditMaps:
+def plan_edit(
+    crop: Tensor,
+    before: Tensor,
+    after: Tensor,
+    mask: Tensor,
+    method: str,
+    known: Tensor | None = None,
+) -> EditMaps:
     """Split the step from `before` to `after` into motion and colour change.
 
     Args:
@@ -48,6 +55,8 @@ def plan_edit(crop: Tensor, before: Tensor, after: Tensor, mask: Tensor, method:
         before, after: ``(3, N, N)`` decoded faces.
         mask: ``(N, N)`` where the edit may act.
         method: one of :data:`~.paste.METHODS`.
+        known: ``(2, N, N)``, what the model says it moved, in shares of the side; what else has
+            moved is estimated. None estimates all of it.
     """
     motion = torch.zeros_like(before[:2])
     change = torch.zeros_like(before)
@@ -56,8 +65,16 @@ def plan_edit(crop: Tensor, before: Tensor, after: Tensor, mask: Tensor, method:
         weight = mask[None]
     else:
         if method == "warp":
-            motion = estimate_motion(before, after, motion_mask(mask))
+            motion = _motion(before, after, motion_mask(mask), known)
         # The photo's edges move along with its pixels.
         edges = follow_edges(mask, move(crop, motion))
         change = face_change(move(before, motion), after) * edges
     return EditMaps(motion / before.shape[-1], change, weight, after.clamp(0, 1))
+
+
+def _motion(before: Tensor, after: Tensor, mask: Tensor, known: Tensor | None) -> Tensor:
+    if known is None or not bool((known != 0).any()):
+        return estimate_motion(before, after, mask)
+    known = known * before.shape[-1] * mask
+    rest = estimate_motion(move(before, known), after, mask)
+    return unfold(rest + move(known, rest, "bilinear") * (mask > 0))

@@ -112,6 +112,9 @@ class PasteBack:
             for number, context in enumerate(contexts):
                 canvas = canvases.claim(context)
                 if changed[number]:
+                    # what the artist has painted need not have moved as the code says
+                    known = model.motion(original[number], codes[number])
+                    motion = known if given is None else None
                     height, width = context.photo.shape[:2]
                     area = mask_for_photo(mask, canvas, height, width)
                     canvases.photos[canvas] = paste_back(
@@ -122,6 +125,7 @@ class PasteBack:
                         method=way,
                         strength=share,
                         mask=area,
+                        motion=motion,
                     )
                 progress.step()
         return (canvases.stack().to(host.intermediate_device()),)

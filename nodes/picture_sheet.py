@@ -209,7 +209,9 @@ def _row(
     photos = [
         scene.photo
         if torch.equal(code, original)  # whatever rounding two decodes may differ by
-        else paste_back(scene.photo, scene, both[0], after)
+        else paste_back(
+            scene.photo, scene, both[0], after, motion=model.motion(original, code)
+        )
         for code, after in zip(codes, both[1:], strict=True)
     ]
     return torch.stack(photos).permute(0, 3, 1, 2)

@@ -96,18 +96,23 @@ class Session:
             else:
                 if self._before is None:
                     self._before = model.decode(self._unedited()).float().cpu()
-                faces = torch.stack([self._paste(i, after[i], draft) for i in range(len(after))])
+                faces = torch.stack(
+                    [self._paste(model, i, moved[i], after[i], draft) for i in range(len(after))]
+                )
             return torch.cat(list(faces), dim=1).contiguous()
 
     def _unedited(self) -> Tensor:
         return torch.stack([square.code.to("cpu", torch.float32) for square in self.squares])
 
-    def _paste(self, index: int, after: Tensor, draft: bool) -> Tensor:
+    def _paste(
+        self, model: FaceModel, index: int, code: Tensor, after: Tensor, draft: bool
+    ) -> Tensor:
         square, before = self.squares[index], self._before
         assert before is not None
         if draft:
             return paste_draft(square, before[index], after, self._masks[index])
-        return paste_back(square.photo, square, before[index], after).clamp(0, 1)
+        motion = model.motion(square.code, code)
+        return paste_back(square.photo, square, before[index], after, motion=motion).clamp(0, 1)
 
 
 def session_of(

@@ -43,7 +43,9 @@ def test_an_edit_is_what_paste_back_delivers(subjects: Subjects) -> None:
     photo = subjects.crops[2].permute(1, 2, 0).contiguous()
     placement = torch.eye(2, 3, dtype=torch.float64)
     context = PhotoContext(photo, placement, 128, TIGHT.pixels(), subjects.codes[2], "", 0)
-    expected = paste_back(photo, context, subjects.decoded[2], after).permute(2, 0, 1)
+    motion = subjects.model.motion(subjects.codes[2], subjects.codes[2] + change)
+    pasted = paste_back(photo, context, subjects.decoded[2], after, motion=motion)
+    expected = pasted.permute(2, 0, 1)
     edited = subjects.edited(index, change)
     torch.testing.assert_close(edited[0], expected, atol=1e-5, rtol=0)
     assert torch.equal(edited[..., 0], subjects.crops[index][..., 0])  # the frame stays

@@ -12,6 +12,7 @@ from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
 from face_latents.models.evaluation.judge import load_judge, read
 from face_latents.models.face_model import (
     FaceModel,
+    bundled_digits_model_path,
     bundled_direction_names,
     bundled_face_model_path,
     direction_names,
@@ -220,6 +221,7 @@ def test_bundled_reconstruction_is_recognisable(
     code = bundled.encode(astronaut)
     assert psnr(bundled.decode(code)) >= 25.5
     assert psnr(bundled.decode(torch.zeros_like(code))) < 14  # the mean face is no answer
+    assert (bundled.module.strengths(code) == 0).all()  # a photo is as it is
     linear = bundled.module.linear_picture(code)
     torch.testing.assert_close(bundled.encode(linear), code, atol=1e-4, rtol=0)
     # what is drawn on top hardly changes the code
@@ -280,16 +282,44 @@ def test_bundled_directions_do_what_they_say(bundled: FaceModel) -> None:
 
     assert (lean(decoded("light_left_right", 1)) > lean(decoded("light_left_right", -1))).all()
 
-    def teeth(pictures: torch.Tensor) -> torch.Tensor:
-        # a smile bares teeth: the mouth gains light on the lips around it
-        mouth = lightness(pictures)[:, 84:91, 52:76].mean((1, 2))
-        return mouth - lightness(pictures)[:, 70:112, 40:88].mean((1, 2))
+    # a smile widens the mouth and lifts its corners: what is shown there was further in and lower
+    motion = bundled.motion(codes[0], codes[0] + 2 * bundled.directions["smile"].vector)
+    assert motion is not None
+    left, right = motion[:, 84:92, 38:46].mean((1, 2)), motion[:, 84:92, 82:90].mean((1, 2))
+    assert left[0] > 0.002
+    assert right[0] < -0.002
+    assert left[1] > 0.002
+    assert right[1] > 0.002
 
-    assert (teeth(decoded("smile", 3)) > teeth(decoded("smile", -3)) + 0.03).all()
+
+def test_the_bundled_model_says_how_it_moves_a_face(
+    bundled: FaceModel, astronaut: torch.Tensor
+) -> None:
+    code = bundled.encode(astronaut)[0]
+    turn, glasses = (bundled.directions[name].vector for name in ("head_turn", "glasses"))
+    motion = bundled.motion(code, code + 2 * turn)
+    assert motion is not None
+    assert motion.shape == (2, 128, 128)
+    across, down = motion.abs().amax((1, 2)) * 128
+    assert 5 < across < 25  # pixels
+    assert down < 0.5 * across
+    assert motion[0, 60:80, 56:72].mean() < 0  # the nose moves right: what is shown was left of it
+    back = bundled.motion(code + 2 * turn, code)
+    assert back is not None
+    torch.testing.assert_close(back.flip(-1) * torch.tensor([-1.0, 1.0])[:, None, None], motion)
+    still = bundled.motion(code, code + 2 * glasses)
+    assert still is not None
+    assert (still == 0).all()
+
+
+def test_a_model_without_motion_says_nothing() -> None:
+    digits = load_face_model(bundled_digits_model_path())
+    code = digits.sample(1, seed=0)[0]
+    assert digits.motion(code, 2 * code) is None
 
 
 def test_mirroring_keeps_symmetric_directions(bundled: FaceModel) -> None:
-    parity = bundled.module.parity
+    parity = bundled.module.code_parity
     for name, direction in bundled.directions.items():
         sign = -1 if name in ("light_left_right", "head_turn") else 1
         assert torch.equal(direction.vector * parity, sign * direction.vector)

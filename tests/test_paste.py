@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from face_latents.models import paste_maps
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.paste import METHODS, paste_back
 from face_latents.models.paste_change import apply_log_odds, log_odds_change
@@ -418,3 +419,48 @@ def test_prepared_maps_keep_a_ramp(pixels: float) -> None:
     torch.testing.assert_close(
         sample_maps(maps, x, torch.full_like(x, 0.5))[0], x, atol=2e-3, rtol=0
     )
+
+
+def test_a_known_motion_is_followed_where_nothing_tells_it() -> None:
+    """Decodes without any detail say nothing about motion; the model does."""
+    photo = make_photo(200, 200)
+    context = make_context(photo, (100, 100), 128)
+    plain = torch.full((3, SIZE, SIZE), 0.5)
+    after = plain.clone()
+    after[:, 0, 0] = 0.51  # outside the mask: not equal, and no change of the face
+    shift = torch.zeros(2, SIZE, SIZE)
+    shift[0] = 6 / 128  # the edited face at x shows what was 6 photo pixels to its right
+    moved = paste_back(photo, context, plain, after, motion=shift)
+    middle = (slice(80, 120), slice(80, 120))
+    source = photo[80:120, 86:126]
+    assert (moved[middle] - source).abs().mean() < 0.15 * (photo[middle] - source).abs().mean()
+    still = paste_back(photo, context, plain, after, motion=torch.zeros_like(shift))
+    assert torch.equal(still, paste_back(photo, context, plain, after))
+    assert torch.equal(moved[:20], photo[:20])
+    residual = paste_back(photo, context, plain, after, motion=shift, method="residual")
+    torch.testing.assert_close(residual[middle], photo[middle], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 9), (3, 8, 8), (8, 8)])
+def test_a_motion_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    photo = make_photo(80, 80)
+    pair = make_pair()
+    with pytest.raises(FaceLatentsError, match="motion has shape"):
+        paste_back(photo, make_context(photo, (40, 40), 60), *pair, motion=torch.zeros(shape))
+
+
+def test_a_motion_that_is_not_finite_is_refused() -> None:
+    photo = make_photo(80, 80)
+    motion = torch.full((2, 8, 8), math.nan)
+    with pytest.raises(FaceLatentsError, match="not finite"):
+        paste_back(photo, make_context(photo, (40, 40), 60), *make_pair(), motion=motion)
+
+
+@pytest.mark.parametrize("sigma", [0.4, 1.5, 12.0])
+def test_small_and_large_maps_are_blurred_alike(
+    sigma: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = torch.rand(2, 30, 41, generator=torch.Generator().manual_seed(0))
+    product = gaussian_blur(maps, sigma)
+    monkeypatch.setattr(paste_maps, "_SMALL", 0)
+    torch.testing.assert_close(gaussian_blur(maps, sigma), product, atol=1e-6, rtol=0)

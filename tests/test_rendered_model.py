@@ -12,6 +12,7 @@ import pytest
 import torch
 from face_latents.models.align import TIGHT
 from face_latents.models.architectures import rendered
+from face_latents.models.architectures.motion import displacement, move
 from face_latents.models.architectures.planes import from_planes, opponent_matrix, to_planes
 from face_latents.models.architectures.renderer import Renderer
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
@@ -19,20 +20,24 @@ from face_latents.models.registry import detect_architecture
 from face_latents.models.safefile import read_header, save_tensors
 from face_latents.models.training.attribute_net import (
     BINARY,
+    GEOMETRY,
     PARITIES,
     AttributeNet,
     as_values,
     attribute_values,
+    worst_change,
 )
-from face_latents.models.training.directions import ATTRIBUTES
+from face_latents.models.training.directions import ATTRIBUTES, TAKEN_OUT, set_apart
 from face_latents.models.training.face import train_face
-from face_latents.models.training.face_data import load_faces
+from face_latents.models.training.face_data import FaceSet, load_faces
 from face_latents.models.training.face_linear import fit_linear
-from face_latents.models.training.render import COLUMNS, edits_for
+from face_latents.models.training.motion_fields import MOVING, fit_fields, with_parity
+from face_latents.models.training.render import COLUMNS, edits_for, expected_changes
+from face_latents.models.training.render_critic import attention, critic_loss, fooling_loss
 from PIL import Image
 from skimage import data
 
-SIZE, COUNT = 16, 6
+SIZE, COUNT, CONTROLS = 16, 6, 2
 
 
 def random_tensors(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -41,11 +46,16 @@ def random_tensors(seed: int = 0) -> dict[str, torch.Tensor]:
     parity = torch.ones(COUNT, dtype=torch.int8)
     parity[1::2] = -1
     torch.manual_seed(seed)
-    renderer = Renderer(context=4, wide=8, deep=16, fine=8, blocks=(1, 2, 1))
+    renderer = Renderer(context=4, controls=CONTROLS, wide=8, deep=16, fine=8, blocks=(1, 2, 1))
     torch.nn.init.normal_(renderer.leave.weight, std=0.1)
     torch.nn.init.normal_(renderer.tell.weight, std=0.1)
     weights = {f"renderer.{name}": t.half() for name, t in renderer.state_dict().items()}
+    axis = torch.linspace(0, torch.pi, 32)
+    bump = torch.sin(axis) * torch.sin(axis)[:, None]
+    fields = torch.stack([torch.stack([0 * bump, bump]), torch.stack([bump, 0 * bump])]) / 50
     return {
+        "control.fields": fields,
+        "control.parity": torch.tensor([1, -1], dtype=torch.int8),
         "linear.mean": torch.rand(stored, generator=generator),
         "linear.components": torch.randint(
             -127, 128, (COUNT, *stored), dtype=torch.int8, generator=generator
@@ -58,7 +68,12 @@ def random_tensors(seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def codes(count: int = 3) -> torch.Tensor:
-    return torch.randn(count, COUNT, generator=torch.Generator().manual_seed(1))
+    return torch.randn(count, COUNT + CONTROLS, generator=torch.Generator().manual_seed(1))
+
+
+def at_rest(count: int = 3) -> torch.Tensor:
+    """The same codes with controls of 0."""
+    return torch.cat([codes(count)[:, :COUNT], torch.zeros(count, CONTROLS)], 1)
 
 
 def test_planes_keep_brightness_and_lengths() -> None:
@@ -86,7 +101,7 @@ def test_loading_round_trip_and_detection(tmp_path: Path) -> None:
     assert {name: spec.shape for name, spec in expected.items()} == header.shapes
     net = rendered.load(tensors)
     assert net.size == SIZE
-    assert net.code_shape == (COUNT,)
+    assert net.code_shape == (COUNT + CONTROLS,)
 
 
 @pytest.mark.parametrize("missing", ["renderer.down.weight", "renderer.tell.weight"])
@@ -99,8 +114,8 @@ def test_a_renderer_without_a_layer_is_refused(missing: str) -> None:
 
 def test_a_renderer_that_reads_more_than_the_code_is_refused() -> None:
     shapes = {n: tuple(t.shape) for n, t in random_tensors().items()}
-    shapes["renderer.tell.weight"] = (16, COUNT + 1)
-    with pytest.raises(UnsupportedModelError, match="reads 7 numbers of codes of 6"):
+    shapes["renderer.tell.weight"] = (16, CONTROLS + COUNT + 1)
+    with pytest.raises(UnsupportedModelError, match="reads 7 coefficients of codes of 6"):
         rendered.expected(shapes)
 
 
@@ -116,13 +131,64 @@ def test_an_untrained_renderer_returns_the_linear_picture() -> None:
     for name in ("weight", "bias"):
         tensors[f"renderer.leave.{name}"].zero_()
     net = rendered.load(tensors)
-    assert torch.equal(net.decode(codes()), net.linear_picture(codes()))
+    assert torch.equal(net.decode(at_rest()), net.linear_picture(codes()))
+
+
+def test_controls_tell_the_renderer_and_move_what_is_drawn() -> None:
+    net = rendered.load(random_tensors())
+    still, moved = net.decode(at_rest()), net.decode(codes())
+    assert torch.equal(still, net.draw(at_rest()))
+    assert (net.draw(codes()) - still).abs().max() > 0.01  # the renderer is told of the edit
+    assert torch.equal(moved, net.move(net.draw(codes()), codes()))
+    assert (net.move(still, codes()) - still).abs().max() > 0.01
+    mixed = torch.cat([at_rest()[:1], codes()[1:]])
+    assert torch.equal(net.decode(mixed)[0], still[0])  # not even resampled beside moved ones
+    assert torch.equal(net.encode(moved)[:, COUNT:], torch.zeros(3, CONTROLS))
+    one_way = net.mirror(codes())[:, COUNT:]
+    assert torch.equal(one_way, codes()[:, COUNT:] * torch.tensor([1, -1]))
+    torch.testing.assert_close(
+        net.move(still.flip(-1), net.mirror(codes())),
+        net.move(still, codes()).flip(-1),
+        atol=1e-5,
+        rtol=0,
+    )
+
+
+def test_a_motion_is_followed_twice_as_far_and_undone() -> None:
+    fields = random_tensors()["control.fields"]
+    axis = torch.linspace(-1, 1, 64)
+    wide = (0.3 * axis + 0.2 * axis[:, None]).expand(1, 3, 64, 64) + 0.5
+    once = torch.tensor([[7.0, 5.0]])
+    twice = move(move(wide, fields, once), fields, once)
+    torch.testing.assert_close(move(wide, fields, 2 * once), twice, atol=4e-3, rtol=0)
+    assert (twice - wide).abs().max() > 0.05
+    back = move(move(wide, fields, once), fields, -once)
+    torch.testing.assert_close(back, wide, atol=4e-3, rtol=0)
+
+
+def test_strong_motions_do_not_fold() -> None:
+    fields = random_tensors()["control.fields"]
+    velocity = torch.einsum("bm,mcxy->bcxy", torch.tensor([[40.0, -40.0]]), fields)
+    places = displacement(velocity)[0] * 32  # in steps of the field
+    across = 1 + (places[0, :, 1:] - places[0, :, :-1])
+    down = 1 + (places[1, 1:] - places[1, :-1])
+    assert across.min() > 0
+    assert down.min() > 0
+
+
+@pytest.mark.parametrize("odd", [0, 2])
+def test_controls_of_no_parity_are_refused(odd: int) -> None:
+    tensors = random_tensors()
+    tensors["control.parity"][1] = odd
+    with pytest.raises(UnsupportedModelError, match=r"control.parity"):
+        rendered.load(tensors)
 
 
 def test_encode_inverts_the_linear_part() -> None:
     net = rendered.load(random_tensors())
-    torch.testing.assert_close(net.encode(net.linear_picture(codes())), codes(), atol=1e-3, rtol=0)
-    assert (net.decode(codes()) - net.linear_picture(codes())).abs().max() > 0.01
+    back = net.encode(net.linear_picture(codes()))
+    torch.testing.assert_close(back, at_rest(), atol=1e-3, rtol=0)
+    assert (net.draw(codes()) - net.linear_picture(codes())).abs().max() > 0.01
 
 
 def test_mirrored_codes_give_the_mirrored_linear_picture() -> None:
@@ -153,7 +219,7 @@ def test_the_fit_at_half_colour_spans_the_planes_of_the_faces() -> None:
     crops = values.clamp(0, 255).to(torch.uint8).reshape(40, 3, SIZE, SIZE)
     tensors = fit_linear(crops, 12, half_colour=True)
     assert tensors["linear.components"].shape == (12, 6, SIZE // 2, SIZE // 4)
-    net = rendered.RenderedFaceNet(12, SIZE, Renderer(4, 8, 8, 8))
+    net = rendered.RenderedFaceNet(12, SIZE, Renderer(4, 0, 8, 8, 8), controls=0)
     net.load_state_dict({n.removeprefix("linear."): t for n, t in tensors.items()}, strict=False)
     net.prepare()
     faces = crops.float() / 255
@@ -164,16 +230,105 @@ def test_the_fit_at_half_colour_spans_the_planes_of_the_faces() -> None:
 
 
 def test_edits_aim_at_the_other_side() -> None:
-    values = torch.full((400, len(ATTRIBUTES)), 1.5)
-    strengths, targets = edits_for(values, torch.Generator().manual_seed(0))
+    values = torch.full((400, len(PARITIES)), 1.5)
+    strengths, wanted = edits_for(values, torch.Generator().manual_seed(0))
     chosen = strengths != 0
     assert set(chosen.sum(1).tolist()) <= {1, 2}
     assert (strengths[chosen] < 0).float().mean() > 0.8  # 80 % plus half of the rest
-    assert strengths.abs().max() <= 3
-    assert torch.equal(targets[~chosen], values[~chosen])
-    assert targets.abs().max() <= 2.5
-    assert ((targets - values)[chosen] * strengths[chosen] >= 0).all()
-    assert len(PARITIES) == len(BINARY) == len(ATTRIBUTES)
+    assert 3 < strengths.abs().max() <= 4
+    assert (wanted[~chosen] == 0).all()
+    assert (1.5 + wanted).abs().max() <= 2.5
+    assert (wanted[chosen] * strengths[chosen] >= 0).all()
+    names = [attribute.name for attribute in ATTRIBUTES]
+    beard, gender = names.index("beard"), names.index("gender_expression")
+    assert (strengths[:, beard] != 0).any()
+    values[:, gender] = -1.5
+    assert (edits_for(values, torch.Generator().manual_seed(0))[0][:, beard] == 0).all()
+
+
+def test_directions_are_set_apart() -> None:
+    axes = {a.name: torch.eye(len(ATTRIBUTES))[i] for i, a in enumerate(ATTRIBUTES)}
+    apart = set_apart(axes)
+    assert list(apart) == list(axes)
+    for name, vector in apart.items():
+        assert float(vector.norm()) == pytest.approx(1)
+        for other, axis in axes.items():
+            share = next((s for n, o, s in TAKEN_OUT if (n, o) == (name, other)), 0.0)
+            expected = float(vector @ axes[name]) * -share
+            if other != name:
+                assert float(vector @ axis) == pytest.approx(expected, abs=1e-6)
+
+
+def test_how_a_mouth_goes_along_is_regressed() -> None:
+    values = torch.randn(200, len(PARITIES), generator=torch.Generator().manual_seed(0))
+    count = len(ATTRIBUTES)
+    values[:, count] = 0.5 * values[:, 0] - 0.25 * values[:, 3] + 1
+    changes = expected_changes(values)
+    assert changes.shape == (count, len(GEOMETRY))
+    wanted = torch.zeros(count)
+    wanted[0], wanted[3] = 0.5, -0.25
+    torch.testing.assert_close(changes[:, 0], wanted, atol=1e-4, rtol=0)
+
+
+def test_the_worst_change_has_its_size_and_raises_the_loss() -> None:
+    generator = torch.Generator().manual_seed(0)
+    crops = 0.3 + 0.4 * torch.rand(4, 3, 32, 32, generator=generator)
+    towards = torch.rand(4, 3, 32, 32, generator=generator)
+
+    def loss_of(x: torch.Tensor) -> torch.Tensor:
+        return (x - towards).square().mean()
+
+    changed = worst_change(crops, loss_of, 0.02, generator)
+    size = (changed - crops).square().mean((1, 2, 3)).sqrt()
+    torch.testing.assert_close(size, torch.full((4,), 0.02), atol=1e-4, rtol=0)
+    assert loss_of(changed) > loss_of(crops) + 0.01
+
+
+def test_the_critic_looks_where_something_changed() -> None:
+    change = torch.zeros(2, 3, 16, 16)
+    change[0, :, :8, :8] = 0.03
+    maps = [torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 2, 2)]
+    fine, coarse = attention(change, maps)
+    torch.testing.assert_close(fine[0, 0, :2, :2], torch.full((2, 2), 0.75))
+    assert fine.sum() == pytest.approx(3.0)
+    torch.testing.assert_close(coarse[0, 0], torch.tensor([[0.75, 0], [0, 0]]))
+    # what nobody looks at is no reason to be called drawn
+    scores = torch.full((2, 1, 4, 4), 5.0)
+    scores[0, 0, :2, :2] = -2
+    ones = torch.full_like(scores, 2.0)
+    assert critic_loss([ones], [scores], [fine]).item() == 0
+    assert fooling_loss([scores], [fine]).item() == pytest.approx(2)
+
+
+def test_fields_of_one_parity_mirror() -> None:
+    fields = torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+    parity = torch.tensor([1, -1])
+    projected = with_parity(fields, parity)
+    torch.testing.assert_close(with_parity(projected, parity), projected)
+    mirrored = projected.flip(-1) * torch.tensor([-1.0, 1.0])[:, None, None]
+    torch.testing.assert_close(mirrored, projected * parity[:, None, None, None])
+
+
+def test_fields_find_how_faces_move() -> None:
+    """Faces that smile are others shifted down by 4 pixels."""
+    photo = torch.from_numpy(data.astronaut()[50:178, 160:288].copy()).permute(2, 0, 1)
+    generator = torch.Generator().manual_seed(0)
+    rows, crops = [], []
+    for i in range(200):
+        smiling = i % 2 == 1
+        rows.append({"smile": str(float(smiling)), "gender": "male", "mouth_open": "0"})
+        rows[-1] |= {"age_bin": "20-29", "yaw_proxy": "0.1"}
+        noisy = photo + 10 * torch.randn(photo.shape, generator=generator)
+        crops.append(noisy.roll(4 if smiling else 0, 1).clamp(0, 255).to(torch.uint8))
+    fields = fit_fields(FaceSet(torch.stack(crops), tuple(rows)))
+    smile = [attribute.name for attribute in ATTRIBUTES].index("smile")
+    strength = next(moving.strength for moving in MOVING if moving.name == "smile")
+    middle = fields[smile, :, 20:44, 20:44] * strength * 128
+    assert abs(float(middle[1].mean()) + 4) < 1  # what is shown was 4 pixels higher
+    assert abs(float(middle[0].mean())) < 0.3
+    others = [i for i in range(len(ATTRIBUTES)) if i != smile]
+    assert (fields[others] == 0).all()  # no faces to compare, or nothing to move
+    assert fields[smile, :, 0].abs().max() < 0.1 * fields[smile].abs().max()
 
 
 @pytest.fixture
@@ -215,7 +370,8 @@ def face_data(tmp_path: Path) -> Path:
 def test_attribute_values_share_one_scale(face_data: Path) -> None:
     faces = load_faces(face_data, "train")
     values = attribute_values(faces)
-    assert values.shape == (16, len(ATTRIBUTES))
+    assert values.shape == (16, len(PARITIES))
+    assert len(PARITIES) == len(BINARY) == len(ATTRIBUTES) + len(GEOMETRY)
     assert values.abs().max() <= 2.5
     outputs = AttributeNet(8).eval()(faces.floats())
     assert as_values(outputs)[:, torch.tensor(BINARY)].abs().max() <= 2
@@ -225,7 +381,7 @@ def test_training_stops_resumes_and_exports(face_data: Path, tmp_path: Path) -> 
     out = tmp_path / "own.safetensors"
     few = {"components": 12, "reader_steps": 2, "warm_steps": 1, "batch": 2}
     model = train_face(face_data, out, steps=2, **few)
-    assert model.space.shape == (12,)
+    assert model.space.shape == (12 + len(ATTRIBUTES),)
     assert set(model.directions) == {a.name for a in ATTRIBUTES}
     assert model.template.size == TIGHT.size
     again = train_face(face_data, out, steps=3, **few)
@@ -237,7 +393,10 @@ def test_training_stops_resumes_and_exports(face_data: Path, tmp_path: Path) -> 
     assert Image.open(tmp_path / "own.samples.png").size[0] > 128
     unchanged = train_face(face_data, out, steps=3, **few)
     assert unchanged.space.model_id == again.space.model_id
-    picture = unchanged.decode(unchanged.sample(2, seed=0))
+    random = unchanged.sample(200, seed=0)
+    assert float(random[:, :12].std()) == pytest.approx(1, abs=0.1)
+    assert float(random[:, 12:].std()) == pytest.approx(0.1, abs=0.01)  # half a strength
+    picture = unchanged.decode(random[:2])
     assert picture.shape == (2, 3, 128, 128)
     assert torch.isfinite(picture).all()
 

@@ -1,11 +1,15 @@
-"""Rendered face model: eigenfaces for the code, a renderer for the picture.
+"""Rendered face model: eigenfaces for the code, a renderer for the picture, controls for edits.
 
-The code of a face is that of a linear model (`linear.py`): whitened coefficients of mirror-
+The code of a face begins as that of a linear model (`linear.py`): whitened coefficients of mirror-
 symmetric and antisymmetric eigenfaces, so encoding is a closed-form least-squares fit, directions
 are straight, and mirroring is a change of signs. What is decoded from it is the linear picture
 drawn again by a renderer (`renderer.py`). Components keep colour at half resolution (`planes.py`).
 
-Tensors of a file (K components, S pixels): see `specs`, and `renderer.*` in float16.
+The last numbers of a code are its controls, `CONTROL` for each unit of strength. They are 0 in
+every encoded photo: it is as it is, and a direction edits it from there. They tell the renderer
+how far a face was edited, which no sum of eigenfaces says, and move the drawn face (`motion.py`).
+
+Tensors of a file (S pixels): see `linear_specs`, `control_specs`, and `renderer.*` in float16.
 """
 
 from __future__ import annotations
@@ -13,17 +17,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import UnsupportedModelError
 from ..safefile import TensorSpec
 from . import linear
+from .motion import motion_of, move
 from .planes import PLANES, from_planes, to_planes
 from .renderer import Renderer, renderer_of
 
 NAME = "rendered"
 PREFIX = "renderer."
 _COMPONENTS = "linear.components"
+_FIELDS, _PARITY = "control.fields", "control.parity"
+
+CONTROL = 0.2  # what a control gains per unit of strength: little beside the whole of a direction
+RANDOM_STRENGTH = 0.5  # standard deviation of a control's strength in random codes
 
 
 def linear_specs(count: int, size: int) -> dict[str, TensorSpec]:
@@ -36,6 +46,14 @@ def linear_specs(count: int, size: int) -> dict[str, TensorSpec]:
     }
 
 
+def control_specs(count: int, side: int) -> dict[str, TensorSpec]:
+    """Every tensor of `count` controls, whose motion is given on `side` x `side` places."""
+    return {
+        _FIELDS: TensorSpec((count, 2, side, side), ("F16", "F32")),  # see `motion.move`
+        _PARITY: TensorSpec((count,), ("I8",)),  # -1: the mirrored face is edited the opposite way
+    }
+
+
 def _renderer_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     return {n.removeprefix(PREFIX): s for n, s in shapes.items() if n.startswith(PREFIX)}
 
@@ -45,7 +63,7 @@ def detect(shapes: Mapping[str, tuple[int, ...]]) -> bool:
     shape = shapes.get(_COMPONENTS, ())
     if len(shape) != 4 or shape[0] < 1 or shape[1] != PLANES or shape[2] != 2 * shape[3]:
         return False
-    return f"{PREFIX}enter.weight" in shapes
+    return f"{PREFIX}enter.weight" in shapes and len(shapes.get(_FIELDS, ())) == 4
 
 
 def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
@@ -57,17 +75,18 @@ def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
     count, _, rows, _ = shapes[_COMPONENTS]
     try:
         with torch.device("meta"):
-            renderer = renderer_of(_renderer_shapes(shapes))
+            renderer = renderer_of(_renderer_shapes(shapes), shapes[_FIELDS][0])
     except (KeyError, IndexError, RuntimeError) as error:
         raise UnsupportedModelError(
             f"The renderer lacks tensors or has odd ones: {error}."
         ) from error
-    if renderer.tell.in_features > count or rows % 4:
+    if not 0 < renderer.context <= count or rows % 4:
         raise UnsupportedModelError(
-            f"The renderer reads {renderer.tell.in_features} numbers of codes of {count}, at "
+            f"The renderer reads {renderer.context} coefficients of codes of {count}, at "
             f"{2 * rows} pixels; there must be enough, and pixels divisible by 8."
         )
-    specs = linear_specs(count, 2 * rows)
+    controls, _, side, _ = shapes[_FIELDS]
+    specs = linear_specs(count, 2 * rows) | control_specs(controls, side)
     for name, tensor in renderer.state_dict().items():
         specs[PREFIX + name] = TensorSpec(tuple(tensor.shape), ("F16", "F32"))
     return specs
@@ -79,33 +98,63 @@ def load(tensors: Mapping[str, Tensor]) -> RenderedFaceNet:
     Raises:
         UnsupportedModelError: values that make no model.
     """
-    part = {n: t for n, t in tensors.items() if not n.startswith(PREFIX)}
+    part = {n: t for n, t in tensors.items() if n.startswith("linear.")}
     linear.check_values(part)
+    if not bool((tensors[_PARITY].abs() == 1).all()):
+        raise UnsupportedModelError(f"{_PARITY} must hold only +1 and -1.")
     count, _, rows, _ = tensors[_COMPONENTS].shape
-    weights = {n.removeprefix(PREFIX): t.float() for n, t in tensors.items() if n not in part}
-    renderer = renderer_of({name: tuple(t.shape) for name, t in weights.items()})
+    weights = {
+        n.removeprefix(PREFIX): t.float() for n, t in tensors.items() if n.startswith(PREFIX)
+    }
+    controls, _, side, _ = tensors[_FIELDS].shape
+    renderer = renderer_of({name: tuple(t.shape) for name, t in weights.items()}, controls)
     renderer.load_state_dict(weights)
-    net = RenderedFaceNet(count, 2 * rows, renderer)
+    net = RenderedFaceNet(count, 2 * rows, renderer, controls, side)
     net.load_state_dict(
         {n.removeprefix("linear."): t for n, t in part.items()}
         | {PREFIX + n: t for n, t in weights.items()}
+        | {"fields": tensors[_FIELDS].float(), "control_parity": tensors[_PARITY]}
     )
     net.prepare()
     return net.eval().requires_grad_(False)
 
 
 class RenderedFaceNet(linear.LinearFaceNet):
-    """Eigenfaces and a renderer: `decode(z) = render(mean + (z * std) @ components)`.
+    """Eigenfaces, renderer, controls: `decode([z, c]) = move(render(mean + z * std @ rows, c), c)`.
 
-    The linear part is computed in float32; the renderer in `dtype` (float32, bfloat16 or float16),
-    which may be set at any time. `encode` inverts the linear part only, so
-    `encode(linear_picture(z))` gives z back; of a rendered picture it gives nearly z.
+    The linear part and the motion are computed in float32; the renderer in `dtype` (float32,
+    bfloat16 or float16), which may be set at any time. `encode` inverts the linear part only, so
+    `encode(linear_picture(z))` gives z back; of a rendered picture it gives nearly z, and always
+    controls of 0.
     """
 
-    def __init__(self, count: int, size: int, renderer: Renderer) -> None:
+    fields: Tensor
+    control_parity: Tensor
+
+    def __init__(
+        self, count: int, size: int, renderer: Renderer, controls: int, side: int = 64
+    ) -> None:
         super().__init__(count, size)
         self.renderer = renderer.to(memory_format=torch.channels_last)
+        self.register_buffer("fields", torch.zeros(controls, 2, side, side))
+        self.register_buffer("control_parity", torch.ones(controls, dtype=torch.int8))
         self.dtype = torch.float32
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """Shape of one code, `(K,)`: coefficients of the components, then controls."""
+        return (len(self.std) + len(self.fields),)
+
+    @property
+    def code_std(self) -> Tensor:
+        """Standard deviation of random codes, `(K,)`."""
+        spread = CONTROL * RANDOM_STRENGTH
+        return F.pad(torch.ones(len(self.std)), (0, len(self.fields)), value=spread)
+
+    @property
+    def code_parity(self) -> Tensor:
+        """+1 or -1 for every number of a code, by which a mirrored face differs, `(K,)` int8."""
+        return torch.cat([self.parity, self.control_parity])
 
     def to_rows(self, halves: Tensor) -> Tensor:
         """Half pictures `(B, 3, S, S / 2)` as planes `(B, 6, S / 2, S / 4)`."""
@@ -115,18 +164,48 @@ class RenderedFaceNet(linear.LinearFaceNet):
         """The inverse of `to_rows`, but for the colour within blocks of 2 x 2 pixels."""
         return from_planes(rows)
 
+    def coefficients(self, codes: Tensor) -> Tensor:
+        """The part of codes `(B, K)` that weighs components."""
+        return codes[:, : len(self.std)]
+
+    def strengths(self, codes: Tensor) -> Tensor:
+        """How strongly codes `(B, K)` were edited along each control, `(B, C)` float32."""
+        return codes[:, len(self.std) :].float() / CONTROL
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """Crops `(B, 3, S, S)` in [0, 1] to their codes `(B, K)` float32, controls 0."""
+        return F.pad(super().encode(crops), (0, len(self.fields)))
+
     def linear_picture(self, codes: Tensor) -> Tensor:
         """What the renderer starts from, `(B, 3, S, S)` float32."""
-        return super().decode(codes)
+        return super().decode(self.coefficients(codes))
+
+    def draw(self, codes: Tensor) -> Tensor:
+        """Codes `(B, K)` to faces `(B, 3, S, S)` float32 that have not moved yet."""
+        linear = self.linear_picture(codes)
+        with torch.autocast(linear.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self.renderer(linear, codes.float(), self.strengths(codes))
+
+    def move(self, pictures: Tensor, codes: Tensor) -> Tensor:
+        """Pictures `(B, 3, S, S)` moved as the controls of codes `(B, K)` say."""
+        return move(pictures, self.fields, self.strengths(codes))
+
+    def motion(self, codes: Tensor) -> Tensor:
+        """How the controls of codes `(B, K)` move a face, see `motion.motion_of`."""
+        return motion_of(self.fields, self.strengths(codes), self.size)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes `(B, K)` to crops `(B, 3, S, S)` float32, nominally in [0, 1], not clamped."""
-        linear = self.linear_picture(codes)
-        with torch.autocast(linear.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.renderer(linear, codes.float())
+        return self.move(self.draw(codes), codes)
+
+    def mirror(self, codes: Tensor) -> Tensor:
+        """The codes `(B, K)` of the faces mirrored left to right."""
+        return codes * self.code_parity.to(codes.dtype)
 
     def style_weight(self) -> Tensor:
-        """What each number of a code adds to the linear picture, `(3 S S, K)` float32."""
+        """What each number of a code adds to the linear picture, `(3 S S, K)` float32; controls
+        add nothing to it."""
         identity = torch.eye(len(self.std), device=self.std.device)
         origin = self.linear_picture(torch.zeros_like(identity[:1]))
-        return (self.linear_picture(identity) - origin).flatten(1).T
+        weight = (self.linear_picture(identity) - origin).flatten(1).T
+        return F.pad(weight, (0, len(self.fields)))

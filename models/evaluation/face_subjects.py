@@ -49,7 +49,8 @@ class Subjects:
         pictures = []
         for i, after in zip(index.tolist(), self.moved(index, change), strict=True):
             context = self._context(i)
-            pasted = paste_back(context.photo, context, self.decoded[i], after)
+            motion = self.model.motion(self.codes[i], self.codes[i] + change)
+            pasted = paste_back(context.photo, context, self.decoded[i], after, motion=motion)
             pictures.append(pasted.permute(2, 0, 1))
         return torch.stack(pictures)
 

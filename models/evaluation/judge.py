@@ -17,10 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..align import TIGHT
+from ..paste_mask import face_mask
 from ..safefile import TensorSpec, load_tensors, save_tensors
 from ..safeheader import FLOAT_DTYPES
 from ..training.directions import ATTRIBUTES, held_out, label
 from ..training.face_data import ATTRIBUTION, FaceSet, load_faces
+from .face_measures import luminance
 
 PROBABILITIES = ("smile", "glasses", "beard", "mouth_open", "gender_expression")
 AGE_GROUPS = (40.0, 60.0)  # years that part young, middle and old
@@ -82,7 +85,7 @@ def read(judge: Judge, crops: Tensor, batch: int = 256) -> dict[str, Tensor]:
     """Every attribute of `(B, 3, S, S)` crops, `(B,)` each.
 
     Probabilities for `PROBABILITIES`, years for age, the table's unit for head_turn, and, measured
-    on the pixels of the whole crop, brightness, contrast and light_left_right. The network looks
+    on the pixels of the face, brightness, contrast and light_left_right. The network looks
     at each face and at its mirror image.
     """
     with torch.no_grad():
@@ -96,13 +99,26 @@ def read(judge: Judge, crops: Tensor, batch: int = 256) -> dict[str, Tensor]:
 
 
 def measure_light(crops: Tensor) -> dict[str, Tensor]:
-    """Mean luminance, its standard deviation in grey levels, and how it differs left to right."""
-    weights = crops.new_tensor([0.299, 0.587, 0.114])[:, None, None]
-    luminance = (crops.float().clamp(0, 1) * weights).sum(1)
-    left, right = (half.mean((1, 2)) for half in luminance.chunk(2, dim=-1))
+    """Mean luminance, its standard deviation in grey levels, and how it differs left to right.
+
+    Measured on the oval of the face, where an edit of a photo may act, weighted as it is there.
+    """
+    side = crops.shape[-1]
+    weight = face_mask(TIGHT.resized(side).pixels(), side, side)
+    values = luminance(crops.float().clamp(0, 1))[:, 0]
+
+    def mean(values: Tensor, weight: Tensor) -> Tensor:
+        return (values * weight).sum((1, 2)) / weight.sum()
+
+    left, right = (
+        mean(v, w)
+        for v, w in zip(values.chunk(2, dim=-1), weight.chunk(2, dim=-1), strict=True)
+    )
+    brightness = mean(values, weight)
+    spread = mean((values - brightness[:, None, None]).square(), weight).sqrt()
     return {
-        "brightness": luminance.mean((1, 2)),
-        "contrast": luminance.flatten(1).std(1) * 255,
+        "brightness": brightness,
+        "contrast": spread * 255,
         "light_left_right": (right - left) / (right + left).clamp(min=1e-6),
     }
 

@@ -82,10 +82,13 @@ def evaluate_paste(
             for name, strength in steps:
                 vector = model.directions[name].vector
                 after = model.decode((code + strength * vector)[None])[0].float().cpu()
+                motion = model.motion(code, code + strength * vector)
                 pictures = [measure.tile(photo)]
                 for method in methods:
                     wall, cpu = time.perf_counter(), time.process_time()
-                    edited = paste_back(photo, context, before, after, method=method)
+                    edited = paste_back(
+                        photo, context, before, after, method=method, motion=motion
+                    )
                     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
                     sharp, seam = measure.compare(edited)
                     records.append(

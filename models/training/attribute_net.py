@@ -1,51 +1,75 @@
-"""A network that reads the attributes of directions off pixels, to teach the renderer.
+"""Networks that read attributes and the shape of the mouth off pixels, to teach the renderer.
 
-It is no part of the shipped model, and not the judge of the evaluation either: that one must not
-have taken part in training. Trained on real crops, mirrored, moved, blurred, noisy and partly
-covered, so that no small pattern moves its readings.
+They are no part of the shipped model, and not the judge of the evaluation either: that one must
+not have taken part in training. A renderer that is taught by an ordinary network draws whatever
+pattern moves its readings. So these are trained on real crops that are mirrored, moved, blurred,
+noisy, partly covered, and changed for the worst within a small distance (adversarial training,
+Madry et al. 2018): to move what such networks read, a picture has to show it (Santurkar et al.
+2019, "Image synthesis with a single (robust) classifier").
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .directions import ATTRIBUTES, label
-from .face_data import FaceSet
+from .face_data import FaceSet, landmarks_of
 
 BINARY_SPAN = 4.0  # a binary label 0..1 becomes a value -2..2
 LARGEST = 2.5  # of a value; others are standard deviations from the mean
-PARITIES = tuple(float(attribute.parity) for attribute in ATTRIBUTES)
-BINARY = tuple(
-    a.name in ("smile", "gender_expression", "glasses", "beard", "mouth_open") for a in ATTRIBUTES
-)
+GEOMETRY = ("mouth_width", "mouth_lift")  # read after the attributes, and never edited by name
+PARITIES = (*[float(attribute.parity) for attribute in ATTRIBUTES], *[1.0 for _ in GEOMETRY])
+BINARY = (*[attribute.binary for attribute in ATTRIBUTES], *[False for _ in GEOMETRY])
+ATTACK = 0.012  # root mean square of the worst change of a pixel that readers are trained to bear
 
 
 def attribute_values(faces: FaceSet, scales: FaceSet | None = None) -> Tensor:
-    """Labels `(N, A)` on one scale, in the order of `ATTRIBUTES`: binary ones from -2 to 2, others
-    in standard deviations of `scales` (the training faces), cut at 2.5."""
+    """Labels `(N, A + 2)` on one scale, in the order of `ATTRIBUTES` and `GEOMETRY`: binary ones
+    from -2 to 2, others in standard deviations of `scales` (the training faces), cut at 2.5."""
     columns = []
-    for attribute, binary in zip(ATTRIBUTES, BINARY, strict=True):
+    for attribute in ATTRIBUTES:
         values = label(faces, attribute).float()
-        if binary:
+        if attribute.binary:
             columns.append((values - 0.5) * BINARY_SPAN)
             continue
         known = label(scales or faces, attribute).float()
         mean = known.mean() if attribute.parity > 0 else torch.zeros(())
         columns.append(((values - mean) / known.std()).clamp(-LARGEST, LARGEST))
-    return torch.stack(columns, 1)
+    shapes, known_shapes = mouth_shapes(faces), mouth_shapes(scales or faces)
+    shapes = (shapes - known_shapes.mean(0)) / known_shapes.std(0)
+    return torch.cat([torch.stack(columns, 1), shapes.clamp(-LARGEST, LARGEST)], 1)
+
+
+def mouth_shapes(faces: FaceSet) -> Tensor:
+    """Width of the mouth and how high its corners are, `(N, 2)` in eye distances: between the
+    corners, and from them up to the eye line (negative, so that more is higher)."""
+    points = torch.stack([landmarks_of(row) for row in faces.rows]).float()
+    eyes, mouth = points[:, 1] - points[:, 0], points[:, 4] - points[:, 3]
+    distance = eyes.norm(dim=1)
+    down = torch.stack([-eyes[:, 1], eyes[:, 0]], 1) / distance[:, None]
+    drop = points[:, 3:5].mean(1) - points[:, 0:2].mean(1)
+    return torch.stack([mouth.norm(dim=1), -(drop * down).sum(1)], 1) / distance[:, None]
 
 
 class AttributeNet(nn.Module):
-    """`(B, 3, 128, 128)` in [0, 1] to `(B, A)`: logits of binary attributes, values of others."""
+    """`(B, 3, 128, 128)` in [0, 1] to `(B, A + 2)`: logits of binary attributes, values of others.
 
-    def __init__(self, width: int = 96) -> None:
+    Args:
+        width: channels of the first layers.
+        coarse: look at 64 x 64 pixels.
+    """
+
+    def __init__(self, width: int = 64, coarse: bool = False) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.PixelUnshuffle(4)]
-        before = 48
+        patch = 2 if coarse else 4
+        shrink = nn.AvgPool2d(2) if coarse else nn.Identity()
+        layers: list[nn.Module] = [shrink, nn.PixelUnshuffle(patch)]
+        before = 3 * patch**2
         for i, share in enumerate((1, 5 / 3, 8 / 3, 10 / 3)):
             size, kernel = int(width * share), 3 if i == 0 else 1
             if i:
@@ -58,7 +82,7 @@ class AttributeNet(nn.Module):
                 layers += [convolution, nn.BatchNorm2d(size), nn.ReLU()]
             before = size
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(before, len(ATTRIBUTES))
+        self.head = nn.Linear(before, len(BINARY))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, crops: Tensor) -> Tensor:
@@ -102,6 +126,18 @@ def disturbed(crops: Tensor, generator: torch.Generator) -> Tensor:
     return (x * gain).clamp(0, 1)
 
 
+def seen(crops: Tensor, generator: torch.Generator) -> Tensor:
+    """Crops as readers look at drawn ones: all moved by up to 3 pixels, some blurred, all noisy."""
+    size = crops.shape[-1]
+    top, left = torch.randint(0, 7, (2,), generator=generator).tolist()
+    padded = F.pad(crops.float(), (3, 3, 3, 3), mode="replicate")
+    x = padded[..., top : top + size, left : left + size]
+    share = 0.6 * torch.rand(len(x), 1, 1, 1, generator=generator)
+    soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    noise = 0.03 * torch.rand(len(x), 1, 1, 1, generator=generator)
+    return torch.lerp(x, soft, share) + noise * torch.randn(x.shape, generator=generator)
+
+
 def batches(number: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Endless batches of indices, every index at most once per round."""
     size = min(size, number)
@@ -112,29 +148,41 @@ def batches(number: int, size: int, generator: torch.Generator) -> Iterator[Tens
 def train_attribute_net(
     faces: FaceSet,
     *,
-    steps: int = 4000,
+    steps: int = 3000,
     batch: int = 64,
     rate: float = 2e-3,
     seed: int = 0,
-    width: int = 96,
+    width: int = 64,
+    coarse: bool = False,
+    attack: float = ATTACK,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> AttributeNet:
-    """Train on real crops, in bfloat16 where convolutions are concerned."""
+    """Train on real crops, each changed for the worst by one step of root mean square `attack`;
+    in bfloat16 where convolutions are concerned."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     values, parity = attribute_values(faces), torch.tensor(PARITIES)
-    net = AttributeNet(width).train()
-    optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=0.02)
+    net = AttributeNet(width, coarse).train()
+    optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=0.02, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.1)
     chosen = batches(len(faces), batch, generator)
+
+    def loss_of(crops: Tensor, wanted: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = net(crops)
+        return reading_loss(outputs.float(), wanted).mean()
+
     for step in range(steps):
         index = next(chosen)
         crops, wanted = faces.floats(index), values[index]
         if step % 2:
             crops, wanted = crops.flip(-1), wanted * parity
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs = net(disturbed(crops, generator))
-        loss = reading_loss(outputs.float(), wanted).mean()
+        crops = disturbed(crops, generator)
+        # the change grows, so that the network first learns what there is to read
+        size = attack * min(1.0, 2 * step / steps)
+        if size > 0:
+            crops = worst_change(crops, partial(loss_of, wanted=wanted), size, generator)
+        loss = loss_of(crops, wanted)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -142,3 +190,16 @@ def train_attribute_net(
         if step % 50 == 0:
             progress(f"attributes: loss {loss.item():.3f}", step, steps)
     return net.eval()
+
+
+def worst_change(
+    crops: Tensor, loss_of: Callable[[Tensor], Tensor], size: float, generator: torch.Generator
+) -> Tensor:
+    """Crops moved by root mean square `size` to where the loss is larger, from a random start."""
+    start = crops + size / 2 * torch.randn(crops.shape, generator=generator)
+    start.requires_grad_(True)
+    (gradient,) = torch.autograd.grad(loss_of(start), start)
+    scale = gradient.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-12
+    change = start.detach() - crops + size * gradient / scale
+    change = change * (size / (change.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-12))
+    return (crops + change).detach().clamp(0, 1)

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from ... import latent_ops
+from ..architectures import rendered
 from ..basis import LatentBasis
 from ..basis_build import basis_from_means, build_basis
 from ..basis_file import save_basis
@@ -124,9 +126,10 @@ def face_basis(
     axes of their own, any rotation of them is as white.
     """
     net = load_face_model(bundled_face_model_path())
-    std, parity = net.module.std, net.module.parity
-    assert isinstance(std, Tensor)
-    assert isinstance(parity, Tensor)
+    module = cast(rendered.RenderedFaceNet, net.module)
+    parity = module.code_parity
+    # motions are 0 in every photo, so they come last whatever they are scaled by
+    std = torch.cat([module.std, torch.ones(len(module.fields))])
     attributes = {attribute.name: attribute for attribute in ATTRIBUTES}
     codes, values = {}, {}
     for split in ("train", "val"):

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from .face_data import AGE_BINS, FaceSet
 
+BEARD_LABEL = (0.35, 0.07)  # of the table: where half of men show one, and its steepness
 AGE_YEARS = dict(zip(AGE_BINS, (25.0, 35.0, 45.0, 55.0, 65.0, 75.0), strict=True))
 
 
@@ -76,7 +77,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         "beard",
         "beard",
         +1,
-        False,
+        True,
         ("smile", "age", "gender_expression", "glasses", "mouth_open", "contrast"),
         True,
         "more beard",
@@ -117,13 +118,38 @@ CONTROLS: tuple[Attribute, ...] = (
 )
 
 
+# What is taken out of a trained direction: as much of another one as undoes most of its side
+# effect. A smile then parts the lips little; more of the others would undo the edit itself.
+TAKEN_OUT: tuple[tuple[str, str, float], ...] = (
+    ("smile", "mouth_open", 0.65),
+    ("mouth_open", "smile", 0.12),
+    ("beard", "gender_expression", 0.2),
+)
+
+
+def set_apart(directions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Trained directions `(K,)` without their shares of others in `TAKEN_OUT`, norm 1."""
+    result = dict(directions)
+    for name, other, share in TAKEN_OUT:
+        result[name] = result[name] - share * directions[other]
+    return {name: vector / vector.norm() for name, vector in result.items()}
+
+
 def label(faces: FaceSet, attribute: Attribute) -> Tensor:
-    """The attribute's values `(N,)` in the table's own unit (age in years, masculine = 1)."""
+    """The attribute's values `(N,)` in the table's own unit (age in years, masculine = 1).
+
+    The table's beard label is no probability: it hardly passes 0.6 even for full beards, so it is
+    brought to one here.
+    """
     if attribute.column == "age":
         return torch.tensor([AGE_YEARS[row["age_bin"]] for row in faces.rows])
     if attribute.column == "gender":
         return torch.tensor([float(row["gender"] == "male") for row in faces.rows])
-    return faces.column(attribute.column)
+    values = faces.column(attribute.column)
+    if attribute.column == "beard":
+        middle, width = BEARD_LABEL
+        return torch.sigmoid((values - middle) / width)
+    return values
 
 
 def score_vectors(

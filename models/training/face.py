@@ -1,4 +1,4 @@
-"""Training the bundled face model: linear codes, renderer, directions, one safetensors file."""
+"""Training the bundled face model: linear codes, controls, renderer, directions, one file."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ from .directions import (
     held_out,
     label,
     score_vectors,
+    set_apart,
 )
 from .face_data import ATTRIBUTION, FaceSet, load_faces
 from .face_linear import fit_linear
-from .render import RenderTraining, Settings
+from .motion_fields import control_parity, fit_fields
+from .render import STRONGEST, RenderTraining, Settings, with_controls
 
 logger = logging.getLogger(__name__)
 
 ENCODE_BATCH = 256
-TRAINED_STRENGTH = 3.0  # the renderer has seen edits up to this
 Progress = Callable[[str, int, int], None]
 
 
@@ -46,8 +47,8 @@ def train_face(
     data_dir: str | Path,
     out_file: str | Path,
     *,
-    components: int = 1024,
-    reader_steps: int = 3000,
+    components: int = 1024 - len(ATTRIBUTES),
+    reader_steps: int = 2400,
     warm_steps: int = Settings.warm_steps,
     steps: int = Settings.steps,
     batch: int = Settings.batch,
@@ -60,15 +61,15 @@ def train_face(
 ) -> FaceModel:
     """Train the face model and write it to a file.
 
-    Beside that file lie what each stage made (`NAME.linear.safetensors`, `NAME.reader.safetensors`,
-    `NAME.state.safetensors`), the curve (`NAME.curve.csv`, `.png`) and samples (`.samples.png`).
-    A run that was stopped goes on from them.
+    Beside that file lie what each stage made (`NAME.linear.safetensors`, and so for `control`,
+    `reader0`, `reader1`, `state`), the curve (`NAME.curve.csv`, `.png`) and samples
+    (`NAME.samples.png`). A run that was stopped goes on from them.
 
     Args:
         data_dir: folder of `metadata.csv` and the face zips.
         out_file: the safetensors file to write.
-        components: length of a code.
-        reader_steps: of the attribute network that teaches the renderer, 64 faces each.
+        components: length of a code without its controls.
+        reader_steps: of each attribute network that teaches the renderer, 64 faces each.
         warm_steps, steps: of the renderer: on pixels alone, and in all.
         batch: faces per step of the renderer.
         max_tier: 1 uses only the stricter part of the training faces.
@@ -97,24 +98,29 @@ def train_face(
     out_file = Path(out_file)
     kept = {
         part: out_file.with_name(f"{out_file.stem}.{part}.safetensors")
-        for part in ("linear", "reader", "state")
+        for part in ("linear", "control", "reader0", "reader1", "state")
     }
     if not resume:
         for path in kept.values():
             path.unlink(missing_ok=True)
     train, val = load("train", max_tier), load("val", 2)
-    tensors = _linear_part(kept["linear"], train, components, seed, progress)
-    reader = _reader(kept["reader"], train, reader_steps, seed, progress)
+    tensors = _kept(kept["linear"], lambda: _linear_part(train, components, seed, progress))
+    tensors |= _kept(kept["control"], lambda: control_tensors(train, progress))
+    readers = [
+        _reader(kept[f"reader{i}"], train, reader_steps, seed + i, coarse=i == 1, progress=progress)
+        for i in range(2)
+    ]
     torch.manual_seed(seed)
-    net = linear_net(tensors, Renderer(context=min(256, len(tensors["linear.std"]))))
+    net = untrained_net(tensors, Renderer(min(256, len(tensors["linear.std"])), len(ATTRIBUTES)))
     settings = Settings(warm_steps=warm_steps, steps=steps, batch=batch, seed=seed)
     scores, starts = regressed(net, train)
     start = torch.stack(list(starts.values()))
-    run = RenderTraining(net, start, train, val, reader, settings, kept["state"])
+    run = RenderTraining(net, start, train, val, readers, settings, kept["state"])
     run.run(progress)
     progress("directions", 0, 1)
-    bent = dict(zip(starts, run.unit_directions().detach(), strict=True))
-    export_face(out_file, tensors, run.average, (scores, starts, bent), len(train), val, settings)
+    bent = set_apart(dict(zip(starts, run.code_directions().detach(), strict=True)))
+    vectors = (scores, starts, bent)
+    export_face(out_file, tensors, run.shown.renderer, vectors, len(train), val, settings)
     return load_face_model(out_file)
 
 
@@ -131,7 +137,7 @@ def export_face(
 
     Args:
         out_file: the file.
-        tensors: of the linear part.
+        tensors: of the linear part and the controls.
         renderer: as trained.
         vectors: for every attribute the score vector, the direction training started from, and the
             direction as trained; `(K,)` each.
@@ -152,14 +158,18 @@ def export_face(
     save_face_model(out_file, every, metadata, TIGHT.resized(net.size), directions)
 
 
-def linear_net(tensors: Mapping[str, Tensor], renderer: Renderer) -> rendered.RenderedFaceNet:
-    """The network of a fitted linear part and any renderer."""
-    count, _, rows, _ = tensors["linear.components"].shape
-    net = rendered.RenderedFaceNet(count, 2 * rows, renderer)
-    named = {name.removeprefix("linear."): tensor for name, tensor in tensors.items()}
-    net.load_state_dict(named, strict=False)  # the renderer stays as it is
-    net.prepare()
-    return net
+def untrained_net(
+    tensors: Mapping[str, Tensor], renderer: Renderer
+) -> rendered.RenderedFaceNet:
+    """The network of a fitted linear part and controls, with any renderer."""
+    weights = {rendered.PREFIX + n: t for n, t in renderer.state_dict().items()}
+    return rendered.load({**tensors, **weights})
+
+
+def control_tensors(train: FaceSet, progress: Progress) -> dict[str, Tensor]:
+    """The controls as they stand in a file."""
+    fields = fit_fields(train, progress).half()
+    return {"control.fields": fields, "control.parity": control_parity()}
 
 
 def model_metadata(
@@ -211,11 +221,18 @@ def fidelity(net: rendered.RenderedFaceNet, faces: FaceSet) -> dict[str, float]:
 def regressed(
     net: rendered.RenderedFaceNet, faces: FaceSet
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Score vectors and conditioned directions of every attribute, by regression on labels."""
-    codes, parity = encode_all(net, faces), net.parity.float()
+    """Score vectors and conditioned directions `(K,)` of every attribute, by regression on labels;
+    directions with their control."""
+    codes, parity = net.coefficients(encode_all(net, faces)), net.parity.float()
     labels = {a.name: label(faces, a) for a in (*ATTRIBUTES, *CONTROLS)}
     scores = score_vectors(codes, labels, parity)
-    return scores, edit_vectors(codes, labels, half_colours(faces), parity)
+    edits = edit_vectors(codes, labels, half_colours(faces), parity)
+    none = torch.zeros(len(net.fields))
+    starts = with_controls(torch.stack([edits[attribute.name] for attribute in ATTRIBUTES]))
+    return (
+        {name: torch.cat([vector, none]) for name, vector in scores.items()},
+        {attribute.name: vector for attribute, vector in zip(ATTRIBUTES, starts, strict=True)},
+    )
 
 
 def described(
@@ -247,8 +264,8 @@ def described(
             "measure": measure,
             "score": round(plain, 3),
             "direction": round(conditioned, 3),
-            "cosine_to_score": round(float(scores[name] @ vector), 3),
-            "cosine_to_regression": round(float(starts[name] @ vector), 3),
+            "cosine_to_score": _cosine(net, scores[name], vector),
+            "cosine_to_regression": _cosine(net, starts[name], vector),
         }
         directions[name] = Direction(
             vector=vector,
@@ -256,39 +273,51 @@ def described(
             name=name,
             unit=f"one standard deviation of {name} over the training faces "
             f"(positive: {attribute.meaning})",
-            safe_range=safe_range(net.decode, held[:48], vector, limit=TRAINED_STRENGTH),
+            safe_range=safe_range(net.decode, held[:48], vector, limit=STRONGEST),
             accuracy=round(conditioned, 3),
-            method=f"joint regression of the codes of {trained_on} faces on their labels, then "
-            "bent in training so that the edited photo shows the attribute and little else; "
+            method=f"joint regression of the codes of {trained_on} faces on their labels, and a "
+            "control by which the renderer was taught to show the attribute and little else; "
             f"accuracy is the {measure} of its score on {len(val)} unseen faces",
         )
     for kind, vectors in (("before", scores), ("after", bent)):
-        stack = torch.stack([vectors[a.name] for a in ATTRIBUTES])
+        stack = net.coefficients(torch.stack([vectors[a.name] for a in ATTRIBUTES]))
         figures[f"cosines_{kind}"] = (stack @ stack.T).double().round(decimals=2).tolist()
     return directions, figures
 
 
-def _linear_part(
-    path: Path, train: FaceSet, components: int, seed: int, progress: Progress
-) -> dict[str, Tensor]:
+def _cosine(net: rendered.RenderedFaceNet, a: Tensor, b: Tensor) -> float:
+    """Over the components: controls are no part of it."""
+    a, b = net.coefficients(torch.stack([a, b]))
+    return round(float(torch.cosine_similarity(a, b, dim=0)), 3)
+
+
+def _kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors of an earlier run, or made now and written for the next."""
     if path.is_file():
         return load_tensors(path)[0]
-    tensors = fit_linear(
-        train.crops,
-        components,
-        seed=seed,
-        half_colour=True,
-        progress=lambda stage: progress(stage, 0, 1),
-    )
+    tensors = {name: tensor.contiguous() for name, tensor in make().items()}
     save_tensors(path, tensors, {})
     return tensors
 
 
-def _reader(path: Path, train: FaceSet, steps: int, seed: int, progress: Progress) -> AttributeNet:
-    if path.is_file():
-        reader = AttributeNet()
-        reader.load_state_dict(load_tensors(path)[0])
-        return reader.eval()
-    reader = train_attribute_net(train, steps=steps, seed=seed, progress=progress)
-    save_tensors(path, {n: t.contiguous() for n, t in reader.state_dict().items()}, {})
-    return reader
+def _linear_part(
+    train: FaceSet, components: int, seed: int, progress: Progress
+) -> dict[str, Tensor]:
+    def tell(stage: str) -> None:
+        progress(stage, 0, 1)
+
+    return fit_linear(train.crops, components, seed=seed, half_colour=True, progress=tell)
+
+
+def _reader(
+    path: Path, train: FaceSet, steps: int, seed: int, coarse: bool, progress: Progress
+) -> AttributeNet:
+    def make() -> dict[str, Tensor]:
+        made = train_attribute_net(
+            train, steps=steps, seed=seed, coarse=coarse, progress=progress
+        )
+        return made.state_dict()
+
+    reader = AttributeNet(coarse=coarse)
+    reader.load_state_dict(_kept(path, make))
+    return reader.eval()

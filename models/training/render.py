@@ -3,11 +3,13 @@
 Every step takes photos, their linear codes, and one or two attribute edits for each. The renderer
 learns, with the critic of `render_critic.py` against it,
 - to draw the photo from its code (pixels, strength of detail, features of the critic, realism), and
-- to draw the edited code as realistically, so that the *photo plus the change*, which is what users
-  get back, shows the attribute that was asked for, keeps all others, and changes no more than that.
+- to draw the edited code so that the *photo plus the change, moved*, which is what users get back,
+  passes for a photo, shows the attribute that was asked for (with the mouth as wide and as high as
+  goes with it in the data), keeps all others, and does not depart far from the linear change.
 
-Directions start from the regression of `directions.py` and may move a little, so that what they
-change is what the critic and the attribute network see.
+Directions start from regression (`directions.py`) and may move a little, so that what they change
+is what critic and attribute networks see. The motion of controls stays as fitted
+(`motion_fields.py`): left free it stretches faces to please those.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..architectures.rendered import RenderedFaceNet
+from ..align import TIGHT
+from ..architectures.rendered import CONTROL, RenderedFaceNet
+from ..evaluation.face_measures import luminance
+from ..paste_mask import face_mask
 from .attribute_net import (
-    BINARY,
     BINARY_SPAN,
     LARGEST,
     PARITIES,
@@ -32,11 +36,13 @@ from .attribute_net import (
     attribute_values,
     batches,
     reading_loss,
+    seen,
 )
 from .directions import ATTRIBUTES
 from .face_data import FaceSet
 from .render_critic import (
     Critic,
+    attention,
     critic_loss,
     detail_distance,
     feature_distance,
@@ -45,9 +51,13 @@ from .render_critic import (
 from .render_report import FULL_STRENGTH, draw_curve, draw_samples, measure
 from .run_state import drop_rows_after, load_state, log_row, save_state
 
-_LIGHTING = torch.tensor([a.name in ("light_left_right", "brightness") for a in ATTRIBUTES])
 _NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
-LOSSES = ("pixels", "realism", "features", "detail", "attribute", "others", "least_change",
+# Motion alone turns a head: pixels that only pretend to turn it are patterns that fool readers.
+_TAUGHT = torch.tensor([name != "head_turn" for name in _NAMES])
+STRONGEST = 4.0  # edit that is trained
+REACHED = 0.85  # a binary attribute need not be surer than this: what is left is exaggeration
+_LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in _NAMES])
+LOSSES = ("pixels", "realism", "features", "detail", "attribute", "others", "near_linear",
           "near_start")  # fmt: skip
 COLUMNS = ("critic", *LOSSES, "psnr", "sharpness", *_NAMES, *[f"{name}_others" for name in _NAMES])
 
@@ -57,18 +67,18 @@ class Settings:
     """How long to train, and the weight of each loss of `LOSSES`."""
 
     warm_steps: int = 1000  # pixels only
-    steps: int = 2500
+    steps: int = 6000
     batch: int = 24
     rate: float = 3e-4
-    critic_rate: float = 1e-4
+    critic_rate: float = 2e-4
     direction_rate: float = 5e-4
-    pixels: float = 30.0
-    realism: float = 0.1
+    pixels: float = 16.0
+    realism: float = 1.5
     features: float = 2.0
-    detail: float = 120.0
-    attribute: float = 4.0
-    others: float = 1.0
-    least_change: float = 1.0
+    detail: float = 450.0
+    attribute: float = 2.0
+    others: float = 1.6
+    near_linear: float = 2.5
     near_start: float = 1.0
     averaging: float = 0.998  # decay of the running mean of the weights, which is what is kept
     check_every: int = 100
@@ -76,36 +86,58 @@ class Settings:
 
 
 def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Strengths and target values `(B, A)` each: one attribute per face, sometimes two.
+    """Strengths and changes of the values `(B, A)` each: one attribute per face, sometimes two.
 
-    Mostly towards the other side of what the face shows, else either way.
+    Mostly towards the other side of what the face shows, else either way. No beards for women:
+    there are none in the data.
     """
-    number, count = values.shape
+    number, count = len(values), len(ATTRIBUTES)
     strengths = torch.zeros(number, count)
     for share in (1.0, 0.2):
         which = torch.randint(0, count, (number,), generator=generator)
+        feminine = values[:, _NAMES.index("gender_expression")] < 0
+        instead = _NAMES.index("mouth_open")
+        which = torch.where(feminine & (which == _NAMES.index("beard")), instead, which)
         own = values.gather(1, which[:, None])[:, 0]
-        size = 0.5 + FULL_STRENGTH * torch.rand(number, generator=generator)
+        size = 0.5 + (STRONGEST - 0.5) * torch.rand(number, generator=generator)
         random_sign = torch.randint(0, 2, (number,), generator=generator).float() * 2 - 1
         away = torch.rand(number, generator=generator) < 0.8
         sign = torch.where(away & (own != 0), -own.sign(), random_sign)
         taken = torch.rand(number, generator=generator) < share
         strengths[torch.arange(number)[taken], which[taken]] = (sign * size)[taken]
-    binary = torch.tensor(BINARY)
+    binary = torch.tensor([attribute.binary for attribute in ATTRIBUTES])
     per_unit = torch.where(binary, BINARY_SPAN / FULL_STRENGTH, 1.0)
-    limit = torch.where(binary, BINARY_SPAN / 2, LARGEST)
-    targets = torch.clamp(values + strengths * per_unit, -limit, limit)
-    return strengths, torch.where(strengths == 0, values, targets)
+    per_unit[_NAMES.index("age")] = 0.7
+    limit = torch.where(binary, REACHED * BINARY_SPAN / 2, LARGEST)
+    before = values[:, :count]
+    wanted = torch.clamp(before + strengths * per_unit, -limit, limit) - before
+    wanted = torch.where(wanted * strengths > 0, wanted, 0.0)  # what is past the limit stays
+    return strengths, wanted
+
+
+def expected_changes(values: Tensor) -> Tensor:
+    """How much the mouth widens and lifts per unit of each attribute's value, `(A, 2)`: joint
+    regression over the training faces."""
+    count = len(ATTRIBUTES)
+    attributes, shapes = (part - part.mean(0) for part in (values[:, :count], values[:, count:]))
+    return torch.linalg.lstsq(attributes.double(), shapes.double()).solution.float()
+
+
+def with_controls(vectors: Tensor) -> Tensor:
+    """Directions `(A, K + A)` of norm 1, of unit vectors `(A, K)` over the components and a control
+    for each."""
+    controls = CONTROL * torch.eye(len(vectors))
+    return torch.cat([(1 - CONTROL**2) ** 0.5 * vectors, controls], 1)
 
 
 class RenderTraining:
     """A run, taken up where its state file left it.
 
     Args:
-        net: of the linear part as fitted; its renderer is what is trained.
-        start: directions `(A, K)` to start from, in the order of `ATTRIBUTES`, norm 1.
+        net: of the linear part and the controls as fitted; its renderer is what is trained.
+        start: directions `(A, K)` to start from, in the order of `ATTRIBUTES`, see `with_controls`.
         train, val: faces to learn from, and unseen ones to measure on.
-        reader: reads attributes; stays as it is.
+        readers: read attributes; stay as they are.
         settings: see there.
         state_file: state; beside it the curve (`.curve.csv`, `.curve.png`) and a sheet of samples.
     """
@@ -116,36 +148,40 @@ class RenderTraining:
         start: Tensor,
         train: FaceSet,
         val: FaceSet,
-        reader: AttributeNet,
+        readers: Sequence[AttributeNet],
         settings: Settings,
         state_file: Path,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.net, self.settings = net.requires_grad_(False), settings
-        self.train, self.val, self.start = train, val, start
-        self.reader = reader.eval().requires_grad_(False)
-        self.values, self.parity = attribute_values(train), net.parity.float()
+        self.train, self.val = train, val
+        self.readers = [reader.eval().requires_grad_(False) for reader in readers]
+        self.values, self.parity = attribute_values(train), net.code_parity.float()
+        self.expected = expected_changes(self.values)
         with torch.no_grad():
             parts = torch.arange(len(train)).split(256)
             self.codes = torch.cat([net.encode(train.floats(part)) for part in parts])
-        self.directions = nn.Parameter(start.clone())
-        signs = torch.tensor(PARITIES)[:, None]
-        self.allowed = (self.parity[None] == signs).float()
-        self.average = copy.deepcopy(net.renderer)
+        self.start = F.normalize(net.coefficients(start), dim=1)
+        self.directions = nn.Parameter(self.start.clone())
+        signs = torch.tensor(PARITIES[: len(ATTRIBUTES)])[:, None]
+        self.allowed = (net.parity[None] == signs).float()
         self.renderer = net.renderer.train().requires_grad_(True)
+        self.shown = copy.deepcopy(net)  # with the running mean of the renderer
+        self.shown.dtype = torch.bfloat16
+        self.mask = face_mask(TIGHT.pixels(), TIGHT.size, TIGHT.size)
         self.critic = Critic()
         groups = [
-            {"params": list(self.renderer.parameters()), "lr": settings.rate},
-            {"params": [self.directions], "lr": settings.direction_rate},
+            {"params": list(self.renderer.parameters())},
+            {"params": [self.directions]},
         ]
-        self.optimiser = torch.optim.Adam(groups, betas=(0.5, 0.99), fused=True)
+        self.optimiser = torch.optim.Adam(groups, settings.rate, betas=(0.5, 0.99), fused=True)
         self.critic_optimiser = torch.optim.Adam(
             self.critic.parameters(), settings.critic_rate, betas=(0.5, 0.99), fused=True
         )
         self.kept = (
             {
                 "net.renderer.": self.renderer,
-                "net.average.": self.average,
+                "net.average.": self.shown.renderer,
                 "net.critic.": self.critic,
             },
             {"renderer": self.optimiser, "critic": self.critic_optimiser},
@@ -161,9 +197,9 @@ class RenderTraining:
         self.generator = torch.Generator().manual_seed(settings.seed + self.step)
         self.chosen = batches(len(train), settings.batch, self.generator)
 
-    def unit_directions(self) -> Tensor:
+    def code_directions(self) -> Tensor:
         """Directions `(A, K)`, norm 1, of the parity that each attribute has."""
-        return F.normalize(self.directions * self.allowed, dim=1)
+        return with_controls(F.normalize(self.directions * self.allowed, dim=1))
 
     def run(self, progress: Callable[[str, int, int], None]) -> None:
         """Train to the settings' end, logging and saving as it goes."""
@@ -190,7 +226,7 @@ class RenderTraining:
         crops, codes, _ = self._batch()
         linear = self.net.linear_picture(codes)
         with torch.autocast("cpu", torch.bfloat16):
-            drawn = self.renderer(linear, codes)
+            drawn = self.renderer(linear, codes, self.net.strengths(codes))
         loss = F.l1_loss(drawn, crops)
         mine = list(self.renderer.parameters())
         gradients = torch.autograd.grad(self.settings.pixels * loss, mine)
@@ -200,41 +236,49 @@ class RenderTraining:
     def adversarial_step(self) -> dict[str, float]:
         """One step of both sides; its losses."""
         crops, codes, values = self._batch()
-        strengths, targets = edits_for(values, self.generator)
-        number = len(crops)
-        every = torch.cat([codes, codes + strengths @ self.unit_directions()])
+        strengths, wanted = edits_for(values, self.generator)
+        number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
+        lit, taught = (edit & _LIGHTING).any(1), edit & _TAUGHT
+        directions = self.code_directions()
+        every = torch.cat([codes, codes + strengths @ directions])
         linear = self.net.linear_picture(every)
         with torch.autocast("cpu", torch.bfloat16):
-            both = self.renderer(linear, every)
-            drawn, edited = both.chunk(2)
-            change = edited - drawn
+            drawn, edited = self.renderer(linear, every, self.net.strengths(every)).chunk(2)
+            # Only the edited picture may learn from the change: otherwise spoiling the unedited
+            # one is a way to a larger or smaller one.
+            change = edited - drawn.detach()
+            # what users get back: their photo plus the change, moved
+            allowed = torch.where(lit[:, None, None, None], 1.0, self.mask)
+            pasted = self.net.move(crops + allowed * change, every[number:])
             real, real_features = self.critic(crops)
-            fake, fake_features = self.critic(both.clamp(0, 1))
+            fake, fake_features = self.critic(torch.cat([drawn, pasted]).clamp(0, 1))
+            places = _places(fake, self.net.move(allowed * change.detach(), every[number:]))
+            # in turn: one network alone would be pleased by what only it takes for a smile
+            reader = self.readers[self.step // 2 % len(self.readers)]
+            view = seen(torch.cat([crops, pasted.clamp(0, 1)]), self.generator)
             with torch.no_grad():
-                before = as_values(self.reader(crops).float())
-            # What users get back: their photo plus the change. Only the edited picture may move:
-            # otherwise spoiling the unedited one is a way to make the change larger.
-            pasted = crops + edited - drawn.detach()
-            outputs = self.reader(pasted.clamp(0, 1)).float()
+                before = as_values(reader(view[:number]).float())
+            outputs = reader(view[number:]).float()
         # one pass serves both sides: first the critic's gradients, then the renderer's
-        critic = critic_loss(real, fake)
+        critic = critic_loss(real, fake, places)
         theirs = list(self.critic.parameters())
         their_gradients = torch.autograd.grad(critic, theirs, retain_graph=True)
-        edit = strengths != 0
-        pixels_edited = (edit & _LIGHTING).any(1)
+        still = torch.cat([~edit, torch.ones(number, len(PARITIES) - count, dtype=torch.bool)], 1)
+        expected = torch.cat([torch.zeros_like(wanted), wanted @ self.expected], 1)
+        targets = F.pad(values[:, :count] + wanted, (0, len(PARITIES) - count))
         losses = {
-            "pixels": F.l1_loss(drawn, crops),
-            "realism": fooling_loss(fake),
+            "pixels": _distance(drawn, crops),
+            "realism": fooling_loss(fake, places),
             "features": feature_distance(real_features, [f[:number] for f in fake_features]),
             "detail": detail_distance(crops, drawn.float()),
-            "attribute": (reading_loss(outputs, targets) * edit).sum(1).mean(),
-            "others": ((as_values(outputs) - before).square() * ~edit).sum(1).mean() / 4,
-            "least_change": (change.abs().mean((1, 2, 3)) * ~pixels_edited).mean(),
-            "near_start": (1 - (self.unit_directions() * self.start).sum(1)).sum(),
+            "attribute": (reading_loss(outputs, targets)[:, :count] * taught).sum(1).mean(),
+            "others": ((as_values(outputs) - before - expected).square() * still).sum(1).mean() / 4,
+            "near_linear": _departure(change, (linear[number:] - linear[:number]).detach()),
+            "near_start": (directions[:, : self.start.shape[1]] - self.start).square().sum() / 2,
         }
         weights = asdict(self.settings)
         loss = torch.stack([weights[name] * losses[name] for name in LOSSES]).sum()
-        mine = [self.directions, *self.renderer.parameters()]
+        mine = [*self.renderer.parameters(), self.directions]
         self._apply(self.optimiser, mine, torch.autograd.grad(loss, mine), loss)
         self._apply(self.critic_optimiser, theirs, their_gradients, critic)
         return {"critic": critic.item(), **{name: value.item() for name, value in losses.items()}}
@@ -265,13 +309,34 @@ class RenderTraining:
         # a short memory first, so that the start is forgotten soon
         keep = min(self.settings.averaging, self.step / (self.step + 10))
         torch._foreach_lerp_(
-            list(self.average.parameters()), list(self.renderer.parameters()), 1 - keep
+            list(self.shown.renderer.parameters()), list(self.renderer.parameters()), 1 - keep
         )
 
     def _report(self, row: dict[str, float]) -> None:
-        known = (self.net, self.average, self.unit_directions().detach())
-        row |= measure(*known, self.reader, self.val)
+        directions = self.code_directions().detach()
+        row |= measure(self.shown, directions, self.readers[0], self.val)
         log_row(self.curve, self.step, row, COLUMNS)
         draw_curve(self.curve, self.curve.with_suffix(".png"))
-        draw_samples(*known, self.val).save(self.samples)
+        draw_samples(self.shown, directions, self.val).save(self.samples)
         save_state(self.state_file, {"step": str(self.step)}, *self.kept)
+
+
+def _distance(drawn: Tensor, crops: Tensor) -> Tensor:
+    """Mean absolute and squared difference: the latter for small parts that are far off."""
+    return F.l1_loss(drawn.float(), crops) + 8 * F.mse_loss(drawn.float(), crops)
+
+
+def _departure(change: Tensor, expected: Tensor) -> Tensor:
+    """How far a drawn change is from that of the linear picture, which regression has measured on
+    real faces: stains of colour count more than shade, and so do places that are far off."""
+    difference = change.float() - expected
+    luma = luminance(difference)
+    plain = luma.abs().mean() + 6 * (difference - luma).abs().mean()
+    return plain + 50 * difference.square().mean()
+
+
+def _places(fake: list[Tensor], change: Tensor) -> list[Tensor]:
+    """Weights of the critic's scores of drawn faces and of edited photos, in equal shares."""
+    number = len(change)
+    edited = attention(change, [scores[number:] for scores in fake])
+    return [torch.cat([torch.ones_like(w), w * w.numel() / (w.sum() + 1e-6)]) for w in edited]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 SLOPE = 0.2
 DETAIL = 16.0  # factor on fine detail
+LEAST_CHANGE = 0.01  # mean absolute change at which a place counts half
 NOISE = 0.01  # standard deviation of what is added to every picture
 
 
@@ -70,15 +71,29 @@ class Critic(nn.Module):
         return maps, features
 
 
-def critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Hinge loss over all maps."""
-    losses = [F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]
+def attention(change: Tensor, maps: list[Tensor]) -> list[Tensor]:
+    """How much each place of maps of scores counts, for photos with a change `(B, 3, S, S)`: where
+    nothing changed they are real, and a critic that is told they are not learns nothing."""
+    size = change.detach().float().abs().mean(1, keepdim=True)
+    pooled = [
+        F.adaptive_avg_pool2d(size, (scores.shape[-2], scores.shape[-1])) for scores in maps
+    ]
+    return [p / (p + LEAST_CHANGE) for p in pooled]
+
+
+def critic_loss(real: list[Tensor], fake: list[Tensor], weights: list[Tensor]) -> Tensor:
+    """Hinge loss over all maps; of `fake`, places count by `weights` of the same shapes."""
+    losses = [
+        F.relu(1 - r).mean() + (F.relu(1 + f) * w).sum() / w.sum()
+        for r, f, w in zip(real, fake, weights, strict=True)
+    ]
     return torch.stack(losses).sum()
 
 
-def fooling_loss(fake: list[Tensor]) -> Tensor:
-    """What the renderer lowers: minus the scores of its pictures."""
-    return -torch.stack([f.mean() for f in fake]).mean()
+def fooling_loss(fake: list[Tensor], weights: list[Tensor]) -> Tensor:
+    """What the renderer lowers: minus the scores of its pictures, weighted as for the critic."""
+    scores = [(f * w).sum() / w.sum() for f, w in zip(fake, weights, strict=True)]
+    return -torch.stack(scores).mean()
 
 
 def feature_distance(real: list[Tensor], fake: list[Tensor]) -> Tensor:

@@ -7,56 +7,65 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..align import TIGHT
 from ..architectures.rendered import RenderedFaceNet
 from ..evaluation.face_measures import psnr, sharpness
+from ..paste_mask import face_mask
 from ..plotting import line_chart, picture_grid
-from .attribute_net import BINARY, AttributeNet, as_values
+from .attribute_net import AttributeNet, as_values
 from .directions import ATTRIBUTES
 from .face_data import FaceSet
 
 FULL_STRENGTH = 2.5  # moves a binary attribute from one end to the other
-_REACHED = torch.tensor([2.0 if binary else 1.35 for binary in BINARY])  # half of the probability
-_SHOWN = 6
+_REACHED = torch.tensor([2.0 if a.binary else 1.35 for a in ATTRIBUTES])  # half of the probability
+_SHOWN = 8
 _PLOTTED = ("psnr", "sharpness", "smile", "age", "glasses", "beard", "head_turn")
 
 
 @torch.no_grad()
-def draw(net: RenderedFaceNet, renderer: nn.Module, codes: Tensor) -> Tensor:
-    """Pictures of codes, drawn in bfloat16."""
-    linear = net.linear_picture(codes)
-    with torch.autocast("cpu", torch.bfloat16):
-        return renderer(linear, codes)
+def edited_photos(
+    net: RenderedFaceNet, crops: Tensor, codes: Tensor, drawn: Tensor, change: Tensor
+) -> Tensor:
+    """Photos `(B, 3, S, S)` with what a change of their codes `(B, K)` draws on the face, then
+    moved along; `drawn` are the unedited faces of `net.draw`."""
+    after = codes + change
+    mask = face_mask(TIGHT.pixels(), TIGHT.size, TIGHT.size)
+    return net.move(crops + mask * (net.draw(after) - drawn), after)
 
 
 @torch.no_grad()
 def measure(
     net: RenderedFaceNet,
-    renderer: nn.Module,
     directions: Tensor,
     reader: AttributeNet,
     faces: FaceSet,
-    number: int = 200,
+    number: int = 100,
 ) -> dict[str, float]:
     """Fidelity, sharpness, and for each direction how many of the faces it carries to the other
     side at `FULL_STRENGTH`, and the largest mean change of another attribute."""
     crops = faces.floats(slice(0, number))
     codes = net.encode(crops)
-    drawn = draw(net, renderer, codes)
+    drawn = net.draw(codes)
     figures = {
         "psnr": float(psnr(drawn.clamp(0, 1), crops).mean()),
         "sharpness": float((sharpness(drawn) / sharpness(crops)).median()),
     }
-    before = as_values(reader(crops).float())
+
+    def read(pictures: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return as_values(reader(pictures.clamp(0, 1)).float())
+
+    before = read(crops)
     sign = -torch.where(before == 0, torch.ones(()), before.sign())
     for i, (attribute, vector) in enumerate(zip(ATTRIBUTES, directions, strict=True)):
-        edited = draw(net, renderer, codes + FULL_STRENGTH * sign[:, i : i + 1] * vector)
-        after = as_values(reader((crops + edited - drawn).clamp(0, 1)).float())
-        change = (after - before).abs()
-        figures[attribute.name] = float((change[:, i] >= _REACHED[i]).float().mean())
-        change[:, i] = 0
-        figures[f"{attribute.name}_others"] = float(change.mean(0).max())
+        change = FULL_STRENGTH * sign[:, i : i + 1] * vector
+        edited = edited_photos(net, crops, codes, drawn, change)
+        moved = (read(edited) - before).abs()
+        figures[attribute.name] = float((moved[:, i] >= _REACHED[i]).float().mean())
+        moved[:, i] = 0
+        figures[f"{attribute.name}_others"] = float(moved.mean(0)[: len(ATTRIBUTES)].max())
     return figures
 
 
@@ -77,17 +86,15 @@ def draw_curve(table: Path, picture: Path) -> None:
 
 
 @torch.no_grad()
-def draw_samples(
-    net: RenderedFaceNet, renderer: nn.Module, directions: Tensor, faces: FaceSet
-) -> Image.Image:
+def draw_samples(net: RenderedFaceNet, directions: Tensor, faces: FaceSet) -> Image.Image:
     """A sheet: unseen photos, their linear pictures, what is drawn, and every edit of the photo."""
     crops = faces.floats(slice(0, _SHOWN))
     codes = net.encode(crops)
-    drawn = draw(net, renderer, codes)
+    drawn = net.draw(codes)
     rows, names = [crops, net.linear_picture(codes), drawn], ["photo", "linear", "drawn"]
     for attribute, vector in zip(ATTRIBUTES, directions, strict=True):
         for sign in (FULL_STRENGTH, -FULL_STRENGTH):
-            rows.append(crops + draw(net, renderer, codes + sign * vector) - drawn)
+            rows.append(edited_photos(net, crops, codes, drawn, sign * vector))
             names.append(f"{attribute.name} {sign:+g}")
     columns = [str(i + 1) for i in range(len(crops))]
     return picture_grid([row.clamp(0, 1) for row in rows], names, columns, "Renderer", cell=128)

@@ -1,0 +1,77 @@
+"""Moving the pixels of a drawn face, as the controls of its code say.
+
+A mouth that widens or a head that turns moves what is there, which a weighted sum of eigenfaces
+can only cross-fade. So each control has a velocity field over the crop, which may be zero.
+A stationary velocity is followed for one unit of time by scaling and squaring (Arsigny et al.
+2006), so that any strength gives a smooth motion without folds, twice the strength is
+the same motion twice, and the opposite strength undoes it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SQUARINGS = 5
+
+
+def displacement(velocity: Tensor) -> Tensor:
+    """Follow velocities `(B, 2, N, N)` (dx, dy) for one unit of time.
+
+    Args:
+        velocity: in shares of the side; a picture at x shows what was at x + u.
+
+    Returns:
+        u, of the same shape and unit.
+    """
+    moved = velocity / 2**SQUARINGS
+    places = _places(velocity)
+    for _ in range(SQUARINGS):
+        moved = moved + _read(moved, places + 2 * moved.permute(0, 2, 3, 1), "bilinear")
+    return moved
+
+
+def motion_of(fields: Tensor, strengths: Tensor, side: int) -> Tensor:
+    """How faces move: `(B, 2, side, side)` (dx, dy) in shares of the side.
+
+    Args:
+        fields: velocities `(M, 2, N, N)` in shares of the side.
+        strengths: `(B, M)`.
+        side: of the pictures.
+    """
+    velocity = torch.einsum("bm,mcxy->bcxy", strengths.float(), fields.float())
+    return F.interpolate(
+        displacement(velocity), size=(side, side), mode="bilinear", align_corners=False
+    )
+
+
+def move(pictures: Tensor, fields: Tensor, strengths: Tensor) -> Tensor:
+    """Move pictures along velocity fields.
+
+    Args:
+        pictures: `(B, 3, S, S)`.
+        fields: velocities `(M, 2, N, N)` in shares of the side.
+        strengths: `(B, M)`; a picture whose strengths are all 0 comes back bit for bit.
+
+    Returns:
+        `(B, 3, S, S)` float32.
+    """
+    still = (strengths == 0).all(1)
+    if bool(still.all()):
+        return pictures
+    motion = motion_of(fields, strengths, pictures.shape[-1])
+    grid = _places(motion) + 2 * motion.permute(0, 2, 3, 1)
+    moved = _read(pictures.float(), grid, "bicubic")
+    return torch.where(still[:, None, None, None], pictures, moved)
+
+
+def _places(maps: Tensor) -> Tensor:
+    """Where the pixels of `(B, C, N, N)` lie, `(N, N, 2)` from -1 to 1."""
+    side = maps.shape[-1]
+    axis = (torch.arange(side, device=maps.device, dtype=maps.dtype) * 2 + 1) / side - 1
+    return torch.stack([axis.expand(side, side), axis[:, None].expand(side, side)], -1)
+
+
+def _read(maps: Tensor, grid: Tensor, mode: str) -> Tensor:
+    return F.grid_sample(maps, grid, mode=mode, padding_mode="border", align_corners=False)
