@@ -32,8 +32,9 @@ from face_latents.models.training.face import train_face
 from face_latents.models.training.face_data import FaceSet, load_faces
 from face_latents.models.training.face_linear import fit_linear
 from face_latents.models.training.motion_fields import MOVING, fit_fields, with_parity
-from face_latents.models.training.render import COLUMNS, edits_for, expected_changes
+from face_latents.models.training.render import COLUMNS
 from face_latents.models.training.render_critic import attention, critic_loss, fooling_loss
+from face_latents.models.training.render_edits import edits_for, expected_changes
 from PIL import Image
 from skimage import data
 

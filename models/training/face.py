@@ -35,7 +35,8 @@ from .directions import (
 from .face_data import ATTRIBUTION, FaceSet, load_faces
 from .face_linear import fit_linear
 from .motion_fields import control_parity, fit_fields
-from .render import STRONGEST, RenderTraining, Settings, with_controls
+from .render import RenderTraining, Settings
+from .render_edits import STRONGEST, with_controls
 
 logger = logging.getLogger(__name__)
 

@@ -24,12 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..align import TIGHT
-from ..architectures.rendered import CONTROL, RenderedFaceNet
-from ..evaluation.face_measures import luminance
+from ..architectures.rendered import RenderedFaceNet
 from ..paste_mask import face_mask
 from .attribute_net import (
-    BINARY_SPAN,
-    LARGEST,
     PARITIES,
     AttributeNet,
     as_values,
@@ -40,26 +37,15 @@ from .attribute_net import (
 )
 from .directions import ATTRIBUTES
 from .face_data import FaceSet
-from .render_critic import (
-    Critic,
-    attention,
-    critic_loss,
-    detail_distance,
-    feature_distance,
-    fooling_loss,
-)
-from .render_report import FULL_STRENGTH, draw_curve, draw_samples, measure
+from .render_critic import Critic, critic_loss, feature_distance, fooling_loss, weights_of
+from .render_edits import LIGHTING, NAMES, TAUGHT, edits_for, expected_changes, with_controls
+from .render_losses import departure, detail_distance, pixel_distance
+from .render_report import draw_curve, draw_samples, measure
 from .run_state import drop_rows_after, load_state, log_row, save_state
 
-_NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
-# Motion alone turns a head: pixels that only pretend to turn it are patterns that fool readers.
-_TAUGHT = torch.tensor([name != "head_turn" for name in _NAMES])
-STRONGEST = 4.0  # edit that is trained
-REACHED = 0.85  # a binary attribute need not be surer than this: what is left is exaggeration
-_LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in _NAMES])
 LOSSES = ("pixels", "realism", "features", "detail", "attribute", "others", "near_linear",
           "near_start")  # fmt: skip
-COLUMNS = ("critic", *LOSSES, "psnr", "sharpness", *_NAMES, *[f"{name}_others" for name in _NAMES])
+COLUMNS = ("critic", *LOSSES, "psnr", "sharpness", *NAMES, *[f"{name}_others" for name in NAMES])
 
 
 @dataclass(frozen=True)
@@ -83,51 +69,6 @@ class Settings:
     averaging: float = 0.998  # decay of the running mean of the weights, which is what is kept
     check_every: int = 100
     seed: int = 0
-
-
-def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Strengths and changes of the values `(B, A)` each: one attribute per face, sometimes two.
-
-    Mostly towards the other side of what the face shows, else either way. No beards for women:
-    there are none in the data.
-    """
-    number, count = len(values), len(ATTRIBUTES)
-    strengths = torch.zeros(number, count)
-    for share in (1.0, 0.2):
-        which = torch.randint(0, count, (number,), generator=generator)
-        feminine = values[:, _NAMES.index("gender_expression")] < 0
-        instead = _NAMES.index("mouth_open")
-        which = torch.where(feminine & (which == _NAMES.index("beard")), instead, which)
-        own = values.gather(1, which[:, None])[:, 0]
-        size = 0.5 + (STRONGEST - 0.5) * torch.rand(number, generator=generator)
-        random_sign = torch.randint(0, 2, (number,), generator=generator).float() * 2 - 1
-        away = torch.rand(number, generator=generator) < 0.8
-        sign = torch.where(away & (own != 0), -own.sign(), random_sign)
-        taken = torch.rand(number, generator=generator) < share
-        strengths[torch.arange(number)[taken], which[taken]] = (sign * size)[taken]
-    binary = torch.tensor([attribute.binary for attribute in ATTRIBUTES])
-    per_unit = torch.where(binary, BINARY_SPAN / FULL_STRENGTH, 1.0)
-    per_unit[_NAMES.index("age")] = 0.7
-    limit = torch.where(binary, REACHED * BINARY_SPAN / 2, LARGEST)
-    before = values[:, :count]
-    wanted = torch.clamp(before + strengths * per_unit, -limit, limit) - before
-    wanted = torch.where(wanted * strengths > 0, wanted, 0.0)  # what is past the limit stays
-    return strengths, wanted
-
-
-def expected_changes(values: Tensor) -> Tensor:
-    """How much the mouth widens and lifts per unit of each attribute's value, `(A, 2)`: joint
-    regression over the training faces."""
-    count = len(ATTRIBUTES)
-    attributes, shapes = (part - part.mean(0) for part in (values[:, :count], values[:, count:]))
-    return torch.linalg.lstsq(attributes.double(), shapes.double()).solution.float()
-
-
-def with_controls(vectors: Tensor) -> Tensor:
-    """Directions `(A, K + A)` of norm 1, of unit vectors `(A, K)` over the components and a control
-    for each."""
-    controls = CONTROL * torch.eye(len(vectors))
-    return torch.cat([(1 - CONTROL**2) ** 0.5 * vectors, controls], 1)
 
 
 class RenderTraining:
@@ -238,7 +179,7 @@ class RenderTraining:
         crops, codes, values = self._batch()
         strengths, wanted = edits_for(values, self.generator)
         number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
-        lit, taught = (edit & _LIGHTING).any(1), edit & _TAUGHT
+        lit, taught = (edit & LIGHTING).any(1), edit & TAUGHT
         directions = self.code_directions()
         every = torch.cat([codes, codes + strengths @ directions])
         linear = self.net.linear_picture(every)
@@ -252,7 +193,7 @@ class RenderTraining:
             pasted = self.net.move(crops + allowed * change, every[number:])
             real, real_features = self.critic(crops)
             fake, fake_features = self.critic(torch.cat([drawn, pasted]).clamp(0, 1))
-            places = _places(fake, self.net.move(allowed * change.detach(), every[number:]))
+            places = weights_of(fake, self.net.move(allowed * change.detach(), every[number:]))
             # in turn: one network alone would be pleased by what only it takes for a smile
             reader = self.readers[self.step // 2 % len(self.readers)]
             view = seen(torch.cat([crops, pasted.clamp(0, 1)]), self.generator)
@@ -267,13 +208,13 @@ class RenderTraining:
         expected = torch.cat([torch.zeros_like(wanted), wanted @ self.expected], 1)
         targets = F.pad(values[:, :count] + wanted, (0, len(PARITIES) - count))
         losses = {
-            "pixels": _distance(drawn, crops),
+            "pixels": pixel_distance(drawn, crops),
             "realism": fooling_loss(fake, places),
             "features": feature_distance(real_features, [f[:number] for f in fake_features]),
             "detail": detail_distance(crops, drawn.float()),
             "attribute": (reading_loss(outputs, targets)[:, :count] * taught).sum(1).mean(),
             "others": ((as_values(outputs) - before - expected).square() * still).sum(1).mean() / 4,
-            "near_linear": _departure(change, (linear[number:] - linear[:number]).detach()),
+            "near_linear": departure(change, (linear[number:] - linear[:number]).detach()),
             "near_start": (directions[:, : self.start.shape[1]] - self.start).square().sum() / 2,
         }
         weights = asdict(self.settings)
@@ -319,24 +260,3 @@ class RenderTraining:
         draw_curve(self.curve, self.curve.with_suffix(".png"))
         draw_samples(self.shown, directions, self.val).save(self.samples)
         save_state(self.state_file, {"step": str(self.step)}, *self.kept)
-
-
-def _distance(drawn: Tensor, crops: Tensor) -> Tensor:
-    """Mean absolute and squared difference: the latter for small parts that are far off."""
-    return F.l1_loss(drawn.float(), crops) + 8 * F.mse_loss(drawn.float(), crops)
-
-
-def _departure(change: Tensor, expected: Tensor) -> Tensor:
-    """How far a drawn change is from that of the linear picture, which regression has measured on
-    real faces: stains of colour count more than shade, and so do places that are far off."""
-    difference = change.float() - expected
-    luma = luminance(difference)
-    plain = luma.abs().mean() + 6 * (difference - luma).abs().mean()
-    return plain + 50 * difference.square().mean()
-
-
-def _places(fake: list[Tensor], change: Tensor) -> list[Tensor]:
-    """Weights of the critic's scores of drawn faces and of edited photos, in equal shares."""
-    number = len(change)
-    edited = attention(change, [scores[number:] for scores in fake])
-    return [torch.cat([torch.ones_like(w), w * w.numel() / (w.sum() + 1e-6)]) for w in edited]

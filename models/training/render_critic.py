@@ -24,18 +24,6 @@ def soft(pictures: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
 
 
-def detail_distance(real: Tensor, fake: Tensor) -> Tensor:
-    """Mean difference of the local strength (8 x 8 pixels) of detail at two scales."""
-    distances = []
-    for _ in range(2):
-        wanted, made = (
-            (F.avg_pool2d((x - soft(x)).square(), 8, 4) + 1e-6).sqrt() for x in (real, fake)
-        )
-        distances.append(F.l1_loss(made, wanted))
-        real, fake = F.avg_pool2d(real, 2), F.avg_pool2d(fake, 2)
-    return torch.stack(distances).mean()
-
-
 class Critic(nn.Module):
     """Pictures `(B, 3, 128, 128)` in [0, 1] to scores."""
 
@@ -101,3 +89,10 @@ def feature_distance(real: list[Tensor], fake: list[Tensor]) -> Tensor:
     return torch.stack(
         [F.l1_loss(f.float(), r.detach().float()) for r, f in zip(real, fake, strict=True)]
     ).mean()
+
+
+def weights_of(fake: list[Tensor], change: Tensor) -> list[Tensor]:
+    """Weights of the critic's scores of drawn faces and of edited photos, in equal shares."""
+    number = len(change)
+    edited = attention(change, [scores[number:] for scores in fake])
+    return [torch.cat([torch.ones_like(w), w * w.numel() / (w.sum() + 1e-6)]) for w in edited]

@@ -1,0 +1,63 @@
+"""Which edits the renderer is taught, and what each of them should change."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..architectures.rendered import CONTROL
+from .attribute_net import BINARY_SPAN, LARGEST
+from .directions import ATTRIBUTES
+from .render_report import FULL_STRENGTH
+
+NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
+# Motion alone turns a head: pixels that only pretend to turn it are patterns that fool readers.
+TAUGHT = torch.tensor([name != "head_turn" for name in NAMES])
+STRONGEST = 4.0  # edit that is trained
+REACHED = 0.85  # a binary attribute need not be surer than this: what is left is exaggeration
+LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in NAMES])
+
+
+def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Strengths and changes of the values `(B, A)` each: one attribute per face, sometimes two.
+
+    Mostly towards the other side of what the face shows, else either way. No beards for women:
+    there are none in the data.
+    """
+    number, count = len(values), len(ATTRIBUTES)
+    strengths = torch.zeros(number, count)
+    for share in (1.0, 0.2):
+        which = torch.randint(0, count, (number,), generator=generator)
+        feminine = values[:, NAMES.index("gender_expression")] < 0
+        instead = NAMES.index("mouth_open")
+        which = torch.where(feminine & (which == NAMES.index("beard")), instead, which)
+        own = values.gather(1, which[:, None])[:, 0]
+        size = 0.5 + (STRONGEST - 0.5) * torch.rand(number, generator=generator)
+        random_sign = torch.randint(0, 2, (number,), generator=generator).float() * 2 - 1
+        away = torch.rand(number, generator=generator) < 0.8
+        sign = torch.where(away & (own != 0), -own.sign(), random_sign)
+        taken = torch.rand(number, generator=generator) < share
+        strengths[torch.arange(number)[taken], which[taken]] = (sign * size)[taken]
+    binary = torch.tensor([attribute.binary for attribute in ATTRIBUTES])
+    per_unit = torch.where(binary, BINARY_SPAN / FULL_STRENGTH, 1.0)
+    per_unit[NAMES.index("age")] = 0.7
+    limit = torch.where(binary, REACHED * BINARY_SPAN / 2, LARGEST)
+    before = values[:, :count]
+    wanted = torch.clamp(before + strengths * per_unit, -limit, limit) - before
+    wanted = torch.where(wanted * strengths > 0, wanted, 0.0)  # what is past the limit stays
+    return strengths, wanted
+
+
+def expected_changes(values: Tensor) -> Tensor:
+    """How much the mouth widens and lifts per unit of each attribute's value, `(A, 2)`: joint
+    regression over the training faces."""
+    count = len(ATTRIBUTES)
+    attributes, shapes = (part - part.mean(0) for part in (values[:, :count], values[:, count:]))
+    return torch.linalg.lstsq(attributes.double(), shapes.double()).solution.float()
+
+
+def with_controls(vectors: Tensor) -> Tensor:
+    """Directions `(A, K + A)` of norm 1, of unit vectors `(A, K)` over the components and a control
+    for each."""
+    controls = CONTROL * torch.eye(len(vectors))
+    return torch.cat([(1 - CONTROL**2) ** 0.5 * vectors, controls], 1)

@@ -1,0 +1,36 @@
+"""How far what the renderer draws is from what it should draw, beside the critic's judgement."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..evaluation.face_measures import luminance
+from .render_critic import soft
+
+
+def pixel_distance(drawn: Tensor, crops: Tensor) -> Tensor:
+    """Mean absolute and squared difference: the latter for small parts that are far off."""
+    return F.l1_loss(drawn.float(), crops) + 8 * F.mse_loss(drawn.float(), crops)
+
+
+def departure(change: Tensor, expected: Tensor) -> Tensor:
+    """How far a drawn change is from that of the linear picture, which regression has measured on
+    real faces: stains of colour count more than shade, and so do places that are far off."""
+    difference = change.float() - expected
+    luma = luminance(difference)
+    plain = luma.abs().mean() + 6 * (difference - luma).abs().mean()
+    return plain + 50 * difference.square().mean()
+
+
+def detail_distance(real: Tensor, fake: Tensor) -> Tensor:
+    """Mean difference of the local strength (8 x 8 pixels) of detail at two scales."""
+    distances = []
+    for _ in range(2):
+        wanted, made = (
+            (F.avg_pool2d((x - soft(x)).square(), 8, 4) + 1e-6).sqrt() for x in (real, fake)
+        )
+        distances.append(F.l1_loss(made, wanted))
+        real, fake = F.avg_pool2d(real, 2), F.avg_pool2d(fake, 2)
+    return torch.stack(distances).mean()
