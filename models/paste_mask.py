@@ -16,7 +16,7 @@ _EXPONENT = 2.5  # superellipse: squarer than an oval, as jaws and foreheads are
 _CORE = 0.55  # radius up to which the mask is 1
 _EDGE_FLOOR = 0.002  # colour variance (0.045^2) below which a difference is texture, not an edge
 _EDGE_GAIN = 1.25  # makes up for what the windows smear
-_FRAME = 0.10  # share of the crop over which the mask falls to 0 at the crop's own frame
+_FRAME = 0.10  # share of the crop over which masks fall to 0 at the crop's own frame
 
 
 def smootherstep(t: Tensor) -> Tensor:
@@ -52,9 +52,17 @@ def face_mask(landmarks: Tensor, size: int, resolution: int) -> Tensor:
     dy = ((axis - centre[1]).abs() / (_HALF_HEIGHT * unit)).pow(_EXPONENT)
     radius = (dx[None, :] + dy[:, None]).pow(1 / _EXPONENT)
     oval = smootherstep((1 - radius) / (1 - _CORE))
-    # The outermost ring of samples is forced to 0, so that nothing ends at the crop's frame.
-    edge = smootherstep((torch.minimum(axis, 1 - axis) - 1.0 / resolution) / _FRAME)
-    return (oval * edge[None, :] * edge[:, None]).float()
+    return (oval * frame_mask(resolution)).float()
+
+
+def frame_mask(resolution: int, share: float = _FRAME) -> Tensor:
+    """1 within a crop, falling to 0 over a share of it: ``(resolution, resolution)`` float64.
+
+    The outermost ring of samples is 0, so that nothing ends at the frame.
+    """
+    axis = (torch.arange(resolution, dtype=torch.float64) + 0.5) / resolution
+    edge = smootherstep((torch.minimum(axis, 1 - axis) - 1.0 / resolution) / share)
+    return edge[None, :] * edge[:, None]
 
 
 def motion_mask(mask: Tensor) -> Tensor:

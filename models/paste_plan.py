@@ -10,7 +10,7 @@ from torch import Tensor
 from .flow import estimate_motion, unfold
 from .flow import warp as move
 from .paste_change import face_change
-from .paste_mask import follow_edges, motion_mask
+from .paste_mask import follow_edges, frame_mask, motion_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,7 @@ def plan_edit(
 def _motion(before: Tensor, after: Tensor, mask: Tensor, known: Tensor | None) -> Tensor:
     if known is None or not bool((known != 0).any()):
         return estimate_motion(before, after, mask)
-    known = known * before.shape[-1] * mask
+    # What a model moves may be more than the face: a head that turns takes its outline along.
+    known = known * before.shape[-1] * frame_mask(before.shape[-1]).to(known)
     rest = estimate_motion(move(before, known), after, mask)
-    return unfold(rest + move(known, rest, "bilinear") * (mask > 0))
+    return unfold(rest + move(known, rest, "bilinear"))

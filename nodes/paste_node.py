@@ -113,8 +113,9 @@ class PasteBack:
                 canvas = canvases.claim(context)
                 if changed[number]:
                     # what the artist has painted need not have moved as the code says
-                    known = model.motion(original[number], codes[number])
-                    motion = known if given is None else None
+                    motion = None
+                    if given is None:
+                        motion = model.motion(original[number], codes[number])
                     height, width = context.photo.shape[:2]
                     area = mask_for_photo(mask, canvas, height, width)
                     canvases.photos[canvas] = paste_back(

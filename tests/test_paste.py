@@ -441,6 +441,25 @@ def test_a_known_motion_is_followed_where_nothing_tells_it() -> None:
     torch.testing.assert_close(residual[middle], photo[middle], atol=1e-5, rtol=0)
 
 
+def test_a_known_motion_takes_the_outline_along() -> None:
+    """A head that turns moves what is beside the face too, and nothing at the crop's frame."""
+    photo = make_photo(200, 200)
+    context = make_context(photo, (100, 100), 128)
+    plain = torch.full((3, SIZE, SIZE), 0.5)
+    after = plain.clone()
+    after[:, 0, 0] = 0.51
+    shift = torch.zeros(2, SIZE, SIZE)
+    shift[0] = 6 / 128
+    moved = paste_back(photo, context, plain, after, motion=shift)
+    beside = (slice(52, 58), slice(52, 58))  # of the crop 36 .. 163; the oval has ended there
+    assert float(face_mask(context.landmarks - 36, 128, 128)[16:22, 16:22].max()) < 0.02
+    source = photo[52:58, 58:64]
+    assert (moved[beside] - source).abs().mean() < 0.2 * (photo[beside] - source).abs().mean()
+    assert torch.equal(moved[:, :36], photo[:, :36])
+    rim, inside = (float((moved[:, x] - photo[:, x]).abs().mean()) for x in (36, 44))
+    assert rim < 0.2 * inside  # no edge where the crop ends
+
+
 @pytest.mark.parametrize("shape", [(2, 8, 9), (3, 8, 8), (8, 8)])
 def test_a_motion_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     photo = make_photo(80, 80)

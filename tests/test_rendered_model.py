@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -31,10 +32,17 @@ from face_latents.models.training.directions import ATTRIBUTES, TAKEN_OUT, set_a
 from face_latents.models.training.face import train_face
 from face_latents.models.training.face_data import FaceSet, load_faces
 from face_latents.models.training.face_linear import fit_linear
-from face_latents.models.training.motion_fields import MOVING, fit_fields, with_parity
+from face_latents.models.training.motion_fields import (
+    MOVING,
+    SIDE,
+    bounded,
+    fit_fields,
+    with_parity,
+)
 from face_latents.models.training.render import COLUMNS
 from face_latents.models.training.render_critic import attention, critic_loss, fooling_loss
 from face_latents.models.training.render_edits import edits_for, expected_changes
+from face_latents.models.training.render_losses import contrast_distance
 from PIL import Image
 from skimage import data
 
@@ -308,6 +316,32 @@ def test_fields_of_one_parity_mirror() -> None:
     torch.testing.assert_close(with_parity(projected, parity), projected)
     mirrored = projected.flip(-1) * torch.tensor([-1.0, 1.0])[:, None, None]
     torch.testing.assert_close(mirrored, projected * parity[:, None, None, None])
+
+
+@pytest.mark.parametrize("outline", [True, False])
+def test_fields_end_before_the_frame(outline: bool) -> None:
+    field = bounded(torch.ones(2, SIDE, SIDE) + torch.linspace(0, 1, SIDE)[:, None], outline)
+    frame = torch.cat([field[:, 0], field[:, -1], field[:, :, 0], field[:, :, -1]], 1)
+    assert (frame == 0).all()
+    places = (TIGHT.points * SIDE).long()
+    at_landmarks = field[:, places[:, 1], places[:, 0]].mean(1)
+    beside = field[:, SIDE // 4, SIDE // 5]
+    if outline:  # the head turns where it is
+        torch.testing.assert_close(at_landmarks, torch.zeros(2), atol=1e-5, rtol=0)
+        assert (beside.abs() > 0.01).all()
+    else:
+        assert (at_landmarks > 1).all()
+        assert (field[:, SIDE // 2, 3].abs() < 1e-4).all()
+
+
+def test_contrast_is_measured_as_a_ratio_on_the_face() -> None:
+    crops = 0.3 + 0.4 * torch.rand(3, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    assert contrast_distance(crops, crops + 0.1).item() == pytest.approx(0, abs=1e-6)
+    doubled = contrast_distance(crops, 4 * crops).item()
+    assert doubled == pytest.approx(math.log(4) - 0.1, abs=0.25)  # linear where it is far off
+    beside = crops.clone()
+    beside[:, :, :6] = 1
+    assert contrast_distance(crops, beside).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_fields_find_how_faces_move() -> None:

@@ -54,10 +54,19 @@ def check_values(tensors: Mapping[str, Tensor]) -> None:
     Raises:
         UnsupportedModelError: parity other than +-1, or std <= 0.
     """
-    if not bool((tensors["linear.parity"].abs() == 1).all()):
-        raise UnsupportedModelError("linear.parity must hold only +1 and -1.")
+    check_parity("linear.parity", tensors["linear.parity"])
     if not bool((tensors["linear.std"] > 0).all()):
         raise UnsupportedModelError("linear.std must be positive everywhere.")
+
+
+def check_parity(name: str, parity: Tensor) -> None:
+    """Refuse what is neither +1 nor -1.
+
+    Raises:
+        UnsupportedModelError: see above.
+    """
+    if not bool((parity.abs() == 1).all()):
+        raise UnsupportedModelError(f"{name} must hold only +1 and -1.")
 
 
 def load(tensors: Mapping[str, Tensor]) -> LinearFaceNet:

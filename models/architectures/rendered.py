@@ -100,8 +100,7 @@ def load(tensors: Mapping[str, Tensor]) -> RenderedFaceNet:
     """
     part = {n: t for n, t in tensors.items() if n.startswith("linear.")}
     linear.check_values(part)
-    if not bool((tensors[_PARITY].abs() == 1).all()):
-        raise UnsupportedModelError(f"{_PARITY} must hold only +1 and -1.")
+    linear.check_parity(_PARITY, tensors[_PARITY])
     count, _, rows, _ = tensors[_COMPONENTS].shape
     weights = {
         n.removeprefix(PREFIX): t.float() for n, t in tensors.items() if n.startswith(PREFIX)

@@ -49,7 +49,7 @@ def evaluate_face(
             "MODULE:FUNCTION" to import it; None takes gradient histograms, a weak one.
         split: rows of the table to use.
         edit_faces: how many faces are edited (all are reconstructed).
-        out_dir: gets `reconstruction.png` and `edits.png`; None writes no pictures.
+        out_dir: gets `reconstruction.png` and an `edit_NAME.png` each; None writes no pictures.
         cache_dir: keeps the aligned crops for the next run.
         progress: called with (stage, done, total).
 
@@ -163,7 +163,7 @@ def _pictures(folder: Path, subjects: Subjects) -> None:
         rows = []
         for i in torch.arange(min(6, len(subjects)))[:, None]:
             changes = [strength * direction.vector for strength in strengths]
-            pasted = [subjects.edited(i, change) for change in changes]
-            rows.append(torch.cat([*pasted, *(subjects.moved(i, change) for change in changes)]))
+            decodes = decode(subjects.model, subjects.codes[i] + torch.stack(changes))
+            rows.append(torch.cat([*(subjects.edited(i, change) for change in changes), decodes]))
         captions = [f"photo {s:+.1f}" for s in strengths] + [f"decode {s:+.1f}" for s in strengths]
         save_sheet(folder / f"edit_{name}.png", rows, captions)

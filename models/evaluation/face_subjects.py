@@ -38,18 +38,15 @@ class Subjects:
     def __len__(self) -> int:
         return len(self.crops)
 
-    def moved(self, index: Tensor, change: Tensor) -> Tensor:
-        """The decodes of codes moved by `change` `(*shape)`, `(len(index), 3, S, S)`."""
-        return decode(self.model, self.codes[index] + change)
-
     def edited(self, index: Tensor, change: Tensor) -> Tensor:
         """What Paste Back's default method makes of the crops, `(len(index), 3, S, S)`."""
         if not len(index):
             return self.crops[:0]
+        codes = self.codes[index] + change
         pictures = []
-        for i, after in zip(index.tolist(), self.moved(index, change), strict=True):
+        for i, code, after in zip(index.tolist(), codes, decode(self.model, codes), strict=True):
             context = self._context(i)
-            motion = self.model.motion(self.codes[i], self.codes[i] + change)
+            motion = self.model.motion(self.codes[i], code)
             pasted = paste_back(context.photo, context, self.decoded[i], after, motion=motion)
             pictures.append(pasted.permute(2, 0, 1))
         return torch.stack(pictures)

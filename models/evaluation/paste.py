@@ -80,9 +80,9 @@ def evaluate_paste(
             before = model.decode(code[None])[0].float().cpu()
             measure = _Region(context, photo)
             for name, strength in steps:
-                vector = model.directions[name].vector
-                after = model.decode((code + strength * vector)[None])[0].float().cpu()
-                motion = model.motion(code, code + strength * vector)
+                edit = code + strength * model.directions[name].vector
+                after = model.decode(edit[None])[0].float().cpu()
+                motion = model.motion(code, edit)
                 pictures = [measure.tile(photo)]
                 for method in methods:
                     wall, cpu = time.perf_counter(), time.process_time()

@@ -50,16 +50,17 @@ def landmarks(finder: FaceFinder, crops: Tensor) -> Iterable[Tensor | None]:
 
 
 def mouth_shape(points: Tensor) -> Tensor:
-    """Width of the mouth and height of its corners above the eye line, in eye distances, `(2,)`.
+    """Width of mouths and height of their corners above the eye line, in eye distances, `(..., 2)`.
 
     The height is negative: corners that rise towards the eyes make it larger.
 
     Args:
-        points: `(5, 2)` landmarks, y pointing down.
+        points: `(..., 5, 2)` landmarks, y pointing down.
     """
-    left, right, _, *corners = points.double()
-    eyes = right - left
-    distance = eyes.norm()
-    down = torch.stack([-eyes[1], eyes[0]]) / distance
-    drop = torch.stack([(corner - (left + right) / 2) @ down for corner in corners]).mean()
-    return torch.stack([(corners[1] - corners[0]).norm(), -drop]) / distance
+    points = points.double()
+    eyes, mouth = (points[..., i + 1, :] - points[..., i, :] for i in (0, 3))
+    distance = eyes.norm(dim=-1)
+    down = torch.stack([-eyes[..., 1], eyes[..., 0]], -1) / distance[..., None]
+    drop = points[..., 3:5, :].mean(-2) - points[..., 0:2, :].mean(-2)
+    shape = torch.stack([mouth.norm(dim=-1), -(drop * down).sum(-1)], -1)
+    return shape / distance[..., None]

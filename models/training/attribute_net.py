@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..evaluation.smile_shape import mouth_shape
 from .directions import ATTRIBUTES, label
 from .face_data import FaceSet, landmarks_of
 
@@ -40,20 +41,13 @@ def attribute_values(faces: FaceSet, scales: FaceSet | None = None) -> Tensor:
         known = label(scales or faces, attribute).float()
         mean = known.mean() if attribute.parity > 0 else torch.zeros(())
         columns.append(((values - mean) / known.std()).clamp(-LARGEST, LARGEST))
-    shapes, known_shapes = mouth_shapes(faces), mouth_shapes(scales or faces)
+    shapes, known_shapes = _mouth_shapes(faces), _mouth_shapes(scales or faces)
     shapes = (shapes - known_shapes.mean(0)) / known_shapes.std(0)
     return torch.cat([torch.stack(columns, 1), shapes.clamp(-LARGEST, LARGEST)], 1)
 
 
-def mouth_shapes(faces: FaceSet) -> Tensor:
-    """Width of the mouth and how high its corners are, `(N, 2)` in eye distances: between the
-    corners, and from them up to the eye line (negative, so that more is higher)."""
-    points = torch.stack([landmarks_of(row) for row in faces.rows]).float()
-    eyes, mouth = points[:, 1] - points[:, 0], points[:, 4] - points[:, 3]
-    distance = eyes.norm(dim=1)
-    down = torch.stack([-eyes[:, 1], eyes[:, 0]], 1) / distance[:, None]
-    drop = points[:, 3:5].mean(1) - points[:, 0:2].mean(1)
-    return torch.stack([mouth.norm(dim=1), -(drop * down).sum(1)], 1) / distance[:, None]
+def _mouth_shapes(faces: FaceSet) -> Tensor:
+    return mouth_shape(torch.stack([landmarks_of(row) for row in faces.rows])).float()
 
 
 class AttributeNet(nn.Module):

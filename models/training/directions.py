@@ -118,7 +118,7 @@ CONTROLS: tuple[Attribute, ...] = (
 )
 
 
-# What is taken out of a trained direction: as much of another one as undoes most of its side
+# What is taken out of a direction: as much of another one as undoes most of its side
 # effect. A smile then parts the lips little; more of the others would undo the edit itself.
 TAKEN_OUT: tuple[tuple[str, str, float], ...] = (
     ("smile", "mouth_open", 0.65),
@@ -128,7 +128,7 @@ TAKEN_OUT: tuple[tuple[str, str, float], ...] = (
 
 
 def set_apart(directions: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Trained directions `(K,)` without their shares of others in `TAKEN_OUT`, norm 1."""
+    """Directions `(K,)` without their shares of others in `TAKEN_OUT`, norm 1."""
     result = dict(directions)
     for name, other, share in TAKEN_OUT:
         result[name] = result[name] - share * directions[other]

@@ -114,13 +114,13 @@ def train_face(
     torch.manual_seed(seed)
     net = untrained_net(tensors, Renderer(min(256, len(tensors["linear.std"])), len(ATTRIBUTES)))
     settings = Settings(warm_steps=warm_steps, steps=steps, batch=batch, seed=seed)
-    scores, starts = regressed(net, train)
-    start = torch.stack(list(starts.values()))
-    run = RenderTraining(net, start, train, val, readers, settings, kept["state"])
+    codes = encode_all(net, train)
+    scores, directions = regressed(net, codes, train)
+    fixed = torch.stack(list(directions.values()))
+    run = RenderTraining(net, fixed, train, val, codes, readers, settings, kept["state"])
     run.run(progress)
     progress("directions", 0, 1)
-    bent = set_apart(dict(zip(starts, run.code_directions().detach(), strict=True)))
-    vectors = (scores, starts, bent)
+    vectors = (scores, directions)
     export_face(out_file, tensors, run.shown.renderer, vectors, len(train), val, settings)
     return load_face_model(out_file)
 
@@ -129,7 +129,7 @@ def export_face(
     out_file: str | Path,
     tensors: Mapping[str, Tensor],
     renderer: Renderer,
-    vectors: tuple[Mapping[str, Tensor], Mapping[str, Tensor], Mapping[str, Tensor]],
+    vectors: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
     trained_on: int,
     val: FaceSet,
     settings: Settings,
@@ -140,8 +140,7 @@ def export_face(
         out_file: the file.
         tensors: of the linear part and the controls.
         renderer: as trained.
-        vectors: for every attribute the score vector, the direction training started from, and the
-            direction as trained; `(K,)` each.
+        vectors: for every attribute the score vector and the direction; `(K,)` each.
         trained_on: how many faces.
         val: unseen faces.
         settings: of the training, for the metadata.
@@ -220,20 +219,19 @@ def fidelity(net: rendered.RenderedFaceNet, faces: FaceSet) -> dict[str, float]:
 
 
 def regressed(
-    net: rendered.RenderedFaceNet, faces: FaceSet
+    net: rendered.RenderedFaceNet, codes: Tensor, faces: FaceSet
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Score vectors and conditioned directions `(K,)` of every attribute, by regression on labels;
-    directions with their control."""
-    codes, parity = net.coefficients(encode_all(net, faces)), net.parity.float()
+    """Score vectors and conditioned directions `(K,)` of every attribute, by regression of the
+    codes `(N, K)` on labels; directions with their control, and set apart."""
+    codes, parity = net.coefficients(codes), net.parity.float()
     labels = {a.name: label(faces, a) for a in (*ATTRIBUTES, *CONTROLS)}
     scores = score_vectors(codes, labels, parity)
     edits = edit_vectors(codes, labels, half_colours(faces), parity)
     none = torch.zeros(len(net.fields))
-    starts = with_controls(torch.stack([edits[attribute.name] for attribute in ATTRIBUTES]))
-    return (
-        {name: torch.cat([vector, none]) for name, vector in scores.items()},
-        {attribute.name: vector for attribute, vector in zip(ATTRIBUTES, starts, strict=True)},
-    )
+    directions = with_controls(torch.stack([edits[attribute.name] for attribute in ATTRIBUTES]))
+    named = {attribute.name: v for attribute, v in zip(ATTRIBUTES, directions, strict=True)}
+    scores = {name: torch.cat([vector, none]) for name, vector in scores.items()}
+    return scores, set_apart(named)
 
 
 def described(
@@ -241,8 +239,7 @@ def described(
     space: LatentSpace,
     val: FaceSet,
     scores: Mapping[str, Tensor],
-    starts: Mapping[str, Tensor],
-    bent: Mapping[str, Tensor],
+    edits: Mapping[str, Tensor],
     trained_on: int,
 ) -> tuple[dict[str, Direction], dict[str, object]]:
     """The directions with what strength 1 means, safe range and held-out figure.
@@ -255,7 +252,7 @@ def described(
     directions: dict[str, Direction] = {}
     figures: dict[str, object] = {}
     for attribute in ATTRIBUTES:
-        name, vector = attribute.name, bent[attribute.name]
+        name, vector = attribute.name, edits[attribute.name]
         measure = "AUC" if attribute.binary else "correlation"
         plain, conditioned = (
             held_out(held @ v, label(val, attribute), attribute.binary)
@@ -266,7 +263,6 @@ def described(
             "score": round(plain, 3),
             "direction": round(conditioned, 3),
             "cosine_to_score": _cosine(net, scores[name], vector),
-            "cosine_to_regression": _cosine(net, starts[name], vector),
         }
         directions[name] = Direction(
             vector=vector,
@@ -280,7 +276,7 @@ def described(
             "control by which the renderer was taught to show the attribute and little else; "
             f"accuracy is the {measure} of its score on {len(val)} unseen faces",
         )
-    for kind, vectors in (("before", scores), ("after", bent)):
+    for kind, vectors in (("before", scores), ("after", edits)):
         stack = net.coefficients(torch.stack([vectors[a.name] for a in ATTRIBUTES]))
         figures[f"cosines_{kind}"] = (stack @ stack.T).double().round(decimals=2).tolist()
     return directions, figures

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..align import TIGHT
 from ..flow import estimate_motion
 from ..paste_maps import resize
-from ..paste_mask import smootherstep
+from ..paste_mask import face_mask, frame_mask, motion_mask
 from .directions import ATTRIBUTES, label
 from .face_data import FaceSet
 
@@ -34,6 +35,7 @@ class Moving:
         low, high: limits of its label, at most and at least.
         strength: of the direction that is to move a face from one group to the other.
         strata: attributes that are alike (above or below 0.5) in the faces compared.
+        outline: the head's outline moves too, and what is seen beside it; else only the face.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Moving:
     high: float
     strength: float
     strata: tuple[str, ...] = ()
+    outline: bool = False
 
 
 MOVING = (
@@ -48,7 +51,8 @@ MOVING = (
     Moving("age", 25, 55, 2.0, ("gender_expression", "smile")),
     Moving("gender_expression", 0.0, 1.0, 2.5, ("smile", "mouth_open")),
     Moving("mouth_open", 0.2, 0.8, 2.5, ("gender_expression", "smile")),
-    Moving("head_turn", 0.03, 0.17, 1.5),  # from facing the camera to the viewer's right
+    # from facing the camera to the viewer's right
+    Moving("head_turn", 0.03, 0.17, 1.3, outline=True),
 )
 _BY_NAME = {attribute.name: attribute for attribute in ATTRIBUTES}
 
@@ -75,16 +79,21 @@ def fit_fields(
         if not weight:
             continue
         field = resize(total / weight, SIDE) / total.shape[-1] / moving.strength
-        field = with_parity(field[None], torch.tensor([parity]))[0] * frame()
-        fields[list(_BY_NAME).index(moving.name)] = field
+        field = with_parity(field[None], torch.tensor([parity]))[0]
+        fields[list(_BY_NAME).index(moving.name)] = bounded(field, moving.outline)
     return fields
 
 
-def frame() -> Tensor:
-    """1 within, falling to 0 at the frame: `(SIDE, SIDE)`."""
-    axis = (torch.arange(SIDE) + 0.5) / SIDE
-    edge = smootherstep((torch.minimum(axis, 1 - axis) - 0.5 / SIDE) / _FRAME)
-    return edge[None, :] * edge[:, None]
+def bounded(field: Tensor, outline: bool) -> Tensor:
+    """A field `(2, SIDE, SIDE)` that ends before the crop's frame.
+
+    Where the outline moves too, landmarks stay in their place on average: the head turns there.
+    """
+    within = frame_mask(SIDE, _FRAME).float()
+    if not outline:
+        return field * motion_mask(face_mask(TIGHT.pixels(), TIGHT.size, SIDE)) * within
+    places = (TIGHT.points * SIDE).long()
+    return (field - field[:, places[:, 1], places[:, 0]].mean(1)[:, None, None]) * within
 
 
 def with_parity(fields: Tensor, parity: Tensor) -> Tensor:

@@ -1,15 +1,15 @@
-"""Training the renderer of a rendered face model, and bending its directions, against a critic.
+"""Training the renderer of a rendered face model against a critic.
 
 Every step takes photos, their linear codes, and one or two attribute edits for each. The renderer
 learns, with the critic of `render_critic.py` against it,
 - to draw the photo from its code (pixels, strength of detail, features of the critic, realism), and
 - to draw the edited code so that the *photo plus the change, moved*, which is what users get back,
   passes for a photo, shows the attribute that was asked for (with the mouth as wide and as high as
-  goes with it in the data), keeps all others, and does not depart far from the linear change.
+  goes with it in the data), keeps all others and the contrast, and does not depart far from the
+  linear change.
 
-Directions start from regression (`directions.py`) and may move a little, so that what they change
-is what critic and attribute networks see. The motion of controls stays as fitted
-(`motion_fields.py`): left free it stretches faces to please those.
+Directions (`directions.py`) and the motion of controls (`motion_fields.py`) stay as fitted: left
+free, the one gains nothing and the other stretches faces to please the networks.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..align import TIGHT
 from ..architectures.rendered import RenderedFaceNet
-from ..paste_mask import face_mask
 from .attribute_net import (
     PARITIES,
     AttributeNet,
@@ -38,13 +36,13 @@ from .attribute_net import (
 from .directions import ATTRIBUTES
 from .face_data import FaceSet
 from .render_critic import Critic, critic_loss, feature_distance, fooling_loss, weights_of
-from .render_edits import LIGHTING, NAMES, TAUGHT, edits_for, expected_changes, with_controls
-from .render_losses import departure, detail_distance, pixel_distance
-from .render_report import draw_curve, draw_samples, measure
+from .render_edits import LIGHTING, NAMES, TAUGHT, edits_for, expected_changes
+from .render_losses import contrast_distance, departure, detail_distance, pixel_distance
+from .render_report import FACE, draw_curve, draw_samples, measure
 from .run_state import drop_rows_after, load_state, log_row, save_state
 
-LOSSES = ("pixels", "realism", "features", "detail", "attribute", "others", "near_linear",
-          "near_start")  # fmt: skip
+LOSSES = ("pixels", "realism", "features", "detail", "attribute", "others", "contrast",
+          "near_linear")  # fmt: skip
 COLUMNS = ("critic", *LOSSES, "psnr", "sharpness", *NAMES, *[f"{name}_others" for name in NAMES])
 
 
@@ -55,17 +53,17 @@ class Settings:
     warm_steps: int = 1000  # pixels only
     steps: int = 6000
     batch: int = 24
-    rate: float = 3e-4
+    rate: float = 2e-4
     critic_rate: float = 2e-4
-    direction_rate: float = 5e-4
-    pixels: float = 16.0
+    largest_gradient: float = 10.0  # norm: without a limit a run now and then runs away
+    pixels: float = 14.0
     realism: float = 1.5
     features: float = 2.0
-    detail: float = 450.0
+    detail: float = 700.0
     attribute: float = 2.0
     others: float = 1.6
+    contrast: float = 3.0
     near_linear: float = 2.5
-    near_start: float = 1.0
     averaging: float = 0.998  # decay of the running mean of the weights, which is what is kept
     check_every: int = 100
     seed: int = 0
@@ -76,8 +74,9 @@ class RenderTraining:
 
     Args:
         net: of the linear part and the controls as fitted; its renderer is what is trained.
-        start: directions `(A, K)` to start from, in the order of `ATTRIBUTES`, see `with_controls`.
+        directions: `(A, K)` with their controls, in the order of `ATTRIBUTES`.
         train, val: faces to learn from, and unseen ones to measure on.
+        codes: `(N, K)` of the faces to learn from.
         readers: read attributes; stay as they are.
         settings: see there.
         state_file: state; beside it the curve (`.curve.csv`, `.curve.png`) and a sheet of samples.
@@ -86,36 +85,27 @@ class RenderTraining:
     def __init__(
         self,
         net: RenderedFaceNet,
-        start: Tensor,
+        directions: Tensor,
         train: FaceSet,
         val: FaceSet,
+        codes: Tensor,
         readers: Sequence[AttributeNet],
         settings: Settings,
         state_file: Path,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.net, self.settings = net.requires_grad_(False), settings
-        self.train, self.val = train, val
+        self.train, self.val, self.codes, self.directions = train, val, codes, directions
         self.readers = [reader.eval().requires_grad_(False) for reader in readers]
         self.values, self.parity = attribute_values(train), net.code_parity.float()
         self.expected = expected_changes(self.values)
-        with torch.no_grad():
-            parts = torch.arange(len(train)).split(256)
-            self.codes = torch.cat([net.encode(train.floats(part)) for part in parts])
-        self.start = F.normalize(net.coefficients(start), dim=1)
-        self.directions = nn.Parameter(self.start.clone())
-        signs = torch.tensor(PARITIES[: len(ATTRIBUTES)])[:, None]
-        self.allowed = (net.parity[None] == signs).float()
         self.renderer = net.renderer.train().requires_grad_(True)
         self.shown = copy.deepcopy(net)  # with the running mean of the renderer
         self.shown.dtype = torch.bfloat16
-        self.mask = face_mask(TIGHT.pixels(), TIGHT.size, TIGHT.size)
         self.critic = Critic()
-        groups = [
-            {"params": list(self.renderer.parameters())},
-            {"params": [self.directions]},
-        ]
-        self.optimiser = torch.optim.Adam(groups, settings.rate, betas=(0.5, 0.99), fused=True)
+        self.optimiser = torch.optim.Adam(
+            self.renderer.parameters(), settings.rate, betas=(0.5, 0.99), fused=True
+        )
         self.critic_optimiser = torch.optim.Adam(
             self.critic.parameters(), settings.critic_rate, betas=(0.5, 0.99), fused=True
         )
@@ -126,7 +116,6 @@ class RenderTraining:
                 "net.critic.": self.critic,
             },
             {"renderer": self.optimiser, "critic": self.critic_optimiser},
-            {"directions": self.directions},
         )
         self.step, self.state_file = 0, state_file
         stem = state_file.name.removesuffix(".state.safetensors")
@@ -138,18 +127,13 @@ class RenderTraining:
         self.generator = torch.Generator().manual_seed(settings.seed + self.step)
         self.chosen = batches(len(train), settings.batch, self.generator)
 
-    def code_directions(self) -> Tensor:
-        """Directions `(A, K)`, norm 1, of the parity that each attribute has."""
-        return with_controls(F.normalize(self.directions * self.allowed, dim=1))
-
     def run(self, progress: Callable[[str, int, int], None]) -> None:
         """Train to the settings' end, logging and saving as it goes."""
         s, sums, count = self.settings, dict[str, float](), 0
         while self.step < s.steps:
             left = 1 - self.step / s.steps
-            rates = (s.rate, s.direction_rate)
-            for group, rate in zip(self.optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * min(1.0, 4 * left + 0.02)
+            for group in self.optimiser.param_groups:
+                group["lr"] = s.rate * min(1.0, 4 * left + 0.02)
             made = self.warm_step() if self.step < s.warm_steps else self.adversarial_step()
             self.step += 1
             self._average()
@@ -180,16 +164,16 @@ class RenderTraining:
         strengths, wanted = edits_for(values, self.generator)
         number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
         lit, taught = (edit & LIGHTING).any(1), edit & TAUGHT
-        directions = self.code_directions()
-        every = torch.cat([codes, codes + strengths @ directions])
+        every = torch.cat([codes, codes + strengths @ self.directions])
         linear = self.net.linear_picture(every)
+        shown = linear.clamp(0, 1)  # what an edit burns out is no example to follow
         with torch.autocast("cpu", torch.bfloat16):
             drawn, edited = self.renderer(linear, every, self.net.strengths(every)).chunk(2)
             # Only the edited picture may learn from the change: otherwise spoiling the unedited
             # one is a way to a larger or smaller one.
             change = edited - drawn.detach()
             # what users get back: their photo plus the change, moved
-            allowed = torch.where(lit[:, None, None, None], 1.0, self.mask)
+            allowed = torch.where(lit[:, None, None, None], 1.0, FACE)
             pasted = self.net.move(crops + allowed * change, every[number:])
             real, real_features = self.critic(crops)
             fake, fake_features = self.critic(torch.cat([drawn, pasted]).clamp(0, 1))
@@ -214,12 +198,12 @@ class RenderTraining:
             "detail": detail_distance(crops, drawn.float()),
             "attribute": (reading_loss(outputs, targets)[:, :count] * taught).sum(1).mean(),
             "others": ((as_values(outputs) - before - expected).square() * still).sum(1).mean() / 4,
-            "near_linear": departure(change, (linear[number:] - linear[:number]).detach()),
-            "near_start": (directions[:, : self.start.shape[1]] - self.start).square().sum() / 2,
+            "contrast": contrast_distance(crops, pasted),
+            "near_linear": departure(change, shown[number:] - shown[:number]),
         }
         weights = asdict(self.settings)
         loss = torch.stack([weights[name] * losses[name] for name in LOSSES]).sum()
-        mine = [*self.renderer.parameters(), self.directions]
+        mine = list(self.renderer.parameters())
         self._apply(self.optimiser, mine, torch.autograd.grad(loss, mine), loss)
         self._apply(self.critic_optimiser, theirs, their_gradients, critic)
         return {"critic": critic.item(), **{name: value.item() for name, value in losses.items()}}
@@ -243,6 +227,7 @@ class RenderTraining:
             raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}")
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
+        nn.utils.clip_grad_norm_(parameters, self.settings.largest_gradient)
         optimiser.step()
 
     @torch.no_grad()
@@ -254,9 +239,8 @@ class RenderTraining:
         )
 
     def _report(self, row: dict[str, float]) -> None:
-        directions = self.code_directions().detach()
-        row |= measure(self.shown, directions, self.readers[0], self.val)
+        row |= measure(self.shown, self.directions, self.readers[0], self.val)
         log_row(self.curve, self.step, row, COLUMNS)
         draw_curve(self.curve, self.curve.with_suffix(".png"))
-        draw_samples(self.shown, directions, self.val).save(self.samples)
+        draw_samples(self.shown, self.directions, self.val).save(self.samples)
         save_state(self.state_file, {"step": str(self.step)}, *self.kept)

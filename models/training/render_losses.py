@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..evaluation.face_measures import luminance
 from .render_critic import soft
+from .render_report import FACE
 
 
 def pixel_distance(drawn: Tensor, crops: Tensor) -> Tensor:
@@ -34,3 +35,17 @@ def detail_distance(real: Tensor, fake: Tensor) -> Tensor:
         distances.append(F.l1_loss(made, wanted))
         real, fake = F.avg_pool2d(real, 2), F.avg_pool2d(fake, 2)
     return torch.stack(distances).mean()
+
+
+def contrast_distance(before: Tensor, after: Tensor) -> Tensor:
+    """Mean size of the log ratio of the deviations of luminance on the face, squared where small
+    (Huber 1964)."""
+    old, new = (_deviation(crops.float()) for crops in (before, after))
+    ratio = (new / old).log()
+    return F.smooth_l1_loss(ratio, torch.zeros_like(ratio), beta=0.2)
+
+
+def _deviation(crops: Tensor) -> Tensor:
+    values, weight = luminance(crops)[:, 0], FACE / FACE.sum()
+    mean = (values * weight).sum((1, 2), keepdim=True)
+    return ((values - mean).square() * weight).sum((1, 2)).sqrt() + 0.01

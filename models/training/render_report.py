@@ -20,6 +20,7 @@ from .face_data import FaceSet
 
 FULL_STRENGTH = 2.5  # moves a binary attribute from one end to the other
 _REACHED = torch.tensor([2.0 if a.binary else 1.35 for a in ATTRIBUTES])  # half of the probability
+FACE = face_mask(TIGHT.pixels(), TIGHT.size, TIGHT.size)  # where a change of the photo may show
 _SHOWN = 8
 _PLOTTED = ("psnr", "sharpness", "smile", "age", "glasses", "beard", "head_turn")
 
@@ -31,8 +32,7 @@ def edited_photos(
     """Photos `(B, 3, S, S)` with what a change of their codes `(B, K)` draws on the face, then
     moved along; `drawn` are the unedited faces of `net.draw`."""
     after = codes + change
-    mask = face_mask(TIGHT.pixels(), TIGHT.size, TIGHT.size)
-    return net.move(crops + mask * (net.draw(after) - drawn), after)
+    return net.move(crops + FACE * (net.draw(after) - drawn), after)
 
 
 @torch.no_grad()
