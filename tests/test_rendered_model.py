@@ -240,7 +240,7 @@ def test_the_fit_at_half_colour_spans_the_planes_of_the_faces() -> None:
 
 def test_edits_aim_at_the_other_side() -> None:
     values = torch.full((400, len(PARITIES)), 1.5)
-    strengths, wanted = edits_for(values, torch.Generator().manual_seed(0))
+    strengths, wanted, example = edits_for(values, torch.Generator().manual_seed(0))
     chosen = strengths != 0
     assert set(chosen.sum(1).tolist()) <= {1, 2}
     assert (strengths[chosen] < 0).float().mean() > 0.8  # 80 % plus half of the rest
@@ -248,6 +248,11 @@ def test_edits_aim_at_the_other_side() -> None:
     assert (wanted[~chosen] == 0).all()
     assert (1.5 + wanted).abs().max() <= 2.5
     assert (wanted[chosen] * strengths[chosen] >= 0).all()
+    assert (example.abs() <= strengths.abs()).all()
+    assert (example[chosen] * strengths[chosen] > 0).all()
+    further = chosen & (strengths > 0)  # on the side where it is reached already
+    binary = torch.tensor([attribute.binary for attribute in ATTRIBUTES])
+    torch.testing.assert_close(example[further & binary], 0.3 * strengths[further & binary])
     names = [attribute.name for attribute in ATTRIBUTES]
     beard, gender = names.index("beard"), names.index("gender_expression")
     assert (strengths[:, beard] != 0).any()

@@ -36,7 +36,14 @@ from .attribute_net import (
 from .directions import ATTRIBUTES
 from .face_data import FaceSet
 from .render_critic import Critic, critic_loss, feature_distance, fooling_loss, weights_of
-from .render_edits import LIGHTING, NAMES, TAUGHT, edits_for, expected_changes
+from .render_edits import (
+    LIGHTING,
+    NAMES,
+    TAUGHT,
+    edits_for,
+    expected_changes,
+    followed_shares,
+)
 from .render_losses import contrast_distance, departure, detail_distance, pixel_distance
 from .render_report import FACE, draw_curve, draw_samples, measure
 from .run_state import drop_rows_after, load_state, log_row, save_state
@@ -161,12 +168,13 @@ class RenderTraining:
     def adversarial_step(self) -> dict[str, float]:
         """One step of both sides; its losses."""
         crops, codes, values = self._batch()
-        strengths, wanted = edits_for(values, self.generator)
+        strengths, wanted, example = edits_for(values, self.generator)
         number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
         lit, taught = (edit & LIGHTING).any(1), edit & TAUGHT
         every = torch.cat([codes, codes + strengths @ self.directions])
         linear = self.net.linear_picture(every)
-        shown = linear.clamp(0, 1)  # what an edit burns out is no example to follow
+        followed = self.net.linear_picture(codes + example @ self.directions).clamp(0, 1)
+        linear_change = followed - linear[:number].clamp(0, 1)
         with torch.autocast("cpu", torch.bfloat16):
             drawn, edited = self.renderer(linear, every, self.net.strengths(every)).chunk(2)
             # Only the edited picture may learn from the change: otherwise spoiling the unedited
@@ -199,7 +207,7 @@ class RenderTraining:
             "attribute": (reading_loss(outputs, targets)[:, :count] * taught).sum(1).mean(),
             "others": ((as_values(outputs) - before - expected).square() * still).sum(1).mean() / 4,
             "contrast": contrast_distance(crops, pasted),
-            "near_linear": departure(change, shown[number:] - shown[:number]),
+            "near_linear": departure(change, linear_change, followed_shares(edit)),
         }
         weights = asdict(self.settings)
         loss = torch.stack([weights[name] * losses[name] for name in LOSSES]).sum()

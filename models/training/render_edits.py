@@ -19,14 +19,21 @@ REACHED = 0.85  # a binary attribute need not be surer than this: what is left i
 OFTEN = torch.tensor(
     [{"age": 1.5, "mouth_open": 1.3, "head_turn": 0.4}.get(name, 1.0) for name in NAMES]
 )
+# How much the linear change is an example: of an opening mouth it shows the mean of teeth and dark.
+FOLLOWED = torch.tensor([0.3 if name in ("smile", "mouth_open") else 1.0 for name in NAMES])
+LEAST_FOLLOWED = 0.3  # share of any strength, so that a slider never ends
 LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in NAMES])
 
 
-def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Strengths and changes of the values `(B, A)` each: one attribute per face, sometimes two.
+def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Edits of faces of given values: one attribute per face, sometimes two.
 
     Mostly towards the other side of what the face shows, else either way. No beards for women:
     there are none in the data.
+
+    Returns:
+        `(B, A)` each: strengths, what they should change of the values, and the strengths whose
+        linear change is an example: an attribute that is reached should not be driven further.
     """
     number, count = len(values), len(ATTRIBUTES)
     strengths = torch.zeros(number, count)
@@ -49,7 +56,13 @@ def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
     before = values[:, :count]
     wanted = torch.clamp(before + strengths * per_unit, -limit, limit) - before
     wanted = torch.where(wanted * strengths > 0, wanted, 0.0)  # what is past the limit stays
-    return strengths, wanted
+    example = torch.maximum(wanted.abs() / per_unit, LEAST_FOLLOWED * strengths.abs())
+    return strengths, wanted, torch.minimum(example, strengths.abs()) * strengths.sign()
+
+
+def followed_shares(edit: Tensor) -> Tensor:
+    """How much faces edited along the given attributes `(B, A)` should follow the linear change."""
+    return torch.where(edit, FOLLOWED, 1.0).amin(1)
 
 
 def expected_changes(values: Tensor) -> Tensor:

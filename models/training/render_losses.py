@@ -16,10 +16,15 @@ def pixel_distance(drawn: Tensor, crops: Tensor) -> Tensor:
     return F.l1_loss(drawn.float(), crops) + 8 * F.mse_loss(drawn.float(), crops)
 
 
-def departure(change: Tensor, expected: Tensor) -> Tensor:
-    """How far a drawn change is from that of the linear picture, which regression has measured on
-    real faces: stains of colour count more than shade, and so do places that are far off."""
-    difference = change.float() - expected
+def departure(change: Tensor, expected: Tensor, weight: Tensor) -> Tensor:
+    """How far drawn changes are from those of the linear picture, which regression has measured on
+    real faces: stains of colour count more than shade, and so do places that are far off.
+
+    Args:
+        change, expected: `(B, 3, S, S)`.
+        weight: `(B,)` of each face.
+    """
+    difference = (change.float() - expected) * weight[:, None, None, None].sqrt()
     luma = luminance(difference)
     plain = luma.abs().mean() + 6 * (difference - luma).abs().mean()
     return plain + 50 * difference.square().mean()
