@@ -311,6 +311,9 @@ def test_the_critic_looks_where_something_changed() -> None:
     scores[0, 0, :2, :2] = -2
     ones = torch.full_like(scores, 2.0)
     assert critic_loss([ones], [scores], [fine]).item() == 0
+    # nor need a photo look like one there
+    assert critic_loss([scores], [-ones], [fine]).item() == pytest.approx(3)
+    assert critic_loss([-scores], [-ones], [fine]).item() == 0
     assert fooling_loss([scores], [fine]).item() == pytest.approx(2)
 
 

@@ -60,8 +60,9 @@ class Settings:
     warm_steps: int = 1000  # pixels only
     steps: int = 6000
     batch: int = 24
-    rate: float = 2e-4
-    critic_rate: float = 2e-4
+    rate: float = 1.5e-4
+    critic_rate: float = 4e-4
+    critic_steps: int = 2  # for each of the renderer, which otherwise runs away from it
     largest_gradient: float = 10.0  # norm: without a limit a run now and then runs away
     pixels: float = 14.0
     realism: float = 1.5
@@ -71,7 +72,7 @@ class Settings:
     others: float = 1.6
     contrast: float = 3.0
     near_linear: float = 2.5
-    averaging: float = 0.998  # decay of the running mean of the weights, which is what is kept
+    averaging: float = 0.997  # decay of the running mean of the weights, which is what is kept
     check_every: int = 100
     seed: int = 0
 
@@ -183,8 +184,9 @@ class RenderTraining:
             # what users get back: their photo plus the change, moved
             allowed = torch.where(lit[:, None, None, None], 1.0, FACE)
             pasted = self.net.move(crops + allowed * change, every[number:])
-            real, real_features = self.critic(crops)
-            fake, fake_features = self.critic(torch.cat([drawn, pasted]).clamp(0, 1))
+            real_features = self.critic(crops)[1]
+            pictures = torch.cat([drawn, pasted]).clamp(0, 1)
+            fake, fake_features = self.critic(pictures)
             places = weights_of(fake, self.net.move(allowed * change.detach(), every[number:]))
             # in turn: one network alone would be pleased by what only it takes for a smile
             reader = self.readers[self.step // 2 % len(self.readers)]
@@ -192,10 +194,6 @@ class RenderTraining:
             with torch.no_grad():
                 before = as_values(reader(view[:number]).float())
             outputs = reader(view[number:]).float()
-        # one pass serves both sides: first the critic's gradients, then the renderer's
-        critic = critic_loss(real, fake, places)
-        theirs = list(self.critic.parameters())
-        their_gradients = torch.autograd.grad(critic, theirs, retain_graph=True)
         still = torch.cat([~edit, torch.ones(number, len(PARITIES) - count, dtype=torch.bool)], 1)
         expected = torch.cat([torch.zeros_like(wanted), wanted @ self.expected], 1)
         targets = F.pad(values[:, :count] + wanted, (0, len(PARITIES) - count))
@@ -213,8 +211,19 @@ class RenderTraining:
         loss = torch.stack([weights[name] * losses[name] for name in LOSSES]).sum()
         mine = list(self.renderer.parameters())
         self._apply(self.optimiser, mine, torch.autograd.grad(loss, mine), loss)
-        self._apply(self.critic_optimiser, theirs, their_gradients, critic)
-        return {"critic": critic.item(), **{name: value.item() for name, value in losses.items()}}
+        made = {name: value.item() for name, value in losses.items()}
+        for _ in range(self.settings.critic_steps):
+            made["critic"] = self._teach_critic(crops, pictures.detach(), places)
+        return made
+
+    def _teach_critic(self, crops: Tensor, pictures: Tensor, places: list[Tensor]) -> float:
+        """One step of the critic on photos and on what was made of them; its loss."""
+        with torch.autocast("cpu", torch.bfloat16):
+            real, fake = self.critic(crops)[0], self.critic(pictures)[0]
+        loss = critic_loss(real, fake, places)
+        mine = list(self.critic.parameters())
+        self._apply(self.critic_optimiser, mine, torch.autograd.grad(loss, mine), loss)
+        return loss.item()
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Crops, codes and values; every second batch is mirrored."""

@@ -25,7 +25,7 @@ def soft(pictures: Tensor) -> Tensor:
 
 
 class Critic(nn.Module):
-    """Pictures `(B, 3, 128, 128)` in [0, 1] to scores."""
+    """Aligned faces `(B, 3, 128, 128)` in [0, 1] to scores."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -39,6 +39,10 @@ class Critic(nn.Module):
         self.enter = conv(24, sizes[0], 3)
         self.shrink = nn.ModuleList([conv(4 * a, b, 1) for a, b in pairwise(sizes)])
         self.look = nn.ModuleList([conv(size, size, 3) for size in sizes[1:]])
+        # faces are aligned: what a place shows is judged by where it is
+        self.places = nn.ParameterList(
+            [nn.Parameter(torch.zeros(n, 32 >> i, 32 >> i)) for i, n in enumerate(sizes[1:])]
+        )
         self.patches = nn.ModuleList([nn.Conv2d(size, 1, 1) for size in sizes[2:]])
         self.to(memory_format=torch.channels_last)
 
@@ -51,8 +55,8 @@ class Critic(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(self.enter(F.pixel_unshuffle(x, 2)), SLOPE)
         features = [x]
-        for shrink, look in zip(self.shrink, self.look, strict=True):
-            x = F.leaky_relu(shrink(F.pixel_unshuffle(x, 2)), SLOPE)
+        for shrink, look, place in zip(self.shrink, self.look, self.places, strict=True):
+            x = F.leaky_relu(shrink(F.pixel_unshuffle(x, 2)) + place, SLOPE)
             x = F.leaky_relu(look(x), SLOPE)
             features.append(x)
         maps = [head(f).float() for head, f in zip(self.patches, features[2:], strict=True)]
@@ -70,11 +74,15 @@ def attention(change: Tensor, maps: list[Tensor]) -> list[Tensor]:
 
 
 def critic_loss(real: list[Tensor], fake: list[Tensor], weights: list[Tensor]) -> Tensor:
-    """Hinge loss over all maps; of `fake`, places count by `weights` of the same shapes."""
-    losses = [
-        F.relu(1 - r).mean() + (F.relu(1 + f) * w).sum() / w.sum()
-        for r, f, w in zip(real, fake, weights, strict=True)
-    ]
+    """Hinge loss over all maps.
+
+    Of `fake`, places count by `weights` of the same shapes, and so do those of the photos that they
+    were made of: a place that is often edited would else be called drawn for that alone.
+    """
+    losses = []
+    for r, f, w in zip(real, fake, weights, strict=True):
+        same = w.unflatten(0, (-1, len(r))).sum(0)
+        losses += [(F.relu(1 - r) * same).sum() / w.sum(), (F.relu(1 + f) * w).sum() / w.sum()]
     return torch.stack(losses).sum()
 
 
