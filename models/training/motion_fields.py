@@ -79,8 +79,9 @@ def fit_fields(
         if not weight:
             continue
         field = resize(total / weight, SIDE) / total.shape[-1] / moving.strength
-        field = with_parity(field[None], torch.tensor([parity]))[0]
-        fields[list(_BY_NAME).index(moving.name)] = bounded(field, moving.outline)
+        field = bounded(field, moving.outline)
+        row = list(_BY_NAME).index(moving.name)
+        fields[row] = with_parity(field[None], torch.tensor([parity]))[0]
     return fields
 
 

@@ -70,7 +70,7 @@ class Settings:
     detail: float = 700.0
     attribute: float = 2.0
     others: float = 1.6
-    contrast: float = 3.0
+    contrast: float = 10.0
     near_linear: float = 2.5
     averaging: float = 0.997  # decay of the running mean of the weights, which is what is kept
     check_every: int = 100
