@@ -62,15 +62,16 @@ def paste_back(
         strength: share of the change to apply; 0 gives the photo back.
         mask: optional ``(H, W)`` in [0, 1], 0 where the photo must stay as it is (a hand, hair).
         motion: optional ``(2, N, N)``, how the model says it moved the face, see
-            :meth:`~.face_model.FaceModel.motion`; "warp" finds by itself what else has moved.
+            :meth:`~.face_model.FaceModel.motion`; "warp" follows it up to the frame of the crop,
+            beside the face too (the outline of a head that turns), and finds what else has moved.
 
     Where the model encodes whole pictures (a context without landmarks), the change is added to
     the whole picture, for "warp" too (see `paste_whole`).
 
     Returns:
-        ``(H, W, 3)`` new tensor of the photo's dtype and device. Pixels outside the face, and all
-        pixels when `before` equals `after`, are the photo's own bit for bit. A value never leaves
-        [0, 1] because of the edit.
+        ``(H, W, 3)`` new tensor of the photo's dtype and device. Pixels outside the face (with
+        `motion`, outside its crop), and all pixels when `before` equals `after`, are the photo's
+        own bit for bit. A value never leaves [0, 1] because of the edit.
 
     Raises:
         FaceLatentsError: on shapes that do not belong together, on values that are not finite, on
