@@ -23,7 +23,7 @@ from ..safefile import TensorSpec, load_tensors, save_tensors
 from ..safeheader import FLOAT_DTYPES
 from ..training.directions import ATTRIBUTES, held_out, label
 from ..training.face_data import ATTRIBUTION, FaceSet, load_faces
-from .face_measures import luminance
+from .face_measures import luminance, weighted_deviation, weighted_mean
 
 PROBABILITIES = ("smile", "glasses", "beard", "mouth_open", "gender_expression")
 AGE_GROUPS = (40.0, 60.0)  # years that part young, middle and old
@@ -107,18 +107,13 @@ def measure_light(crops: Tensor) -> dict[str, Tensor]:
     weight = face_mask(TIGHT.resized(side).pixels(), side, side)
     values = luminance(crops.float().clamp(0, 1))[:, 0]
 
-    def mean(values: Tensor, weight: Tensor) -> Tensor:
-        return (values * weight).sum((1, 2)) / weight.sum()
-
     left, right = (
-        mean(v, w)
+        weighted_mean(v, w)
         for v, w in zip(values.chunk(2, dim=-1), weight.chunk(2, dim=-1), strict=True)
     )
-    brightness = mean(values, weight)
-    spread = mean((values - brightness[:, None, None]).square(), weight).sqrt()
     return {
-        "brightness": brightness,
-        "contrast": spread * 255,
+        "brightness": weighted_mean(values, weight),
+        "contrast": weighted_deviation(values, weight) * 255,
         "light_left_right": (right - left) / (right + left).clamp(min=1e-6),
     }
 

@@ -184,13 +184,14 @@ class RenderTraining:
             # what users get back: their photo plus the change, moved
             allowed = torch.where(lit[:, None, None, None], 1.0, FACE)
             pasted = self.net.move(crops + allowed * change, every[number:])
-            real_features = self.critic(crops)[1]
+            with torch.no_grad():
+                real_features = self.critic(crops)[1]
             pictures = torch.cat([drawn, pasted]).clamp(0, 1)
             fake, fake_features = self.critic(pictures)
             places = weights_of(fake, self.net.move(allowed * change.detach(), every[number:]))
             # in turn: one network alone would be pleased by what only it takes for a smile
             reader = self.readers[self.step // 2 % len(self.readers)]
-            view = seen(torch.cat([crops, pasted.clamp(0, 1)]), self.generator)
+            view = seen(torch.cat([crops, pictures[number:]]), self.generator)
             with torch.no_grad():
                 before = as_values(reader(view[:number]).float())
             outputs = reader(view[number:]).float()

@@ -95,7 +95,7 @@ def fooling_loss(fake: list[Tensor], weights: list[Tensor]) -> Tensor:
 def feature_distance(real: list[Tensor], fake: list[Tensor]) -> Tensor:
     """Mean absolute difference of the critic's features (Wang et al. 2018)."""
     return torch.stack(
-        [F.l1_loss(f.float(), r.detach().float()) for r, f in zip(real, fake, strict=True)]
+        [F.l1_loss(f.float(), r.float()) for r, f in zip(real, fake, strict=True)]
     ).mean()
 
 

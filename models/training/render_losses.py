@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..evaluation.face_measures import luminance
+from ..evaluation.face_measures import luminance, weighted_deviation
 from .render_critic import soft
 from .render_report import FACE
 
@@ -52,12 +52,8 @@ def detail_distance(real: Tensor, fake: Tensor) -> Tensor:
 def contrast_distance(before: Tensor, after: Tensor) -> Tensor:
     """Mean size of the log ratio of the deviations of luminance on the face, squared where small
     (Huber 1964)."""
-    old, new = (_deviation(crops.float()) for crops in (before, after))
+    old, new = (
+        weighted_deviation(luminance(crops.float())[:, 0], FACE) + 0.01 for crops in (before, after)
+    )
     ratio = (new / old).log()
     return F.smooth_l1_loss(ratio, torch.zeros_like(ratio), beta=0.2)
-
-
-def _deviation(crops: Tensor) -> Tensor:
-    values, weight = luminance(crops)[:, 0], FACE / FACE.sum()
-    mean = (values * weight).sum((1, 2), keepdim=True)
-    return ((values - mean).square() * weight).sum((1, 2)).sqrt() + 0.01

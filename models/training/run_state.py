@@ -17,7 +17,6 @@ def save_state(
     metadata: Mapping[str, str],
     modules: Mapping[str, nn.Module],
     optimisers: Mapping[str, torch.optim.Optimizer],
-    tensors: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write everything that training needs to go on, in one file that is replaced atomically.
 
@@ -26,9 +25,8 @@ def save_state(
         metadata: how far training is.
         modules: by the prefix of their tensors' names.
         optimisers: Adam and its kin, by name.
-        tensors: others, by name.
     """
-    kept = {f"tensor.{name}": t.detach().contiguous() for name, t in (tensors or {}).items()}
+    kept: dict[str, Tensor] = {}
     for prefix, module in modules.items():
         for name, tensor in module.state_dict().items():
             kept[prefix + name] = tensor.contiguous()
@@ -43,9 +41,8 @@ def load_state(
     path: Path,
     modules: Mapping[str, nn.Module],
     optimisers: Mapping[str, torch.optim.Optimizer],
-    tensors: Mapping[str, Tensor] | None = None,
 ) -> dict[str, str]:
-    """Read what `save_state` wrote into the given modules, optimisers and tensors; its metadata."""
+    """Read what `save_state` wrote into the given modules and optimisers; its metadata."""
     kept, metadata = load_tensors(path)
 
     def part(prefix: str) -> dict[str, Tensor]:
@@ -59,9 +56,6 @@ def load_state(
             index, entry = key.split(".")
             state.setdefault(int(index), {})[entry] = tensor
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-    with torch.no_grad():
-        for name, tensor in (tensors or {}).items():
-            tensor.copy_(kept[f"tensor.{name}"])
     return metadata
 
 
