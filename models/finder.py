@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms
 
@@ -40,7 +39,7 @@ from .architectures.finder import (
     fold,
 )
 from .errors import FaceLatentsError, UnsupportedModelError
-from .finder_pyramid import PAD_MULTIPLE, SMALLEST_FACE, Level, photo_pyramid
+from .finder_pyramid import SMALLEST_FACE, Level, canvases, photo_pyramid
 from .safefile import load_tensors
 
 logger = logging.getLogger(__name__)
@@ -72,6 +71,7 @@ SCORE_POWER = 0.6  # lifts the detector's score, which its focal loss keeps low
 RARITY = 3.5  # logit; in training half of the refiner's crops are faces, in photos far fewer
 IMPOSSIBLE = -100.0  # logit
 MAX_CANDIDATES = 512
+SAME_FACE = 0.6  # overlap (IoU) of boxes of one face
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,10 @@ class FaceFinder:
         if not len(detected):
             return []
         landmarks, logits = self._first_look(levels, landmarks, which)
-        keep = logits.sigmoid() * detected**SCORE_POWER >= 0.5 * min_score
+        scores = logits.sigmoid() * detected**SCORE_POWER
+        # the same face, found on two levels, is the same face twice by now
+        keep = nms(landmark_boxes(landmarks), scores, SAME_FACE)
+        keep = keep[scores[keep] >= 0.5 * min_score]
         landmarks, detected = landmarks[keep], detected[keep]
         if not len(detected):
             return []
@@ -173,21 +176,21 @@ class FaceFinder:
         """The detector's finds over all levels: landmarks (N, 5, 2) float64 in photo pixels,
         scores (N,) and the level (N,) of each."""
         found, scores, numbers = [], [], []
-        for number, level in enumerate(levels):
-            height, width = level.image.shape[1:]
-            padded = F.pad(
-                level.image,
-                (0, -width % PAD_MULTIPLE, 0, -height % PAD_MULTIPLE),
-                value=0.5,
-            )
-            output = self.detector(padded.unsqueeze(0).to(self.detector_dtype))[0].float()
-            score = output[0].sigmoid()
-            rows, columns = (score >= least).nonzero(as_tuple=True)
-            cells = torch.stack([columns, rows], -1) * DETECTOR_STRIDE + (DETECTOR_STRIDE - 1) / 2
-            offsets = output[1:, rows, columns].T.reshape(-1, 5, 2) * DETECTOR_UNIT
-            found.append(level.to_photo((cells.unsqueeze(1) + offsets).double()))
-            scores.append(score[rows, columns])
-            numbers.append(torch.full_like(rows, number))
+        for canvas in canvases(levels):
+            output = self.detector(canvas.image.unsqueeze(0).to(self.detector_dtype))[0].float()
+            for number, left, top in canvas.places:
+                level = levels[number]
+                height, width = (-(-n // DETECTOR_STRIDE) for n in level.image.shape[1:])
+                x, y = left // DETECTOR_STRIDE, top // DETECTOR_STRIDE
+                part = output[:, y : y + height, x : x + width]
+                score = part[0].sigmoid()
+                rows, columns = (score >= least).nonzero(as_tuple=True)
+                cells = torch.stack([columns, rows], -1) * DETECTOR_STRIDE
+                offsets = part[1:, rows, columns].T.reshape(-1, 5, 2) * DETECTOR_UNIT
+                points = cells.unsqueeze(1) + (DETECTOR_STRIDE - 1) / 2 + offsets
+                found.append(level.to_photo(points.double()))
+                scores.append(score[rows, columns])
+                numbers.append(torch.full_like(rows, number))
         landmarks, score, which = torch.cat(found), torch.cat(scores), torch.cat(numbers)
         good = usable_landmarks(landmarks)
         landmarks, score, which = landmarks[good], score[good], which[good]
@@ -198,16 +201,19 @@ class FaceFinder:
         self, levels: list[Level], landmarks: Tensor, which: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Corrected landmarks (N, 5, 2) and face logits (N,), seen at the pyramid's resolution."""
-        moved, logits = torch.empty_like(landmarks), torch.empty(len(landmarks))
-        for number in which.unique().tolist():
-            rows = (which == number).nonzero().squeeze(1)
-            level = levels[number]
-            points = level.from_photo(landmarks[rows])
-            transforms = similarity_transform(points, REFINER_TEMPLATE.pixels().expand_as(points))
-            crops = level.crops(transforms, REFINER_SIZE)
-            points, logits[rows] = _corrected(self.refiner, crops, transforms, points, mirror=False)
-            moved[rows] = level.to_photo(points)
-        return moved, logits
+        points = torch.empty_like(landmarks)
+        crops = torch.empty(len(landmarks), 3, REFINER_SIZE, REFINER_SIZE)
+        parts = [(levels[i], (which == i).nonzero().squeeze(1)) for i in which.unique().tolist()]
+        for level, rows in parts:
+            points[rows] = level.from_photo(landmarks[rows])
+        transforms = similarity_transform(points, REFINER_TEMPLATE.pixels().expand_as(points))
+        for level, rows in parts:
+            crops[rows] = level.crops(transforms[rows], REFINER_SIZE)
+        # all levels at once: the network's calls cost more than its work
+        points, logits = _corrected(self.refiner, crops, transforms, points, mirror=False)
+        for level, rows in parts:
+            points[rows] = level.to_photo(points[rows])
+        return points, logits
 
     def _closer_look(
         self, photo: Tensor, landmarks: Tensor, net: LandmarkRefiner, template: AlignmentTemplate

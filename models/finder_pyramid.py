@@ -77,9 +77,11 @@ def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[Level]
     if scale < 1.0:
         shape = [max(1, round(n * scale)) for n in image.shape[1:]]
         step = (factor * image.shape[2] / shape[1], factor * image.shape[1] / shape[0])
-        # Planar memory: twice as fast to shrink as interleaved pixels.
-        planar = image.contiguous().unsqueeze(0)
-        image = F.interpolate(planar, shape, mode="bilinear", antialias=True)[0]
+        # 8-bit interleaved pixels are what is shrunk fastest by far.
+        pixels = image.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)[None]
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        pixels = F.interpolate(pixels, shape, mode="bilinear", antialias=True)
+        image = pixels[0].contiguous().float().div_(255.0)
     levels = [Level(image, step)]
     while max(image.shape[1:]) > COARSEST_SIDE:
         padding = (0, image.shape[2] % 2, 0, image.shape[1] % 2)
@@ -87,3 +89,40 @@ def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[Level]
         step = (step[0] * 2, step[1] * 2)
         levels.append(Level(image, step))
     return levels
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """Levels of a pyramid side by side, for the detector to look at together.
+
+    Attributes
+    ----------
+    image : (3, H, W) float32, H and W multiples of `PAD_MULTIPLE`, grey where no level lies
+    places : (number of the level, left, top) of each; left and top are multiples, too
+    """
+
+    image: Tensor
+    places: tuple[tuple[int, int, int], ...]
+
+
+def canvases(levels: list[Level]) -> list[Canvas]:
+    """The finest level alone, the others together: each call of a network costs time of its own."""
+    result = []
+    for group in (range(min(1, len(levels))), range(1, len(levels))):
+        if not group:
+            continue
+        # the largest on the left, beside it a column of the others
+        sides = [[-(-n // PAD_MULTIPLE) * PAD_MULTIPLE for n in levels[i].image.shape[1:]]
+                 for i in group]  # fmt: skip
+        left, top = sides[0][1] + PAD_MULTIPLE, 0
+        places = [(group[0], 0, 0)]
+        for i, (height, _) in zip(group[1:], sides[1:], strict=True):
+            places.append((i, left, top))
+            top += height + PAD_MULTIPLE
+        width = left + max(side[1] for side in sides[1:]) if len(group) > 1 else sides[0][1]
+        image = torch.full((3, max(sides[0][0], top), width), 0.5)
+        for i, x, y in places:
+            rows, columns = levels[i].image.shape[1:]
+            image[:, y : y + rows, x : x + columns] = levels[i].image
+        result.append(Canvas(image, tuple(places)))
+    return result

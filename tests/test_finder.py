@@ -19,7 +19,7 @@ from face_latents.models.finder import (
     load_finder,
     suppress_overlaps,
 )
-from face_latents.models.finder_pyramid import photo_pyramid
+from face_latents.models.finder_pyramid import PAD_MULTIPLE, canvases, photo_pyramid
 from face_latents.models.safefile import load_tensors, save_tensors
 
 # Marked by eye in skimage.data.astronaut(): (x, y) of eyes, nose tip, corners of the mouth.
@@ -307,6 +307,27 @@ def test_pyramid_halves_until_a_whole_face_is_small() -> None:
         covered = level.image.shape[2] * level.step[0], level.image.shape[1] * level.step[1]
         assert covered[0] == pytest.approx(700, abs=level.step[0])
         assert covered[1] == pytest.approx(1024, abs=level.step[1])
+
+
+@pytest.mark.parametrize("shape", [(1024, 700), (90, 2500), (2500, 40), (60, 61), (12, 9)])
+def test_canvases_hold_every_level_once(shape: tuple[int, int]) -> None:
+    levels = photo_pyramid(torch.rand(*shape, 3))
+    placed = canvases(levels)
+    assert len(placed) == min(2, len(levels))
+    covered = [torch.zeros(canvas.image.shape[1:]) for canvas in placed]
+    numbers = []
+    for canvas, marks in zip(placed, covered, strict=True):
+        assert all(side % PAD_MULTIPLE == 0 for side in canvas.image.shape[1:])
+        for number, left, top in canvas.places:
+            rows, columns = levels[number].image.shape[1:]
+            assert left % PAD_MULTIPLE == top % PAD_MULTIPLE == 0
+            area = (slice(top, top + rows), slice(left, left + columns))
+            assert torch.equal(canvas.image[(slice(None), *area)], levels[number].image)
+            marks[area] += 1
+            numbers.append(number)
+        assert marks.max() == 1
+        assert (canvas.image[:, marks == 0] == 0.5).all()
+    assert numbers == list(range(len(levels)))
 
 
 def test_boxes_follow_the_landmarks() -> None:

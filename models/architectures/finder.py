@@ -41,7 +41,7 @@ class Separable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.pointwise(F.relu_(self.depthwise(x)))
-        return F.relu_(y + x) if self.skip else F.relu_(y)
+        return F.relu_(y.add_(x) if self.skip else y)
 
 
 def stage(
@@ -83,10 +83,20 @@ class FaceDetector(nn.Module):
         self.output.bias = nn.Parameter(torch.tensor([-4.0] + [0.0] * 10))
 
     def forward(self, image: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(image - 0.5, 2).contiguous(memory_format=torch.channels_last)
-        x = self.stage8(self.stage4(F.relu_(self.stem(x))))
-        x = F.relu_(x + self.up(self.stage16(x)))
+        x = self.stage8(self.stage4(F.relu_(self._enter(image - 0.5))))
+        x = F.relu_(self.up(self.stage16(x)).add_(x))
         return self.output(self.head(x))
+
+    def _enter(self, image: Tensor) -> Tensor:
+        """The stem; once folded, as one convolution over pixels, which saves regrouping them."""
+        convolution, normalisation = self.stem
+        if not isinstance(convolution, nn.Conv2d) or not isinstance(normalisation, nn.Identity):
+            pixels = F.pixel_unshuffle(image, 2)
+            return self.stem(pixels.contiguous(memory_format=torch.channels_last))
+        weight = convolution.weight.unflatten(1, (3, 2, 2)).permute(0, 1, 4, 2, 5, 3)
+        weight = weight.reshape(-1, 3, 6, 6).contiguous(memory_format=torch.channels_last)
+        image = image.contiguous(memory_format=torch.channels_last)
+        return F.conv2d(image, weight, convolution.bias, stride=4, padding=2)
 
 
 class LandmarkRefiner(nn.Module):
@@ -116,8 +126,8 @@ class LandmarkRefiner(nn.Module):
         x8 = self.stage8(x4)
         x16 = self.stage16(x8)
         logit = self.score(torch.cat([x16.mean((2, 3)), x16.amax((2, 3))], 1)).squeeze(1)
-        y8 = self.merge8(F.relu_(x8 + self.up8(x16)))
-        y4 = self.merge4(F.relu_(x4 + self.up4(y8)))
+        y8 = self.merge8(F.relu_(self.up8(x16).add_(x8)))
+        y4 = self.merge4(F.relu_(self.up4(y8).add_(x4)))
         return soft_argmax(self.heatmaps(y4), crops.shape[-1]), logit
 
 
