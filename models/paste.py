@@ -19,6 +19,7 @@ from .align import (
     transform_scale,
 )
 from .errors import FaceLatentsError
+from .paste_beyond import extended, goes_beyond
 from .paste_change import apply_log_odds
 from .paste_maps import prepare_maps, resize, sample_maps
 from .paste_mask import face_mask
@@ -62,16 +63,19 @@ def paste_back(
         strength: share of the change to apply; 0 gives the photo back.
         mask: optional ``(H, W)`` in [0, 1], 0 where the photo must stay as it is (a hand, hair).
         motion: optional ``(2, N, N)``, how the model says it moved the face, see
-            :meth:`~.face_model.FaceModel.motion`; "warp" follows it up to the frame of the crop,
-            beside the face too (the outline of a head that turns), and finds what else has moved.
+            :meth:`~.face_model.FaceModel.motion`; "warp" follows it, beside the face too (the
+            outline of a head that turns), and finds what else has moved.
+
+    Light that falls on all of the face and motion at the frame of the crop go on beyond it, and
+    fade over half a crop.
 
     Where the model encodes whole pictures (a context without landmarks), the change is added to
     the whole picture, for "warp" too (see `paste_whole`).
 
     Returns:
-        ``(H, W, 3)`` new tensor of the photo's dtype and device. Pixels outside the face (with
-        `motion`, outside its crop), and all pixels when `before` equals `after`, are the photo's
-        own bit for bit. A value never leaves [0, 1] because of the edit.
+        ``(H, W, 3)`` new tensor of the photo's dtype and device. Pixels that the edit does not
+        reach, and all pixels when `before` equals `after`, are the photo's own bit for bit. A
+        value never leaves [0, 1] because of the edit.
 
     Raises:
         FaceLatentsError: on shapes that do not belong together, on values that are not finite, on
@@ -93,8 +97,7 @@ def paste_back(
         return paste_whole(
             photo, context, before, after, blend=blend, strength=strength, mask=mask
         )
-    box = photo_box(transform, size, photo.shape[0], photo.shape[1])
-    if box is None:
+    if photo_box(transform, size, photo.shape[0], photo.shape[1]) is None:
         return result
     crop_landmarks = transform_points(transform, context.landmarks.cpu())
     soft = face_mask(crop_landmarks, size, side).to(photo.device)
@@ -104,15 +107,24 @@ def paste_back(
     if motion is not None:
         motion = resize(motion.to(photo.device, torch.float32), side)
     plan = plan_edit(crop, before, after, soft, method, motion)
-    maps = prepare_maps(plan.stacked(), size / float(transform_scale(transform)))
     to_photo = invert_transform(transform)[:, :2] * size  # shares of the crop -> photo pixels
+    square: float = size
+    if goes_beyond(plan):
+        plan, reach = extended(plan)
+        margin = size * reach / side
+        transform = torch.cat([transform[:, :2], transform[:, 2:] + margin], 1)
+        square = size + 2 * margin
+    maps = prepare_maps(plan.stacked(), square / float(transform_scale(transform)))
+    box = photo_box(transform, square, photo.shape[0], photo.shape[1])
+    if box is None:
+        return result
     left, top, right, bottom = box
     rows = max(1, _TILE_PIXELS // (right - left))
     for start in range(top, bottom, rows):
         stop = min(start + rows, bottom)
         # Detail is judged around each pixel, so tiles overlap.
         tile = (left, max(top, start - _OVERLAP), right, min(bottom, stop + _OVERLAP))
-        values = sample_maps(maps, *crop_fractions(transform, size, tile, photo.device))
+        values = sample_maps(maps, *crop_fractions(transform, square, tile, photo.device))
         allowed = values.new_tensor(strength)
         if mask is not None:
             allowed = allowed * mask[tile[1] : tile[3], left:right].to(values).clamp(0, 1)
@@ -122,7 +134,7 @@ def paste_back(
         if not bool(torch.isfinite(edited[:, touched]).all()):
             raise FaceLatentsError(
                 "Paste Back: the photo has pixels that are not numbers (NaN or infinity) on the "
-                "face. Load the photo again or repair it first."
+                "face or close to it. Load the photo again or repair it first."
             )
         window = photo[start:stop, left:right, :3]
         edited = edited.permute(1, 2, 0).to(photo.dtype)

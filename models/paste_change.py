@@ -16,6 +16,8 @@ from .paste_maps import gaussian_blur
 _FLOOR = 0.05  # decoded values are kept this far from 0 and 1, which bounds the gain
 _LUMA = (0.299, 0.587, 0.114)
 _TINT_LIMIT = 0.35  # largest shift of one channel's log-odds against the brightness
+_AGREEING = (0.2, 0.8)  # quantiles of a face's pixels: light changes what lies between one way
+_LEAST_LIGHT = 0.1  # shift of log-odds up to which a lighter face may be one of lighter skin
 _TINT_BLUR = 0.012  # of the crop's side: the eye sees colour coarsely, decoders draw it noisily
 
 
@@ -42,6 +44,24 @@ def face_change(before: Tensor, after: Tensor) -> Tensor:
     tint = log_odds_change(before, after) - brightness
     tint = gaussian_blur(tint, _TINT_BLUR * before.shape[-1])
     return brightness + _TINT_LIMIT * torch.tanh(tint / _TINT_LIMIT)
+
+
+def light_of(change: Tensor, mask: Tensor, least: float = _LEAST_LIGHT) -> float:
+    """How much a face becomes lighter (or darker: negative) all over, in the unit of `change`.
+
+    That is what all but the outer fifths of its pixels agree on. A smile, glasses or another age
+    lighten some places and darken others, which makes 0.
+
+    Args:
+        change: ``(N, N)`` of the brightness.
+        mask: ``(N, N)`` of the face.
+        least: left out of it.
+    """
+    inside = change[mask > 0.5]
+    if not len(inside):
+        return 0.0
+    low, high = inside.quantile(torch.tensor(_AGREEING).to(inside)).tolist()
+    return max(low - least, 0.0) + min(high + least, 0.0)
 
 
 def apply_log_odds(values: Tensor, change: Tensor) -> Tensor:

@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from .align import align_with_transform, transform_points
+from .paste_change import light_of
+from .paste_maps import resize
 from .paste_mask import face_mask
 from .paste_whole import paste_whole
 from .values import PhotoContext
+
+_LEAST_LIGHT = 0.025  # change of brightness up to which a lighter face may be one of lighter skin
 
 
 def crop_context(context: PhotoContext, side: int) -> PhotoContext:
@@ -55,8 +59,8 @@ def paste_draft(
 ) -> Tensor:
     """About what :func:`~.paste.paste_back` gives, thirty times as fast.
 
-    The decoded change is only added: nothing is moved, edges are not followed, and dark and bright
-    places take as much of it as others.
+    The decoded change is only added: nothing is moved, edges are not followed, dark and bright
+    places take as much of it as others, and light around the face does not fade.
 
     Args:
         square: of :func:`crop_context`.
@@ -66,6 +70,10 @@ def paste_draft(
     Returns:
         ``(side, side, 3)`` in [0, 1].
     """
-    return paste_whole(
-        square.photo, square, before, after, blend=False, strength=1.0, mask=mask
-    ).clamp(0, 1)
+    pasted = paste_whole(square.photo, square, before, after, blend=False, strength=1.0, mask=mask)
+    if mask is not None:
+        change = (after - before).mean(0).cpu()
+        light = light_of(change, resize(mask[None].cpu(), change.shape[-1])[0], _LEAST_LIGHT)
+        if light != 0:
+            pasted = pasted + light * (1 - mask.to(pasted))[..., None]
+    return pasted.clamp(0, 1)

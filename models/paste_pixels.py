@@ -22,7 +22,7 @@ _LUMA = (0.299, 0.587, 0.114)
 Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels; right, bottom excluded
 
 
-def photo_box(transform: Tensor, size: int, height: int, width: int) -> Box | None:
+def photo_box(transform: Tensor, size: float, height: int, width: int) -> Box | None:
     """Photo pixels under the square of a crop of `size`; None if there are none."""
     low, high = -0.5, size - 0.5
     corners = torch.tensor(
@@ -36,7 +36,7 @@ def photo_box(transform: Tensor, size: int, height: int, width: int) -> Box | No
 
 
 def crop_fractions(
-    transform: Tensor, size: int, box: Box, device: torch.device
+    transform: Tensor, size: float, box: Box, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Fractions (x, y) of the crop's square at the box's pixels, each ``(bottom-top, right-left)``.
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .flow import estimate_motion, unfold
+from .flow import estimate_motion
 from .flow import warp as move
-from .paste_change import face_change
-from .paste_mask import follow_edges, frame_mask, motion_mask
+from .paste_change import face_change, light_of
+from .paste_mask import follow_edges, motion_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,15 +23,18 @@ class EditMaps:
         change: shift of the log-odds of each channel.
         weight: share of the decoded face itself that is laid over the photo.
         decoded: the decoded face to lay over.
+        light: shift of the log-odds all over the face, and of what surrounds it, to be added to
+            `change`.
     """
 
     motion: Tensor
     change: Tensor
     weight: Tensor
     decoded: Tensor
+    light: float = 0.0
 
     def stacked(self) -> Tensor:
-        """All maps in one ``(9, N, N)`` tensor."""
+        """All maps but `light` in one ``(9, N, N)`` tensor."""
         return torch.cat([self.motion, self.change, self.weight, self.decoded])
 
     @classmethod
@@ -61,6 +64,7 @@ def plan_edit(
     motion = torch.zeros_like(before[:2])
     change = torch.zeros_like(before)
     weight = torch.zeros_like(before[:1])
+    light = 0.0
     if method == "blend":
         weight = mask[None]
     else:
@@ -68,14 +72,16 @@ def plan_edit(
             motion = _motion(before, after, motion_mask(mask), known)
         # The photo's edges move along with its pixels.
         edges = follow_edges(mask, move(crop, motion))
-        change = face_change(move(before, motion), after) * edges
-    return EditMaps(motion / before.shape[-1], change, weight, after.clamp(0, 1))
+        whole = face_change(move(before, motion), after)
+        light = light_of(whole.mean(0), mask)
+        change = (whole - light) * edges
+    return EditMaps(motion / before.shape[-1], change, weight, after.clamp(0, 1), light)
 
 
 def _motion(before: Tensor, after: Tensor, mask: Tensor, known: Tensor | None) -> Tensor:
     if known is None or not bool((known != 0).any()):
         return estimate_motion(before, after, mask)
     # What a model moves may be more than the face: a head that turns takes its outline along.
-    known = known * before.shape[-1] * frame_mask(before.shape[-1]).to(known)
+    known = known * before.shape[-1]
     rest = estimate_motion(move(before, known), after, mask)
-    return unfold(rest + move(known, rest, "bilinear"))
+    return rest + move(known, rest, "bilinear")  # one after the other: neither folds
