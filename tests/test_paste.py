@@ -293,15 +293,27 @@ def test_own_mask_protects(method: str) -> None:
     y=st.floats(-40, 110),
     side=st.floats(2, 300),
     degrees=st.floats(-180, 180),
+    light=st.sampled_from([-0.3, 0.0, 0.2]),
+    shift=st.sampled_from([0.0, 0.3]),
 )
-@example(width=4, height=42, x=0.0, y=0.0, side=263.0, degrees=2.0)  # once ended at 1 + 1e-7
+@example(  # once ended at 1 + 1e-7
+    width=4, height=42, x=0.0, y=0.0, side=263.0, degrees=2.0, light=0.0, shift=0.0
+)
 def test_any_placement_works(
-    width: int, height: int, x: float, y: float, side: float, degrees: float
+    width: int,
+    height: int,
+    x: float,
+    y: float,
+    side: float,
+    degrees: float,
+    light: float,
+    shift: float,
 ) -> None:
     photo, (before, after) = make_photo(height, width), make_pair(32)
     context = make_context(photo, (x, y), side, degrees, size=32)
+    after, motion = (after + light).clamp(0, 1), torch.full((2, 32, 32), shift)
     for method in METHODS:
-        out = paste_back(photo, context, before, after, method=method)
+        out = paste_back(photo, context, before, after, method=method, motion=motion)
         assert out.shape == photo.shape
         assert torch.isfinite(out).all()
         assert out.min() >= 0
