@@ -37,12 +37,13 @@ from face_latents.models.training.motion_fields import (
     SIDE,
     bounded,
     fit_fields,
+    parted,
     with_parity,
 )
 from face_latents.models.training.render import COLUMNS
 from face_latents.models.training.render_critic import attention, critic_loss, fooling_loss
 from face_latents.models.training.render_edits import edits_for, expected_changes
-from face_latents.models.training.render_losses import contrast_distance
+from face_latents.models.training.render_losses import contrast_distance, linear_change
 from PIL import Image
 from skimage import data
 
@@ -326,20 +327,53 @@ def test_fields_of_one_parity_mirror() -> None:
     torch.testing.assert_close(mirrored, projected * parity[:, None, None, None])
 
 
-@pytest.mark.parametrize("outline", [True, False])
-def test_fields_end_before_the_frame(outline: bool) -> None:
-    field = bounded(torch.ones(2, SIDE, SIDE) + torch.linspace(0, 1, SIDE)[:, None], outline)
-    frame = torch.cat([field[:, 0], field[:, -1], field[:, :, 0], field[:, :, -1]], 1)
-    assert (frame == 0).all()
+def test_fields_end_before_the_frame_unless_the_outline_moves() -> None:
+    field = torch.ones(2, SIDE, SIDE) + torch.linspace(0, 1, SIDE)[:, None]
     places = (TIGHT.points * SIDE).long()
-    at_landmarks = field[:, places[:, 1], places[:, 0]].mean(1)
-    beside = field[:, SIDE // 4, SIDE // 5]
-    if outline:  # the head turns where it is
-        torch.testing.assert_close(at_landmarks, torch.zeros(2), atol=1e-5, rtol=0)
-        assert (beside.abs() > 0.01).all()
-    else:
-        assert (at_landmarks > 1).all()
-        assert (field[:, SIDE // 2, 3].abs() < 1e-4).all()
+    face, head = (bounded(field, outline) for outline in (False, True))
+    frame = torch.cat([face[:, 0], face[:, -1], face[:, :, 0], face[:, :, -1]], 1)
+    assert (frame == 0).all()
+    assert (face[:, places[:, 1], places[:, 0]].mean(1) > 1).all()
+    assert (face[:, SIDE // 2, 3].abs() < 1e-4).all()
+    # the head turns where it is
+    at_landmarks = head[:, places[:, 1], places[:, 0]].mean(1)
+    torch.testing.assert_close(at_landmarks, torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(head - head[:, :1, :1], field - field[:, :1, :1])
+
+
+def test_lips_part_where_they_meet_and_keep_their_shape() -> None:
+    rows = torch.arange(SIDE)
+    # what mean faces show: from the upper lip up by 1 to the lower lip down by 2, slowly
+    motion = torch.where(rows < 40, 1.0, torch.where(rows > 53, -2.0, 1 - 3 * (rows - 40) / 13))
+    field = torch.stack([torch.zeros(SIDE, SIDE), motion[:, None].expand(SIDE, SIDE)])
+    opened = parted(field)
+    middle = SIDE // 2
+    assert (opened[1, 40:43, middle] > 0.9).all()
+    assert (opened[1, 47:54, middle] < -1.9).all()
+    assert (field[1, 42:52, middle].diff().abs() < 0.3).all()
+    torch.testing.assert_close(opened[:, :, :15], field[:, :, :15])  # beside the mouth
+    torch.testing.assert_close(opened[:, :38], field[:, :38])
+    torch.testing.assert_close(opened[:, 55:], field[:, 55:])
+    assert (opened[1].diff(dim=0) < 1e-5).all()  # rows keep their order: nothing folds
+
+
+def test_the_linear_change_is_where_pixels_were_before_they_moved() -> None:
+    tensors = random_tensors()
+    # smooth pictures of 64 pixels, which survive being moved there and back
+    waves = 0.5 + 0.2 * torch.sin(torch.arange(64) / 4)[:, None].expand(1, 3, 64, 32)
+    tensors["linear.mean"] = to_planes(waves)[0]
+    phase = torch.arange(COUNT)[:, None, None, None] + torch.arange(64)[:, None] / 8
+    parts = to_planes(torch.sin(phase).expand(COUNT, 3, 64, 32))
+    tensors["linear.components"] = (30 * parts).round().to(torch.int8)
+    net = rendered.load(tensors)
+    edit = torch.cat([codes()[:, :COUNT], torch.zeros(3, CONTROLS)], 1)
+    before, after = (net.linear_picture(c).clamp(0, 1) for c in (at_rest(), at_rest() + edit))
+    torch.testing.assert_close(linear_change(net, at_rest(), edit), after - before)
+    edit[:, COUNT:] = 0.4
+    change = linear_change(net, at_rest(), edit)
+    moved = net.move(before + change, at_rest() + edit)
+    apart = (net.move(after, at_rest() + edit) - after)[..., 8:-8, 8:-8].abs().mean()
+    assert (moved - after)[..., 8:-8, 8:-8].abs().mean() < 0.1 * apart
 
 
 def test_contrast_is_measured_as_a_ratio_on_the_face() -> None:

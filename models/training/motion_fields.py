@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..align import TIGHT
@@ -23,6 +24,9 @@ from .face_data import FaceSet
 
 SIDE = 64  # places of a field
 _FRAME = 0.16  # share of the side over which motion falls to 0 at the crop's frame
+# Where closed lips meet, in shares of the side: the darkest row in every column of the mean faces
+# with closed mouths, and how far above or below it single faces have it.
+_LIPS, _LIPS_SPREAD = 0.70, 0.025
 _FEWEST = 40  # faces of each group that a stratum needs
 
 
@@ -36,6 +40,7 @@ class Moving:
         strength: of the direction that is to move a face from one group to the other.
         strata: attributes that are alike (above or below 0.5) in the faces compared.
         outline: the head's outline moves too, and what is seen beside it; else only the face.
+        parts_lips: a gap opens between the lips.
     """
 
     name: str
@@ -44,13 +49,15 @@ class Moving:
     strength: float
     strata: tuple[str, ...] = ()
     outline: bool = False
+    parts_lips: bool = False
 
 
 MOVING = (
     Moving("smile", 0.2, 0.8, 2.5, ("gender_expression", "mouth_open")),
     Moving("age", 25, 55, 2.0, ("gender_expression", "smile")),
     Moving("gender_expression", 0.0, 1.0, 2.5, ("smile", "mouth_open")),
-    Moving("mouth_open", 0.2, 0.8, 2.5, ("gender_expression", "smile")),
+    # 2.5 opens a mouth, but the drawing opens it, too: motion alone would open it twice
+    Moving("mouth_open", 0.2, 0.8, 6.0, ("gender_expression", "smile"), parts_lips=True),
     # from facing the camera to the viewer's right
     Moving("head_turn", 0.03, 0.17, 1.3, outline=True),
 )
@@ -80,21 +87,46 @@ def fit_fields(
             continue
         field = resize(total / weight, SIDE) / total.shape[-1] / moving.strength
         field = bounded(field, moving.outline)
+        field = parted(field) if moving.parts_lips else field
         row = list(_BY_NAME).index(moving.name)
         fields[row] = with_parity(field[None], torch.tensor([parity]))[0]
     return fields
 
 
 def bounded(field: Tensor, outline: bool) -> Tensor:
-    """A field `(2, SIDE, SIDE)` that ends before the crop's frame.
+    """A field `(2, SIDE, SIDE)` that ends with the face, before the crop's frame.
 
-    Where the outline moves too, landmarks stay in their place on average: the head turns there.
+    Where the outline moves too it does not end: the head moves as a whole, its landmarks on average
+    not at all, and what is beside the crop goes along.
     """
-    within = frame_mask(SIDE, _FRAME).float()
     if not outline:
+        within = frame_mask(SIDE, _FRAME).float()
         return field * motion_mask(face_mask(TIGHT.pixels(), TIGHT.size, SIDE)) * within
     places = (TIGHT.points * SIDE).long()
-    return (field - field[:, places[:, 1], places[:, 0]].mean(1)[:, None, None]) * within
+    return field - field[:, places[:, 1], places[:, 0]].mean(1)[:, None, None]
+
+
+def parted(field: Tensor) -> Tensor:
+    """A field `(2, SIDE, SIDE)` of an opening mouth, changed so that lips move as they are, away
+    from the line where they meet.
+
+    Mean faces are blurred over lips in many places, so the motion between them grows slowly from
+    one lip to the other, which swells both. Within the mouth every row gets the motion of the row
+    where its lip moves most; towards the corners this fades.
+    """
+    rows = (torch.arange(SIDE) + 0.5) / SIDE
+    middle = field[1, :, SIDE // 2 - 1 : SIDE // 2 + 1].mean(1)
+    above = rows < _LIPS
+    most = torch.where(above, middle.argmax(), middle.argmin())  # dy > 0 shows what was below: up
+    reach = (rows[most] - _LIPS).abs()
+    away = rows - _LIPS
+    stretched = torch.where(away.abs() < reach, reach * (away / _LIPS_SPREAD).clamp(-1, 1), away)
+    corners = TIGHT.points[3:, 0]
+    half = (corners[1] - corners[0]) / 2
+    opening = (1 - ((rows - corners.mean()) / half).square()).clamp_min(0).float()
+    places = rows[:, None] + (stretched - away)[:, None] * opening
+    grid = torch.stack([rows.expand(SIDE, SIDE), places], -1) * 2 - 1
+    return F.grid_sample(field[None], grid[None], padding_mode="border", align_corners=False)[0]
 
 
 def with_parity(fields: Tensor, parity: Tensor) -> Tensor:

@@ -44,7 +44,13 @@ from .render_edits import (
     expected_changes,
     followed_shares,
 )
-from .render_losses import contrast_distance, departure, detail_distance, pixel_distance
+from .render_losses import (
+    contrast_distance,
+    departure,
+    detail_distance,
+    linear_change,
+    pixel_distance,
+)
 from .render_report import FACE, draw_curve, draw_samples, measure
 from .run_state import drop_rows_after, load_state, log_row, save_state
 
@@ -65,12 +71,12 @@ class Settings:
     critic_steps: int = 2  # for each of the renderer, which otherwise runs away from it
     largest_gradient: float = 10.0  # norm: without a limit a run now and then runs away
     pixels: float = 14.0
-    realism: float = 1.5
+    realism: float = 2.2
     features: float = 2.0
     detail: float = 700.0
-    attribute: float = 2.0
-    others: float = 1.6
-    contrast: float = 10.0
+    attribute: float = 2.4
+    others: float = 2.6
+    contrast: float = 8.0
     near_linear: float = 2.5
     averaging: float = 0.997  # decay of the running mean of the weights, which is what is kept
     check_every: int = 100
@@ -174,8 +180,7 @@ class RenderTraining:
         lit, taught = (edit & LIGHTING).any(1), edit & TAUGHT
         every = torch.cat([codes, codes + strengths @ self.directions])
         linear = self.net.linear_picture(every)
-        followed = self.net.linear_picture(codes + example @ self.directions).clamp(0, 1)
-        linear_change = followed - linear[:number].clamp(0, 1)
+        example_change = linear_change(self.net, codes, example @ self.directions)
         with torch.autocast("cpu", torch.bfloat16):
             drawn, edited = self.renderer(linear, every, self.net.strengths(every)).chunk(2)
             # Only the edited picture may learn from the change: otherwise spoiling the unedited
@@ -206,7 +211,7 @@ class RenderTraining:
             "attribute": (reading_loss(outputs, targets)[:, :count] * taught).sum(1).mean(),
             "others": ((as_values(outputs) - before - expected).square() * still).sum(1).mean() / 4,
             "contrast": contrast_distance(crops, pasted),
-            "near_linear": departure(change, linear_change, followed_shares(edit)),
+            "near_linear": departure(change, example_change, followed_shares(edit)),
         }
         weights = asdict(self.settings)
         loss = torch.stack([weights[name] * losses[name] for name in LOSSES]).sum()

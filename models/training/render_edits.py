@@ -17,10 +17,13 @@ STRONGEST = 4.0  # edit that is trained
 REACHED = 0.85  # a binary attribute need not be surer than this: what is left is exaggeration
 # How often each is taught, by how hard it is to learn; a turned head is not drawn.
 OFTEN = torch.tensor(
-    [{"age": 1.5, "mouth_open": 1.3, "head_turn": 0.4}.get(name, 1.0) for name in NAMES]
+    [
+        {"smile": 1.5, "age": 1.5, "mouth_open": 3.0, "head_turn": 0.4}.get(name, 1.0)
+        for name in NAMES
+    ]
 )
 # How much the linear change is an example: of an opening mouth it shows the mean of teeth and dark.
-FOLLOWED = torch.tensor([0.3 if name in ("smile", "mouth_open") else 1.0 for name in NAMES])
+FOLLOWED = torch.tensor([{"smile": 0.2, "mouth_open": 0.1}.get(name, 1.0) for name in NAMES])
 LEAST_FOLLOWED = 0.3  # share of any strength, so that a slider never ends
 LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in NAMES])
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..architectures.rendered import RenderedFaceNet
 from ..evaluation.face_measures import luminance, weighted_deviation
 from .render_critic import soft
 from .render_report import FACE
@@ -16,6 +17,13 @@ ALTOGETHER = 2e-3  # of a face's log ratio of detail beside the local difference
 def pixel_distance(drawn: Tensor, crops: Tensor) -> Tensor:
     """Mean absolute and squared difference: the latter for small parts that are far off."""
     return F.l1_loss(drawn.float(), crops) + 8 * F.mse_loss(drawn.float(), crops)
+
+
+def linear_change(net: RenderedFaceNet, codes: Tensor, edit: Tensor) -> Tensor:
+    """How an edit `(B, K)` of codes `(B, K)` changes the linear picture, `(B, 3, S, S)`, each pixel
+    where it was before it moved: what motion does is not for the drawing to do once more."""
+    before, after = (net.linear_picture(c).clamp(0, 1) for c in (codes, codes + edit))
+    return net.move(after, codes - edit) - before
 
 
 def departure(change: Tensor, expected: Tensor, weight: Tensor) -> Tensor:
