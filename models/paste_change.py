@@ -17,7 +17,7 @@ _FLOOR = 0.05  # decoded values are kept this far from 0 and 1, which bounds the
 _LUMA = (0.299, 0.587, 0.114)
 _TINT_LIMIT = 0.35  # largest shift of one channel's log-odds against the brightness
 _AGREEING = (0.2, 0.8)  # quantiles of a face's pixels: light changes what lies between one way
-_LEAST_LIGHT = 0.1  # shift of log-odds up to which a lighter face may be one of lighter skin
+LEAST_LIGHT = 0.1  # shift of log-odds up to which a lighter face may be one of lighter skin
 _TINT_BLUR = 0.012  # of the crop's side: the eye sees colour coarsely, decoders draw it noisily
 
 
@@ -46,7 +46,7 @@ def face_change(before: Tensor, after: Tensor) -> Tensor:
     return brightness + _TINT_LIMIT * torch.tanh(tint / _TINT_LIMIT)
 
 
-def light_of(change: Tensor, mask: Tensor, least: float = _LEAST_LIGHT) -> float:
+def light_of(change: Tensor, mask: Tensor, least: float = LEAST_LIGHT) -> float:
     """How much a face becomes lighter (or darker: negative) all over, in the unit of `change`.
 
     That is what all but the outer fifths of its pixels agree on. A smile, glasses or another age

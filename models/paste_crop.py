@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from .align import align_with_transform, transform_points
-from .paste_change import light_of
+from .paste_change import LEAST_LIGHT, light_of
 from .paste_maps import resize
 from .paste_mask import face_mask
 from .paste_whole import paste_whole
 from .values import PhotoContext
 
-_LEAST_LIGHT = 0.025  # change of brightness up to which a lighter face may be one of lighter skin
+_LEAST_LIGHT = LEAST_LIGHT / 4  # as a change of brightness: the slope of log-odds at 0.5 is 4
 
 
 def crop_context(context: PhotoContext, side: int) -> PhotoContext:
