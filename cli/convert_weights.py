@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..models.align import FFHQ, WHOLE
 from ..models.convert import convert
+from ..models.templates import FFHQ, WHOLE
 
 
 def run(args: argparse.Namespace) -> int:

@@ -118,7 +118,7 @@ def _first_row(path: Path) -> tuple[PhotoContext, Row]:
 
 def _marked(photo: Image.Image, context: PhotoContext) -> Image.Image:
     """The photo with the outline of the aligned square and the landmarks."""
-    from ..models.align import invert_transform, transform_points
+    from ..models.transforms import invert_transform, transform_points
 
     marked = photo.convert("RGB")
     draw = ImageDraw.Draw(marked)

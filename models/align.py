@@ -1,196 +1,27 @@
-"""Face alignment: five landmarks -> similarity transform -> square crop, and back.
+"""Face alignment: five landmarks -> similarity transform -> square crop, anti-aliased.
 
-Coordinates are (x, y) with pixel centres at integers: (0, 0) is the centre of the top-left pixel,
-so an image of width W spans x from -0.5 to W - 0.5. A transform is a (2, 3) float64 matrix that
-maps (x, y, 1) of the source to (x, y) of the target.
+Coordinates and transforms are those of `transforms.py`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import FaceLatentsError
+from .templates import AlignmentTemplate
+from .transforms import (
+    compose_transforms,
+    invert_transform,
+    similarity_transform,
+    transform_points,
+    transform_scale,
+)
 
-LANDMARK_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 MAX_BLOCK_ROWS = 512  # source rows averaged at a time, so that a photo is never whole in float32
-
-
-@dataclass(frozen=True, eq=False)
-class AlignmentTemplate:
-    """Where the five landmarks lie in an aligned square crop.
-
-    Parameters
-    ----------
-    name : what error messages and metadata call it
-    points : (5, 2) float64, fractions of the crop's side from its top-left corner,
-        in the order of `LANDMARK_NAMES` ("left" is the viewer's left); or none, (0, 2): no face
-        is looked for, the crop is the whole picture (see `fit_whole`)
-    size : side of the crop in pixels
-    """
-
-    name: str
-    points: Tensor
-    size: int
-
-    def __post_init__(self) -> None:
-        points = torch.as_tensor(self.points, dtype=torch.float64)
-        if points.shape not in ((5, 2), (0, 2)) or not bool(torch.isfinite(points).all()):
-            raise FaceLatentsError(
-                f"The alignment template '{self.name}' must have 5 finite (x, y) points, "
-                f"got shape {tuple(points.shape)}."
-            )
-        if self.size < 1:
-            raise FaceLatentsError(
-                f"The alignment template '{self.name}' must be at least 1 px wide, got {self.size}."
-            )
-        object.__setattr__(self, "points", points)
-
-    @property
-    def whole(self) -> bool:
-        """True when there are no landmarks: whole pictures are encoded."""
-        return len(self.points) == 0
-
-    def pixels(self) -> Tensor:
-        """Landmark positions in pixels of the crop, (5, 2) or (0, 2) float64."""
-        return self.points * self.size - 0.5
-
-    def resized(self, size: int) -> AlignmentTemplate:
-        """The same template for a crop of another side length."""
-        return AlignmentTemplate(self.name, self.points, size)
-
-
-def _points(*rows: tuple[float, float]) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64)
-
-
-# The mean shape of frontal faces, at two sizes within the crop.
-TIGHT = AlignmentTemplate(
-    "tight",
-    _points((0.31, 0.31), (0.69, 0.31), (0.5, 0.5321), (0.3373, 0.6829), (0.6627, 0.6829)),
-    128,
-)
-WIDE = AlignmentTemplate(
-    "wide",
-    _points((0.34, 0.36), (0.66, 0.36), (0.5, 0.547), (0.363, 0.674), (0.637, 0.674)),
-    128,
-)
-# The same mean shape under the crop rule of the FFHQ data set (Karras et al. 2019): a square of
-# side 2 max(2 e, 1.8 m) about the point one tenth of the way from the eyes to the mouth, e being
-# the distance between the eyes and m that from the eyes' middle to the mouth's.
-FFHQ = AlignmentTemplate(
-    "ffhq",
-    _points((0.375, 0.4755), (0.625, 0.4755), (0.5, 0.6216), (0.393, 0.7208), (0.607, 0.7208)),
-    1024,
-)
-WHOLE = AlignmentTemplate("whole", torch.zeros(0, 2), 28)
-
-
-def fit_whole(height: int, width: int, size: int) -> Tensor:
-    """The (2, 3) float64 transform that fits a whole picture into the middle of a square crop.
-
-    A crop cut with it (`align_with_transform`) repeats the border pixels beside the picture.
-    """
-    longest = max(height, width)
-    scale = size / longest
-    # pixel centres are at integers
-    left, top = (size * (1 - side / longest) / 2 + (scale - 1) / 2 for side in (width, height))
-    return torch.tensor([[scale, 0, left], [0, scale, top]], dtype=torch.float64)
-
-
-def similarity_transform(src: Tensor, dst: Tensor) -> Tensor:
-    """Least-squares rotation, uniform scale and shift from `src` to `dst`, never a reflection.
-
-    In two dimensions the solution of Umeyama 1991 without reflection is the complex regression
-    dst = (a + ib) src + t, which needs no SVD.
-
-    Parameters
-    ----------
-    src, dst : (*, N, 2) with N >= 2
-
-    Returns
-    -------
-    (*, 2, 3) float64
-
-    Raises
-    ------
-    FaceLatentsError
-        The points do not fix a transform: not finite, all at one place, or shapes that differ.
-    """
-    src = torch.as_tensor(src, dtype=torch.float64)
-    dst = torch.as_tensor(dst, dtype=torch.float64)
-    if src.shape != dst.shape or src.dim() < 2 or src.shape[-1] != 2 or src.shape[-2] < 2:
-        raise FaceLatentsError(
-            "Alignment needs two lists of (x, y) points of the same length (2 or more), got shapes "
-            f"{tuple(src.shape)} and {tuple(dst.shape)}."
-        )
-    if not bool(torch.isfinite(src).all() and torch.isfinite(dst).all()):
-        raise FaceLatentsError(
-            "The face landmarks contain values that are not numbers (NaN or infinite). "
-            "Check the landmark input, or let the face finder locate the face."
-        )
-    src_mean, dst_mean = src.mean(-2), dst.mean(-2)
-    p, q = src - src_mean.unsqueeze(-2), dst - dst_mean.unsqueeze(-2)
-    spread = p.square().sum((-2, -1))
-    extent = src.abs().amax((-2, -1)).clamp_min(1.0)
-    coincident = spread <= (1e-9 * extent).square()
-    safe_spread = torch.where(coincident, torch.ones_like(spread), spread)
-    a = (p * q).sum((-2, -1)) / safe_spread
-    b = (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]).sum(-1) / safe_spread
-    if bool((coincident | (a.square() + b.square() <= 1e-18)).any()):
-        raise FaceLatentsError(
-            "The face landmarks lie on one point or in an impossible arrangement, so the face "
-            "cannot be aligned. Check the landmark input, or let the face finder locate the face."
-        )
-    linear = torch.stack([torch.stack([a, -b], -1), torch.stack([b, a], -1)], -2)
-    shift = dst_mean - (linear @ src_mean.unsqueeze(-1)).squeeze(-1)
-    return torch.cat([linear, shift.unsqueeze(-1)], -1)
-
-
-def transform_points(transform: Tensor, points: Tensor) -> Tensor:
-    """Apply (*, 2, 3) to points (*, N, 2); float64."""
-    transform = transform.to(torch.float64)
-    points = points.to(torch.float64)
-    return points @ transform[..., :2].transpose(-1, -2) + transform[..., 2].unsqueeze(-2)
-
-
-def invert_transform(transform: Tensor) -> Tensor:
-    """The (*, 2, 3) transform that undoes `transform`.
-
-    Raises
-    ------
-    FaceLatentsError
-        The transform flattens the plane (determinant 0) or is not finite.
-    """
-    transform = transform.to(torch.float64)
-    linear = transform[..., :2]
-    determinant = linear[..., 0, 0] * linear[..., 1, 1] - linear[..., 0, 1] * linear[..., 1, 0]
-    if not bool((torch.isfinite(transform).all()) and (determinant.abs() > 1e-18).all()):
-        raise FaceLatentsError(
-            "This alignment transform cannot be inverted: its scale is 0 or NaN."
-        )
-    inverse = torch.linalg.inv(linear)
-    shift = -(inverse @ transform[..., 2:])
-    return torch.cat([inverse, shift], -1)
-
-
-def compose_transforms(second: Tensor, first: Tensor) -> Tensor:
-    """The (*, 2, 3) transform that applies `first`, then `second`."""
-    second, first = second.to(torch.float64), first.to(torch.float64)
-    linear = second[..., :2] @ first[..., :2]
-    shift = second[..., :2] @ first[..., 2:] + second[..., 2:]
-    return torch.cat([linear, shift], -1)
-
-
-def transform_scale(transform: Tensor) -> Tensor:
-    """Target pixels per source pixel, (*,): the square root of the determinant's magnitude."""
-    linear = transform.to(torch.float64)[..., :2]
-    determinant = linear[..., 0, 0] * linear[..., 1, 1] - linear[..., 0, 1] * linear[..., 1, 0]
-    return determinant.abs().sqrt()
 
 
 def require_photo(photo: Tensor) -> None:
@@ -216,14 +47,13 @@ def to_unit_float(pixels: Tensor) -> Tensor:
 def box_reduce(photo: Tensor, factor: int) -> Tensor:
     """Mean over `factor` x `factor` pixel blocks, in strips, so memory stays bounded.
 
-    Parameters
-    ----------
-    photo : (H, W, 3) uint8 or float in [0, 1]
+    Args:
+        photo: `(H, W, 3)` uint8 or float in [0, 1].
+        factor: side of a block.
 
-    Returns
-    -------
-    (3, ceil(H / factor), ceil(W / factor)) float32; blocks over the right and lower edge see the
-    last row or column repeated.
+    Returns:
+        `(3, ceil(H / factor), ceil(W / factor))` float32; blocks over the right and lower edge see
+        the last row or column repeated.
     """
     if factor <= 1:
         return to_unit_float(photo).permute(2, 0, 1)
@@ -246,16 +76,17 @@ def warp_affine(
 
     No anti-aliasing: meant for enlarging, or after the source has been reduced.
 
-    Parameters
-    ----------
-    image : (B, C, H, W) float
-    transform : (2, 3) or (B, 2, 3)
-    size : target height and width
-    mode : "bilinear", "bicubic" or "nearest"
+    Args:
+        image: `(B, C, H, W)` float.
+        transform: `(2, 3)` or `(B, 2, 3)`.
+        size: target height and width.
+        mode: "bilinear", "bicubic" or "nearest".
 
-    Returns
-    -------
-    (B, C, height, width); outside of the source its border pixels are repeated.
+    Returns:
+        `(B, C, height, width)`; outside of the source its border pixels are repeated.
+
+    Raises:
+        FaceLatentsError: the transform cannot be inverted.
     """
     inverse = invert_transform(transform)
     if inverse.dim() == 2:
@@ -286,21 +117,16 @@ def align(photo: Tensor, landmarks: Tensor, template: AlignmentTemplate) -> tupl
     Only the face's own region of the photo is read and turned into float. Outside of the photo
     its border pixels are repeated; NaN pixels count as 0.
 
-    Parameters
-    ----------
-    photo : (H, W, 3) uint8 or float in [0, 1]
-    landmarks : (5, 2) in photo pixels
-    template : where the landmarks go
+    Args:
+        photo: `(H, W, 3)` uint8 or float in [0, 1].
+        landmarks: `(5, 2)` in photo pixels.
+        template: where the landmarks go.
 
-    Returns
-    -------
-    crop : (3, S, S) float32
-    transform : (2, 3) float64, photo pixel -> crop pixel
+    Returns:
+        The crop `(3, S, S)` float32, and the `(2, 3)` float64 transform, photo pixel -> crop pixel.
 
-    Raises
-    ------
-    FaceLatentsError
-        The photo is not (H, W, 3) or the landmarks are degenerate.
+    Raises:
+        FaceLatentsError: the photo is not `(H, W, 3)`, or the landmarks are degenerate.
     """
     require_photo(photo)
     transform = similarity_transform(landmarks, template.pixels().to(landmarks.device))

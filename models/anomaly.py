@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .align import align_with_transform, transform_points, transform_scale
+from .align import align_with_transform
 from .errors import FaceLatentsError
 from .paste_maps import gaussian_blur, prepare_maps, sample_maps
 from .paste_mask import face_mask, motion_mask
 from .paste_pixels import crop_fractions, photo_box
+from .transforms import transform_points, transform_scale
 from .values import PhotoContext
 
 _USUAL = 4.0  # spreads above the median that a difference has to be before it counts

@@ -12,7 +12,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .align import FFHQ, TIGHT, WHOLE, WIDE, AlignmentTemplate
 from .errors import FaceLatentsError, UnsupportedModelError
 from .model_directions import DIRECTION_PREFIX, json_object, read_directions
 from .model_directions import direction_names as direction_names
@@ -20,6 +19,7 @@ from .registry import FaceNet, LayeredNet, detect_architecture
 from .safefile import check_expected, load_tensors, read_header, save_tensors, tensors_hash
 from .space import LatentSpace, layered_spaces, require_same_space
 from .statistics import CodeStatistics
+from .templates import FFHQ, TIGHT, WHOLE, WIDE, AlignmentTemplate
 from .values import Direction
 
 _TEMPLATES = {template.name: template for template in (TIGHT, WIDE, FFHQ, WHOLE)}

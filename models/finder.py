@@ -19,16 +19,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from .align import (
-    TIGHT,
-    WIDE,
-    AlignmentTemplate,
-    align_with_transform,
-    invert_transform,
-    require_photo,
-    similarity_transform,
-    transform_points,
-)
+from .align import align_with_transform, require_photo
 from .architectures.finder import (
     DETECTOR_STRIDE,
     DETECTOR_UNIT,
@@ -41,6 +32,8 @@ from .architectures.finder import (
 from .errors import FaceLatentsError, UnsupportedModelError
 from .finder_pyramid import SMALLEST_FACE, Level, canvases, photo_pyramid
 from .safefile import load_tensors
+from .templates import TIGHT, WIDE, AlignmentTemplate
+from .transforms import invert_transform, similarity_transform, transform_points
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .align import box_reduce, invert_transform, sampling_grid
+from .align import box_reduce, sampling_grid
+from .transforms import invert_transform
 
 LARGEST_SIDE = 2048  # of the finest level, in pixels
 USUAL_SIDE = 640  # photos are not shrunk below this

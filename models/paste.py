@@ -12,12 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from .align import (
-    align_with_transform,
-    invert_transform,
-    transform_points,
-    transform_scale,
-)
+from .align import align_with_transform
 from .errors import FaceLatentsError
 from .paste_beyond import extended, goes_beyond
 from .paste_change import apply_log_odds
@@ -27,6 +22,7 @@ from .paste_pixels import DETAIL_REACH, Box, crop_fractions, move_photo, photo_b
 from .paste_plan import EditMaps, plan_edit
 from .paste_whole import paste_whole
 from .threads import one_thread
+from .transforms import invert_transform, transform_points, transform_scale
 from .values import PhotoContext
 
 METHODS = ("warp", "residual", "blend")

@@ -7,11 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .align import align_with_transform, transform_points
+from .align import align_with_transform
 from .paste_change import LEAST_LIGHT, light_of
 from .paste_maps import resize
 from .paste_mask import face_mask
 from .paste_whole import paste_whole
+from .transforms import transform_points
 from .values import PhotoContext
 
 _LEAST_LIGHT = LEAST_LIGHT / 4  # as a change of brightness: the slope of log-odds at 0.5 is 4

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .align import invert_transform, transform_points
 from .paste_maps import gaussian_blur
+from .transforms import invert_transform, transform_points
 
 DETAIL_REACH = 9  # pixels around one that count for its detail
 _SHARPENING = (

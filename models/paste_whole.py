@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .align import align_with_transform, invert_transform, warp_affine
+from .align import align_with_transform, warp_affine
+from .transforms import invert_transform
 from .values import PhotoContext
 
 

@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..models.align import (
-    align,
-    align_with_transform,
-    fit_whole,
-    invert_transform,
-    transform_points,
-)
+from ..models.align import align, align_with_transform
 from ..models.errors import FaceLatentsError, NoFaceError
 from ..models.face_model import FaceModel
+from ..models.transforms import fit_whole, invert_transform, transform_points
 from ..models.values import FaceLatent, PhotoContext
 from . import host, validate, widgets
 from .find_faces import (

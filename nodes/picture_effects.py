@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from .. import latent_ops
-from ..models.align import TIGHT, align_with_transform
+from ..models.align import align_with_transform
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
 from ..models.plotting import THEMES, matrix_chart
 from ..models.space import require_same_space
+from ..models.templates import TIGHT
 from ..models.values import FaceLatent
 from . import host, validate, widgets
 from .combine import mean_of, vector_for

@@ -11,17 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import latent_ops
-from ..models.align import (
-    align_with_transform,
-    compose_transforms,
-    invert_transform,
-    transform_points,
-)
+from ..models.align import align_with_transform
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
 from ..models.paste import paste_back
 from ..models.plotting import THEMES, picture_grid
 from ..models.space import require_same_space
+from ..models.transforms import compose_transforms, invert_transform, transform_points
 from ..models.values import Direction, FaceLatent, PhotoContext
 from . import host, validate, widgets
 from .combine import vector_for

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from face_latents.models.align import TIGHT
 from face_latents.models.evaluation.lsd_bench import Bench, Digits
 from face_latents.models.face_model import FaceModel
 from face_latents.models.space import LatentSpace
+from face_latents.models.templates import TIGHT
 from torch import Tensor, nn
 
 SIDE, LABELS, SIZE = 16, 4, 12

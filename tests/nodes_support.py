@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from face_latents import NODE_CLASS_MAPPINGS
-from face_latents.models.align import TIGHT
 from face_latents.models.face_model import FaceModel
 from face_latents.models.space import LatentSpace
+from face_latents.models.templates import TIGHT
 from face_latents.models.values import Direction, FaceLatent
 from torch import Tensor, nn
 

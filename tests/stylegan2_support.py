@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from face_latents.models.align import FFHQ
 from face_latents.models.architectures.stylegan2_layout import (
     CLAMP,
     EMBED,
@@ -14,6 +13,7 @@ from face_latents.models.architectures.stylegan2_layout import (
     file_specs,
 )
 from face_latents.models.face_model import save_face_model
+from face_latents.models.templates import FFHQ
 
 
 def small_layout(

@@ -7,21 +7,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from face_latents.models.align import (
-    TIGHT,
-    WIDE,
-    AlignmentTemplate,
-    align,
-    align_with_transform,
-    box_reduce,
+from face_latents.models.align import align, align_with_transform, box_reduce, warp_affine
+from face_latents.models.errors import FaceLatentsError
+from face_latents.models.templates import TIGHT, WIDE, AlignmentTemplate
+from face_latents.models.transforms import (
     compose_transforms,
     invert_transform,
     similarity_transform,
     transform_points,
     transform_scale,
-    warp_affine,
 )
-from face_latents.models.errors import FaceLatentsError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.transform import SimilarityTransform

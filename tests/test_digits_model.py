@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from face_latents.models.align import WHOLE, align_with_transform, fit_whole, transform_points
+from face_latents.models.align import align_with_transform
 from face_latents.models.architectures import digits
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
 from face_latents.models.evaluation.digit_encoders import load_clean_digits
@@ -20,6 +20,8 @@ from face_latents.models.face_model import (
 from face_latents.models.io import load_latent, save_latent
 from face_latents.models.safefile import load_tensors, save_tensors
 from face_latents.models.statistics import CodeStatistics
+from face_latents.models.templates import WHOLE
+from face_latents.models.transforms import fit_whole, transform_points
 from face_latents.nodes import load_model
 from nodes_support import run
 

@@ -7,13 +7,13 @@ from typing import cast
 
 import pytest
 import torch
-from face_latents.models.align import TIGHT
 from face_latents.models.evaluation.face_edits import Outcome, find_strengths, levels, share
 from face_latents.models.evaluation.face_subjects import Subjects, decode
 from face_latents.models.evaluation.smile_shape import mouth_shape, smile_geometry
 from face_latents.models.face_model import bundled_face_model_path, load_face_model
 from face_latents.models.finder import FaceFinder
 from face_latents.models.paste import paste_back
+from face_latents.models.templates import TIGHT
 from face_latents.models.values import Direction, PhotoContext
 
 POINTS = torch.tensor([[40.0, 50.0], [80.0, 50.0], [60.0, 70.0], [45.0, 90.0], [75.0, 90.0]])

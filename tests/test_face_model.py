@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from face_latents.models.align import TIGHT, WIDE, align
+from face_latents.models.align import align
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
 from face_latents.models.evaluation.judge import load_judge, read
 from face_latents.models.face_model import (
@@ -21,6 +21,7 @@ from face_latents.models.face_model import (
 )
 from face_latents.models.safefile import load_tensors, save_tensors, tensors_hash
 from face_latents.models.space import LatentSpace
+from face_latents.models.templates import TIGHT, WIDE
 from face_latents.models.values import Direction
 from skimage import data
 

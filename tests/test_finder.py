@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 import torch
 import torch.nn.functional as F
-from face_latents.models.align import align_with_transform, similarity_transform, transform_points
+from face_latents.models.align import align_with_transform
 from face_latents.models.architectures.finder import FinderNet, fold
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
 from face_latents.models.finder import (
@@ -21,6 +21,7 @@ from face_latents.models.finder import (
 )
 from face_latents.models.finder_pyramid import PAD_MULTIPLE, canvases, photo_pyramid
 from face_latents.models.safefile import load_tensors, save_tensors
+from face_latents.models.transforms import similarity_transform, transform_points
 
 # Marked by eye in skimage.data.astronaut(): (x, y) of eyes, nose tip, corners of the mouth.
 ASTRONAUT = torch.tensor(

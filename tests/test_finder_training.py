@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from face_latents.models.align import similarity_transform, transform_points
 from face_latents.models.architectures.finder import soft_argmax
 from face_latents.models.finder import POLISHER_TEMPLATE, REFINER_TEMPLATE, read_finder
 from face_latents.models.safefile import load_tensors
@@ -25,6 +24,7 @@ from face_latents.models.training.finder_loss import (
     refiner_loss,
 )
 from face_latents.models.training.finder_scenes import SCENE, detector_scenes, face_masks
+from face_latents.models.transforms import similarity_transform, transform_points
 
 COLOURS = torch.tensor(
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]], dtype=torch.uint8

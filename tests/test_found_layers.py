@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from face_latents.models.align import TIGHT
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.face_model import FaceModel
 from face_latents.models.found_directions import pca_directions, sefa_directions
 from face_latents.models.space import LatentSpace
+from face_latents.models.templates import TIGHT
 from face_latents.models.values import FaceLatent
 from nodes_support import run
 from sklearn.decomposition import PCA

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from face_latents.models import finder
-from face_latents.models.align import transform_points
 from face_latents.models.errors import FaceLatentsError, NoFaceError, SpaceMismatchError
 from face_latents.models.finder import Face
+from face_latents.models.transforms import transform_points
 from face_latents.nodes import compute
 from nodes_support import (
     CODES,

@@ -7,10 +7,10 @@ import os
 import pytest
 import torch
 from face_latents import NODE_CLASS_MAPPINGS
-from face_latents.models.align import TIGHT
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError, UnsupportedModelError
 from face_latents.models.face_model import bundled_direction_names, save_face_model
 from face_latents.models.space import LatentSpace
+from face_latents.models.templates import TIGHT
 from face_latents.models.values import Direction
 from face_latents.nodes import host, load_model
 from face_latents.nodes.folders import safe_parts, save_numbered

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from face_latents.models import plotting
-from face_latents.models.align import WIDE, align_with_transform
+from face_latents.models.align import align_with_transform
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
 from face_latents.models.face_model import bundled_face_model_path, load_face_model
+from face_latents.models.templates import WIDE
 from face_latents.models.values import Direction, FaceLatent, join_latents
 from face_latents.nodes import host, picture_effects, picture_map, picture_sheet
 from nodes_support import CODES, SIZE, encode, photos, random_latent, run, tiny_model

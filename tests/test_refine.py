@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from face_latents.models.align import TIGHT
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.face_model import (
     FaceModel,
@@ -16,6 +15,7 @@ from face_latents.models.face_model import (
 )
 from face_latents.models.refine import NOISE, can_encode, compare, mean_codes, refine
 from face_latents.models.space import LatentSpace
+from face_latents.models.templates import TIGHT
 from nodes_support import CODES, SIZE, tiny_model
 from stylegan2_support import small_model_file
 from torch import Tensor, nn

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from face_latents.models.align import TIGHT
 from face_latents.models.architectures import rendered
 from face_latents.models.architectures.motion import displacement, move
 from face_latents.models.architectures.planes import from_planes, opponent_matrix, to_planes
@@ -19,6 +18,7 @@ from face_latents.models.architectures.renderer import Renderer
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
 from face_latents.models.registry import detect_architecture
 from face_latents.models.safefile import read_header, save_tensors
+from face_latents.models.templates import TIGHT
 from face_latents.models.training.attribute_net import (
     BINARY,
     GEOMETRY,

@@ -291,7 +291,7 @@ def test_an_encoder_that_does_not_fit_is_refused(
 
 
 def test_another_template_of_the_file_is_kept(tmp_path: Path) -> None:
-    from face_latents.models.align import WIDE
+    from face_latents.models.templates import WIDE
 
     tensors = small_tensors(small_layout(32, dim=8))
     save_face_model(tmp_path / "wide.safetensors", tensors, {}, WIDE)
@@ -300,7 +300,7 @@ def test_another_template_of_the_file_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_ffhq_template_is_a_fixed_point_of_the_ffhq_crop_rule() -> None:
-    from face_latents.models.align import FFHQ
+    from face_latents.models.templates import FFHQ
 
     left, right, _, mouth_left, mouth_right = FFHQ.points
     eyes, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2

@@ -15,9 +15,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from ..align import align_with_transform, transform_points
+from ..align import align_with_transform
 from ..finder import Face, FaceFinder, landmark_boxes, load_finder
 from ..training.finder_data import context_rows, face_rows, read_images, row_landmarks, to_tensor
+from ..transforms import transform_points
 
 logger = logging.getLogger(__name__)
 

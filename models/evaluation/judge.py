@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..align import TIGHT
 from ..paste_mask import face_mask
 from ..safefile import TensorSpec, load_tensors, save_tensors
 from ..safeheader import FLOAT_DTYPES
+from ..templates import TIGHT
 from ..training.directions import ATTRIBUTES, held_out, label
 from ..training.face_data import ATTRIBUTION, FaceSet, load_faces
 from .face_measures import luminance, weighted_deviation, weighted_mean

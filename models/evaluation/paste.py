@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..align import align, transform_points, transform_scale
+from ..align import align
 from ..errors import FaceLatentsError
 from ..face_model import FaceModel, bundled_face_model_path, load_face_model
 from ..finder import load_finder
@@ -20,6 +20,7 @@ from ..paste import METHODS, paste_back
 from ..paste_maps import gaussian_blur, prepare_maps, sample_maps
 from ..paste_mask import face_mask
 from ..paste_pixels import Box, crop_fractions, photo_box
+from ..transforms import transform_points, transform_scale
 from ..values import PhotoContext
 from .face_measures import luminance, sharpness
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..align import WHOLE
 from ..architectures.digits import DigitEncoder, DigitGenerator, DigitNet
 from ..face_model import save_face_model
 from ..safefile import save_tensors
 from ..statistics import CodeStatistics
+from ..templates import WHOLE
 from .digits_prior import CLASSES, Prior
 
 ATTRIBUTION = (

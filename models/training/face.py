@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..align import TIGHT, AlignmentTemplate
 from ..architectures import rendered
 from ..architectures.renderer import Renderer
 from ..errors import FaceLatentsError
 from ..face_model import FaceModel, load_face_model
 from ..safefile import load_tensors, save_tensors
+from ..templates import TIGHT, AlignmentTemplate
 from .attribute_net import AttributeNet, train_attribute_net
 from .directions import ATTRIBUTES
 from .face_data import FaceSet, load_faces

@@ -18,8 +18,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..align import LANDMARK_NAMES, TIGHT, AlignmentTemplate, align
+from ..align import align
 from ..errors import FaceLatentsError
+from ..templates import LANDMARK_NAMES, TIGHT, AlignmentTemplate
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..align import TIGHT
 from ..architectures import rendered
 from ..architectures.renderer import Renderer
 from ..evaluation.face_measures import psnr, sharpness
@@ -18,6 +17,7 @@ from ..face_model import save_face_model
 from ..safe_range import safe_range
 from ..safefile import tensors_hash
 from ..space import LatentSpace
+from ..templates import TIGHT
 from ..values import Direction
 from .directions import (
     ATTRIBUTES,

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..align import TIGHT, invert_transform, similarity_transform
 from ..finder import MIRRORED
+from ..templates import TIGHT
+from ..transforms import invert_transform, similarity_transform
 from .finder_data import Bank, Tiles
 
 

@@ -8,9 +8,10 @@ import math
 import torch
 from torch import Tensor
 
-from ..align import TIGHT, similarity_transform
 from ..architectures.finder import POLISHER_SIZE, REFINER_SIZE
 from ..finder import POLISHER_TEMPLATE, REFINER_TEMPLATE
+from ..templates import TIGHT
+from ..transforms import similarity_transform
 from .finder_augment import augment
 from .finder_compose import (
     apply,

@@ -22,8 +22,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ..align import LANDMARK_NAMES, TIGHT, similarity_transform
 from ..safefile import load_tensors, save_tensors
+from ..templates import LANDMARK_NAMES, TIGHT
+from ..transforms import similarity_transform
 
 logger = logging.getLogger(__name__)
 

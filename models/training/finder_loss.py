@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..align import similarity_transform, transform_points, warp_affine
+from ..align import warp_affine
 from ..architectures.finder import DETECTOR_STRIDE, DETECTOR_UNIT, REFINER_SIZE
 from ..finder import REFINER_TEMPLATE, usable_landmarks
+from ..transforms import similarity_transform, transform_points
 
 SMALLEST, LARGEST = 11.0, 60.0  # side of the tight crop the detector is responsible for, px
 CLOSE_UP = 95.0  # from here on the detector has to see parts, not a face

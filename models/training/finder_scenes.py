@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..align import TIGHT, similarity_transform
+from ..templates import TIGHT
+from ..transforms import similarity_transform
 from .finder_augment import augment, soft_noise
 from .finder_compose import (
     apply,

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..align import TIGHT
 from ..flow import estimate_motion
 from ..paste_maps import resize
 from ..paste_mask import face_mask, frame_mask, motion_mask
+from ..templates import TIGHT
 from .directions import ATTRIBUTES, label
 from .face_data import FaceSet
 

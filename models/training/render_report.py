@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..align import TIGHT
 from ..architectures.rendered import RenderedFaceNet
 from ..evaluation.face_measures import psnr, sharpness
 from ..paste_mask import face_mask
 from ..plotting import line_chart, picture_grid
+from ..templates import TIGHT
 from .attribute_net import AttributeNet, as_values
 from .directions import ATTRIBUTES
 from .face_data import FaceSet
