@@ -41,8 +41,15 @@ from face_latents.models.training.motion_fields import (
     with_parity,
 )
 from face_latents.models.training.render import COLUMNS
-from face_latents.models.training.render_critic import attention, critic_loss, fooling_loss
-from face_latents.models.training.render_edits import edits_for, expected_changes
+from face_latents.models.training.render_critic import (
+    MISTOLD,
+    Critic,
+    attention,
+    critic_loss,
+    fooling_loss,
+    weights_of,
+)
+from face_latents.models.training.render_edits import LIGHTING, edits_for, expected_changes
 from face_latents.models.training.render_losses import contrast_distance, linear_change
 from PIL import Image
 from skimage import data
@@ -254,6 +261,7 @@ def test_edits_aim_at_the_other_side() -> None:
     further = chosen & (strengths > 0)  # on the side where it is reached already
     binary = torch.tensor([attribute.binary for attribute in ATTRIBUTES])
     torch.testing.assert_close(example[further & binary], 0.3 * strengths[further & binary])
+    torch.testing.assert_close(example[:, LIGHTING], strengths[:, LIGHTING])
     names = [attribute.name for attribute in ATTRIBUTES]
     beard, gender = names.index("beard"), names.index("gender_expression")
     assert (strengths[:, beard] != 0).any()
@@ -311,11 +319,40 @@ def test_the_critic_looks_where_something_changed() -> None:
     scores = torch.full((2, 1, 4, 4), 5.0)
     scores[0, 0, :2, :2] = -2
     ones = torch.full_like(scores, 2.0)
-    assert critic_loss([ones], [scores], [fine]).item() == 0
+    assert critic_loss([ones], [scores], [-ones], [fine]).item() == 0
     # nor need a photo look like one there
-    assert critic_loss([scores], [-ones], [fine]).item() == pytest.approx(3)
-    assert critic_loss([-scores], [-ones], [fine]).item() == 0
+    assert critic_loss([scores], [-ones], [-ones], [fine]).item() == pytest.approx(3)
+    assert critic_loss([-scores], [-ones], [-ones], [fine]).item() == 0
+    # a photo that is told to show what it does not show is wrong where the edit is seen
+    assert critic_loss([ones], [-ones], [-scores], [fine]).item() == pytest.approx(MISTOLD * 3)
+    assert critic_loss([ones], [-ones], [scores], [fine]).item() == 0
     assert fooling_loss([scores], [fine]).item() == pytest.approx(2)
+
+
+def test_the_critic_looks_at_small_edits_nearly_as_much_as_at_large_ones() -> None:
+    change = torch.zeros(3, 3, 32, 32)
+    change[0, :, 20:28, 12:20] = 0.1
+    change[1] = 0.1
+    (weights,) = weights_of([torch.zeros(6, 1, 8, 8)], change)
+    assert (weights[:3] == 1).all()
+    small, large, none = weights[3:].sum((1, 2, 3))
+    assert 0.5 * large < small < large
+    assert none == 0
+    assert weights[3:].mean() == pytest.approx(1, abs=1e-4)
+
+
+def test_the_critic_judges_a_place_by_what_it_is_told() -> None:
+    torch.manual_seed(0)
+    critic = Critic(attributes=2, width=8)
+    features = critic(torch.rand(3, 3, 128, 128))
+    nothing, one = torch.zeros(3, 2), torch.tensor([1.0, 0.0]).expand(3, 2)
+    plain = critic.scores(features, nothing)
+    assert [scores.shape for scores in plain] == [(3, 1, 16, 16), (3, 1, 8, 8)]
+    for scores, base, doubled in zip(
+        critic.scores(features, one), plain, critic.scores(features, 2 * one), strict=True
+    ):
+        assert (scores - base).std() > 0
+        torch.testing.assert_close(doubled - base, 2 * (scores - base), atol=1e-5, rtol=1e-4)
 
 
 def test_fields_of_one_parity_mirror() -> None:

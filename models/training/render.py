@@ -70,10 +70,10 @@ class Settings:
     critic_rate: float = 4e-4
     critic_steps: int = 2  # for each of the renderer, which otherwise runs away from it
     largest_gradient: float = 10.0  # norm: without a limit a run now and then runs away
-    pixels: float = 14.0
+    pixels: float = 10.0
     realism: float = 2.2
     features: float = 2.0
-    detail: float = 700.0
+    detail: float = 900.0
     attribute: float = 2.4
     others: float = 2.6
     contrast: float = 8.0
@@ -116,7 +116,7 @@ class RenderTraining:
         self.renderer = net.renderer.train().requires_grad_(True)
         self.shown = copy.deepcopy(net)  # with the running mean of the renderer
         self.shown.dtype = torch.bfloat16
-        self.critic = Critic()
+        self.critic = Critic(len(ATTRIBUTES))
         self.optimiser = torch.optim.Adam(
             self.renderer.parameters(), settings.rate, betas=(0.5, 0.99), fused=True
         )
@@ -190,9 +190,11 @@ class RenderTraining:
             allowed = torch.where(lit[:, None, None, None], 1.0, FACE)
             pasted = self.net.move(crops + allowed * change, every[number:])
             with torch.no_grad():
-                real_features = self.critic(crops)[1]
+                real_features = self.critic(crops)
             pictures = torch.cat([drawn, pasted]).clamp(0, 1)
-            fake, fake_features = self.critic(pictures)
+            fake_features = self.critic(pictures)
+            shown = torch.cat([values[:, :count], values[:, :count] + wanted])
+            fake = self.critic.scores(fake_features, shown)
             places = weights_of(fake, self.net.move(allowed * change.detach(), every[number:]))
             # in turn: one network alone would be pleased by what only it takes for a smile
             reader = self.readers[self.step // 2 % len(self.readers)]
@@ -219,14 +221,19 @@ class RenderTraining:
         self._apply(self.optimiser, mine, torch.autograd.grad(loss, mine), loss)
         made = {name: value.item() for name, value in losses.items()}
         for _ in range(self.settings.critic_steps):
-            made["critic"] = self._teach_critic(crops, pictures.detach(), places)
+            made["critic"] = self._teach_critic(crops, pictures.detach(), shown, places)
         return made
 
-    def _teach_critic(self, crops: Tensor, pictures: Tensor, places: list[Tensor]) -> float:
+    def _teach_critic(
+        self, crops: Tensor, pictures: Tensor, shown: Tensor, places: list[Tensor]
+    ) -> float:
         """One step of the critic on photos and on what was made of them; its loss."""
+        before, after = shown.chunk(2)
         with torch.autocast("cpu", torch.bfloat16):
-            real, fake = self.critic(crops)[0], self.critic(pictures)[0]
-        loss = critic_loss(real, fake, places)
+            features = self.critic(crops)
+            real, mistold = (self.critic.scores(features, v) for v in (before, after))
+            fake = self.critic.scores(self.critic(pictures), shown)
+        loss = critic_loss(real, fake, mistold, places)
         mine = list(self.critic.parameters())
         self._apply(self.critic_optimiser, mine, torch.autograd.grad(loss, mine), loss)
         return loss.item()

@@ -2,7 +2,10 @@
 
 A patch discriminator at two scales (Isola et al. 2017; hinge loss as in Lim & Ye 2017). It sees
 noisy pictures, and not the code or the linear picture: told those it soon knows every drawing by
-what is orthogonal to the components, and the renderer learns nothing from it any more.
+what is orthogonal to the components, and the renderer learns nothing from it any more. It is told
+what a face is to show, and judges at every place whether it does (projection, Miyato & Koyama
+2018; photos with the wrong attributes are wrong, Reed et al. 2016): else the grey mean of teeth
+and dark is no worse than the closed mouth it replaces.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ SLOPE = 0.2
 DETAIL = 16.0  # factor on fine detail
 LEAST_CHANGE = 0.01  # mean absolute change at which a place counts half
 NOISE = 0.01  # standard deviation of what is added to every picture
+TOLD = 2.0  # attribute value that the critic is told as 1
+LEAST_PLACES = 0.02  # share of places at which a small change counts half of a large one
+MISTOLD = 0.5  # weight of photos with the wrong attributes beside that of drawn ones
 
 
 def soft(pictures: Tensor) -> Tensor:
@@ -25,9 +31,14 @@ def soft(pictures: Tensor) -> Tensor:
 
 
 class Critic(nn.Module):
-    """Aligned faces `(B, 3, 128, 128)` in [0, 1] to scores."""
+    """Aligned faces `(B, 3, 128, 128)` in [0, 1] and what they are to show to scores.
 
-    def __init__(self, width: int = 64) -> None:
+    Args:
+        attributes: how many values it is told of each face.
+        width: channels of the first layer.
+    """
+
+    def __init__(self, attributes: int, width: int = 64) -> None:
         super().__init__()
 
         def conv(before: int, after: int, kernel: int) -> nn.Module:
@@ -43,11 +54,12 @@ class Critic(nn.Module):
         self.places = nn.ParameterList(
             [nn.Parameter(torch.zeros(n, 32 >> i, 32 >> i)) for i, n in enumerate(sizes[1:])]
         )
-        self.patches = nn.ModuleList([nn.Conv2d(size, 1, 1) for size in sizes[2:]])
+        # how real a place looks, and how much of each attribute it shows
+        self.patches = nn.ModuleList([nn.Conv2d(size, 1 + attributes, 1) for size in sizes[2:]])
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, crops: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Two maps of scores, and the features of four layers."""
+    def forward(self, crops: Tensor) -> list[Tensor]:
+        """Features of four layers."""
         crops = crops.float()
         crops = crops + NOISE * torch.randn_like(crops)
         # fine detail apart and larger: next to the whole picture half precision would lose it
@@ -59,8 +71,14 @@ class Critic(nn.Module):
             x = F.leaky_relu(shrink(F.pixel_unshuffle(x, 2)) + place, SLOPE)
             x = F.leaky_relu(look(x), SLOPE)
             features.append(x)
+        return features
+
+    def scores(self, features: list[Tensor], values: Tensor) -> list[Tensor]:
+        """Two maps of scores `(B, 1, N, N)` of features, for faces that are to show values
+        `(B, A)`, on the scale of `attribute_net.attribute_values`."""
+        told = F.pad(values / TOLD, (1, 0), value=1.0)[:, :, None, None]
         maps = [head(f).float() for head, f in zip(self.patches, features[2:], strict=True)]
-        return maps, features
+        return [(told * parts).sum(1, keepdim=True) for parts in maps]
 
 
 def attention(change: Tensor, maps: list[Tensor]) -> list[Tensor]:
@@ -73,16 +91,23 @@ def attention(change: Tensor, maps: list[Tensor]) -> list[Tensor]:
     return [p / (p + LEAST_CHANGE) for p in pooled]
 
 
-def critic_loss(real: list[Tensor], fake: list[Tensor], weights: list[Tensor]) -> Tensor:
+def critic_loss(
+    real: list[Tensor], fake: list[Tensor], mistold: list[Tensor], weights: list[Tensor]
+) -> Tensor:
     """Hinge loss over all maps.
 
-    Of `fake`, places count by `weights` of the same shapes, and so do those of the photos that they
-    were made of: a place that is often edited would else be called drawn for that alone.
+    Args:
+        real: scores of B photos.
+        fake: of what was drawn of them: n times B, the last of them edited.
+        mistold: of the photos, told to show what the edited ones are to show.
+        weights: of each place of `fake`. Those of the photos count as much as what was made of
+            them: a place that is often edited would else be called drawn for that alone.
     """
     losses = []
-    for r, f, w in zip(real, fake, weights, strict=True):
-        same = w.unflatten(0, (-1, len(r))).sum(0)
+    for r, f, m, w in zip(real, fake, mistold, weights, strict=True):
+        same, last = w.unflatten(0, (-1, len(r))).sum(0), w[-len(r) :]
         losses += [(F.relu(1 - r) * same).sum() / w.sum(), (F.relu(1 + f) * w).sum() / w.sum()]
+        losses.append(MISTOLD * (F.relu(1 + m) * last).sum() / last.sum())
     return torch.stack(losses).sum()
 
 
@@ -100,7 +125,11 @@ def feature_distance(real: list[Tensor], fake: list[Tensor]) -> Tensor:
 
 
 def weights_of(fake: list[Tensor], change: Tensor) -> list[Tensor]:
-    """Weights of the critic's scores of drawn faces and of edited photos, in equal shares."""
-    number = len(change)
-    edited = attention(change, [scores[number:] for scores in fake])
-    return [torch.cat([torch.ones_like(w), w * w.numel() / (w.sum() + 1e-6)]) for w in edited]
+    """Weights of the critic's scores of drawn faces and of edited photos, in equal shares; and
+    nearly so of small changes and large ones: a mouth is looked at as much as light on a face."""
+    number, weights = len(change), []
+    for w in attention(change, [scores[number:] for scores in fake]):
+        w = w.square()
+        w = w / (w.mean((1, 2, 3), keepdim=True) + LEAST_PLACES)
+        weights.append(torch.cat([torch.ones_like(w), w / (w.mean() + 1e-6)]))
+    return weights

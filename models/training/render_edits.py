@@ -18,12 +18,19 @@ REACHED = 0.85  # a binary attribute need not be surer than this: what is left i
 # How often each is taught, by how hard it is to learn; a turned head is not drawn.
 OFTEN = torch.tensor(
     [
-        {"smile": 1.5, "age": 1.5, "mouth_open": 3.0, "head_turn": 0.4}.get(name, 1.0)
+        {"smile": 1.5, "age": 1.5, "glasses": 2.0, "mouth_open": 3.0, "head_turn": 0.4}.get(name, 1)
         for name in NAMES
     ]
 )
-# How much the linear change is an example: of an opening mouth it shows the mean of teeth and dark.
-FOLLOWED = torch.tensor([{"smile": 0.2, "mouth_open": 0.1}.get(name, 1.0) for name in NAMES])
+# How much the linear change is an example: of an opening mouth it shows the mean of teeth and dark,
+# of glasses the mean of all frames.
+FOLLOWED = torch.tensor(
+    [
+        {"smile": 0.2, "glasses": 0.2, "beard": 0.5, "mouth_open": 0.03}.get(name, 1.0)
+        for name in NAMES
+    ]
+)
+ALL_GLASSES = 1.5  # strength that puts them on: nobody wears half of a pair
 LEAST_FOLLOWED = 0.3  # share of any strength, so that a slider never ends
 LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in NAMES])
 
@@ -55,11 +62,13 @@ def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
     binary = torch.tensor([attribute.binary for attribute in ATTRIBUTES])
     per_unit = torch.where(binary, BINARY_SPAN / FULL_STRENGTH, 1.0)
     per_unit[NAMES.index("age")] = 0.7
+    per_unit[NAMES.index("glasses")] = BINARY_SPAN / ALL_GLASSES
     limit = torch.where(binary, REACHED * BINARY_SPAN / 2, LARGEST)
     before = values[:, :count]
     wanted = torch.clamp(before + strengths * per_unit, -limit, limit) - before
     wanted = torch.where(wanted * strengths > 0, wanted, 0.0)  # what is past the limit stays
     example = torch.maximum(wanted.abs() / per_unit, LEAST_FOLLOWED * strengths.abs())
+    example = torch.where(LIGHTING, strengths.abs(), example)  # light adds up, at any strength
     return strengths, wanted, torch.minimum(example, strengths.abs()) * strengths.sign()
 
 
