@@ -326,6 +326,9 @@ def test_the_critic_looks_where_something_changed() -> None:
     # a photo that is told to show what it does not show is wrong where the edit is seen
     assert critic_loss([ones], [-ones], [-scores], [fine]).item() == pytest.approx(MISTOLD * 3)
     assert critic_loss([ones], [-ones], [scores], [fine]).item() == 0
+    nowhere = torch.cat([torch.ones(2, 1, 4, 4), torch.zeros(2, 1, 4, 4)])
+    twice = torch.cat([-ones, -ones])
+    assert critic_loss([ones], [twice], [ones], [nowhere]).item() == 0
     assert fooling_loss([scores], [fine]).item() == pytest.approx(2)
 
 

@@ -107,7 +107,7 @@ def critic_loss(
     for r, f, m, w in zip(real, fake, mistold, weights, strict=True):
         same, last = w.unflatten(0, (-1, len(r))).sum(0), w[-len(r) :]
         losses += [(F.relu(1 - r) * same).sum() / w.sum(), (F.relu(1 + f) * w).sum() / w.sum()]
-        losses.append(MISTOLD * (F.relu(1 + m) * last).sum() / last.sum())
+        losses.append(MISTOLD * (F.relu(1 + m) * last).sum() / (last.sum() + 1e-6))
     return torch.stack(losses).sum()
 
 
