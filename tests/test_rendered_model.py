@@ -408,9 +408,9 @@ def test_the_linear_change_is_where_pixels_were_before_they_moved() -> None:
     net = rendered.load(tensors)
     edit = torch.cat([codes()[:, :COUNT], torch.zeros(3, CONTROLS)], 1)
     before, after = (net.linear_picture(c).clamp(0, 1) for c in (at_rest(), at_rest() + edit))
-    torch.testing.assert_close(linear_change(net, at_rest(), edit), after - before)
+    torch.testing.assert_close(linear_change(net, at_rest(), edit, before), after - before)
     edit[:, COUNT:] = 0.4
-    change = linear_change(net, at_rest(), edit)
+    change = linear_change(net, at_rest(), edit, before)
     moved = net.move(before + change, at_rest() + edit)
     apart = (net.move(after, at_rest() + edit) - after)[..., 8:-8, 8:-8].abs().mean()
     assert (moved - after)[..., 8:-8, 8:-8].abs().mean() < 0.1 * apart

@@ -4,7 +4,7 @@ A recogniser is a function from aligned crops `(B, 3, S, S)` float32 in [0, 1] t
 `(B, D)`, compared by Euclidean distance. None ships with the project: face recognisers are large,
 and most come with conditions. To measure with one, write the function in a module that Python
 finds, and name it: `PYTHONPATH=. face-latents evaluate face recogniser=my_module:embed`. In crops
-of the bundled model the five landmarks lie at `align.TIGHT.pixels()`.
+of the bundled model the five landmarks lie at `templates.TIGHT.pixels()`.
 """
 
 from __future__ import annotations

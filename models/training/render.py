@@ -180,7 +180,7 @@ class RenderTraining:
         lit, taught = (edit & LIGHTING).any(1), edit & TAUGHT
         every = torch.cat([codes, codes + strengths @ self.directions])
         linear = self.net.linear_picture(every)
-        example_change = linear_change(self.net, codes, example @ self.directions)
+        example_change = linear_change(self.net, codes, example @ self.directions, linear[:number])
         with torch.autocast("cpu", torch.bfloat16):
             drawn, edited = self.renderer(linear, every, self.net.strengths(every)).chunk(2)
             # Only the edited picture may learn from the change: otherwise spoiling the unedited

@@ -11,25 +11,22 @@ from .directions import ATTRIBUTES
 from .render_report import FULL_STRENGTH
 
 NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
+
+
+def _by_name(**values: float) -> Tensor:
+    """`(A,)`, 1 for every attribute that is not named."""
+    return torch.tensor([values.get(name, 1.0) for name in NAMES])
+
+
 # Motion alone turns a head: pixels that only pretend to turn it are patterns that fool readers.
 TAUGHT = torch.tensor([name != "head_turn" for name in NAMES])
 STRONGEST = 4.0  # edit that is trained
 REACHED = 0.85  # a binary attribute need not be surer than this: what is left is exaggeration
 # How often each is taught, by how hard it is to learn; a turned head is not drawn.
-OFTEN = torch.tensor(
-    [
-        {"smile": 1.5, "age": 1.5, "glasses": 2.0, "mouth_open": 3.0, "head_turn": 0.4}.get(name, 1)
-        for name in NAMES
-    ]
-)
+OFTEN = _by_name(smile=1.5, age=1.5, glasses=2.0, mouth_open=3.0, head_turn=0.4)
 # How much the linear change is an example: of an opening mouth it shows the mean of teeth and dark,
 # of glasses the mean of all frames.
-FOLLOWED = torch.tensor(
-    [
-        {"smile": 0.2, "glasses": 0.2, "beard": 0.5, "mouth_open": 0.03}.get(name, 1.0)
-        for name in NAMES
-    ]
-)
+FOLLOWED = _by_name(smile=0.2, glasses=0.2, beard=0.5, mouth_open=0.03)
 ALL_GLASSES = 1.5  # strength that puts them on: nobody wears half of a pair
 LEAST_FOLLOWED = 0.3  # share of any strength, so that a slider never ends
 LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in NAMES])

@@ -19,11 +19,14 @@ def pixel_distance(drawn: Tensor, crops: Tensor) -> Tensor:
     return F.l1_loss(drawn.float(), crops) + 8 * F.mse_loss(drawn.float(), crops)
 
 
-def linear_change(net: RenderedFaceNet, codes: Tensor, edit: Tensor) -> Tensor:
-    """How an edit `(B, K)` of codes `(B, K)` changes the linear picture, `(B, 3, S, S)`, each pixel
-    where it was before it moved: what motion does is not for the drawing to do once more."""
-    before, after = (net.linear_picture(c).clamp(0, 1) for c in (codes, codes + edit))
-    return net.move(after, codes - edit) - before
+def linear_change(net: RenderedFaceNet, codes: Tensor, edit: Tensor, before: Tensor) -> Tensor:
+    """How an edit `(B, K)` of codes `(B, K)` changes their linear pictures, `(B, 3, S, S)`.
+
+    Each pixel is where it was before it moved: what motion does is not for the drawing to do once
+    more. `before` are the pictures of the codes.
+    """
+    after = net.linear_picture(codes + edit).clamp(0, 1)
+    return net.move(after, codes - edit) - before.clamp(0, 1)
 
 
 def departure(change: Tensor, expected: Tensor, weight: Tensor) -> Tensor:
