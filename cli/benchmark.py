@@ -19,6 +19,7 @@ from ..models.align import align
 from ..models.face_model import FaceModel, bundled_face_model_path, load_face_model
 from ..models.finder import load_finder
 from ..models.paste import paste_back
+from ..models.paste_pair import edited_pair
 from ..models.values import FaceLatent, PhotoContext
 from ..nodes.decode import DecodeFace
 from ..nodes.edit import AddDirection
@@ -109,9 +110,7 @@ def _single_steps(photo: Tensor, model: FaceModel) -> dict[str, tuple[Step, Step
     assert context is not None  # Encode Face always states the photo
 
     def paste() -> Tensor:
-        before, after = model.decode(context.code[None]), model.decode(edited.samples)
-        motion = model.motion(context.code, edited.samples[0])
-        return paste_back(photo, context, before[0], after[0], motion=motion)
+        return _paste(photo, context, model, edited.samples[0])
 
     return {
         "encode": (
@@ -170,5 +169,10 @@ def _directly(photo: Tensor, model: FaceModel) -> Tensor:
     context = PhotoContext(
         photo, transform, model.template.size, face.landmarks, code[0], "benchmark", 0
     )
-    before, after = model.decode(code)[0], model.decode(edited)[0]
-    return paste_back(photo, context, before, after, motion=model.motion(code[0], edited[0]))
+    return _paste(photo, context, model, edited[0])
+
+
+def _paste(photo: Tensor, context: PhotoContext, model: FaceModel, code: Tensor) -> Tensor:
+    pair = edited_pair(model, context, code)
+    motion = model.motion(context.code, code)
+    return paste_back(photo, context, pair.before, pair.after, motion=motion, own=pair.own)

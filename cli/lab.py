@@ -77,7 +77,8 @@ def _command(args: argparse.Namespace) -> str:
     """The command to measure again, without the places of this machine."""
     data = "" if args.data is None else " --data DIR"
     told = ["reference=DIR" if o.startswith("reference=") else o for o in args.options]
-    options = "".join(f" {option}" for option in told if not option.startswith("pictures"))
+    places = ("pictures", "cache_dir", "out_dir")
+    options = "".join(f" {option}" for option in told if not option.startswith(places))
     return f"face-latents evaluate {args.what}{options}{data} --results RESULTS.md"
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .errors import FaceLatentsError, UnsupportedModelError
 from .model_directions import DIRECTION_PREFIX, json_object, read_directions
 from .model_directions import direction_names as direction_names
-from .registry import FaceNet, LayeredNet, detect_architecture
+from .registry import FaceNet, LayeredNet, RetouchingNet, detect_architecture
 from .safefile import check_expected, load_tensors, read_header, save_tensors, tensors_hash
 from .space import LatentSpace, layered_spaces, require_same_space
 from .statistics import CodeStatistics
@@ -105,6 +105,36 @@ class FaceModel:
                 f"{', '.join(map(str, self.space.shape))}), got {tuple(codes.shape)}."
             )
         return cast(FaceNet, self.module).decode(codes.to(self.device, torch.float32))
+
+    def retouches(self, before: Tensor, after: Tensor) -> bool:
+        """Whether the model fits an edit to the photo's own face, see `edited_photos`.
+
+        Args:
+            before, after: `(*space.shape)` each. True for edits along directions of the model
+                itself, where it has a retoucher.
+        """
+        retouches = getattr(self.module, "retouches", None)
+        if retouches is None:
+            return False
+        change = (after.to("cpu", torch.float32) - before.to("cpu", torch.float32))[None]
+        return bool(retouches(change))
+
+    def edited_photos(self, crops: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        """Faces of photos, edited: for edits that `retouches` is true of.
+
+        Args:
+            crops: `(B, 3, S, S)` in [0, 1], any device; S is `template.size`.
+            before, after: `(B, *space.shape)`, codes of the crops, and after the edit.
+
+        Returns:
+            `(B, 3, S, S)` float32 on the module's device, not clamped; a crop whose codes are equal
+            is returned as it is.
+        """
+        net = cast(RetouchingNet, self.module)
+        crops, before, after = (
+            tensor.to(self.device, torch.float32) for tensor in (crops, before, after)
+        )
+        return net.edited_photos(crops, before, after)
 
     def motion(self, before: Tensor, after: Tensor) -> Tensor | None:
         """How the model itself moves a face on the way from one code to another.

@@ -12,10 +12,11 @@ import math
 import torch
 from torch import Tensor
 
-from .align import align_with_transform
 from .errors import FaceLatentsError
 from .paste_beyond import extended, goes_beyond
 from .paste_change import apply_log_odds
+from .paste_crop import own_face
+from .paste_detail import SOFT, fade_detail, reach_of
 from .paste_maps import prepare_maps, resize, sample_maps
 from .paste_mask import face_mask
 from .paste_pixels import DETAIL_REACH, Box, crop_fractions, move_photo, photo_box
@@ -28,7 +29,6 @@ from .values import PhotoContext
 METHODS = ("warp", "residual", "blend")
 
 _TILE_PIXELS = 1 << 20  # photo pixels worked on at once, which bounds the memory
-_OVERLAP = DETAIL_REACH + 2
 
 
 @one_thread()
@@ -42,6 +42,7 @@ def paste_back(
     strength: float = 1.0,
     mask: Tensor | None = None,
     motion: Tensor | None = None,
+    own: bool = False,
 ) -> Tensor:
     """Carry the change from `before` to `after` over to the face in `photo`.
 
@@ -61,6 +62,9 @@ def paste_back(
         motion: optional ``(2, N, N)``, how the model says it moved the face, see
             :meth:`~.face_model.FaceModel.motion`; "warp" follows it, beside the face too (the
             outline of a head that turns), and finds what else has moved.
+        own: `before` is the photo's own face (:func:`~.paste_crop.own_face`) and `after` what a
+            model makes of it (:meth:`~.face_model.FaceModel.edited_photos`), not drawings of it.
+            Then all motion is known, and colours are meant as they are.
 
     Light that falls on all of the face and motion at the frame of the crop go on beyond it, and
     fade over half a crop.
@@ -99,10 +103,10 @@ def paste_back(
     soft = face_mask(crop_landmarks, size, side).to(photo.device)
     before, after = (face.to(photo.device, torch.float32) for face in (before, after))
     # Pixels that are not numbers count as 0 here, and are refused below if the edit reaches them.
-    crop = _crop(photo, transform, size, side)
+    crop = own_face(photo, context, side)
     if motion is not None:
         motion = resize(motion.to(photo.device, torch.float32), side)
-    plan = plan_edit(crop, before, after, soft, method, motion)
+    plan = plan_edit(crop, before, after, soft, method, motion, own)
     to_photo = invert_transform(transform)[:, :2] * size  # shares of the crop -> photo pixels
     square: float = size
     if goes_beyond(plan):
@@ -116,15 +120,18 @@ def paste_back(
         return result
     left, top, right, bottom = box
     rows = max(1, _TILE_PIXELS // (right - left))
+    soft_pixels = SOFT / float(transform_scale(transform)) * size / side
+    overlap = DETAIL_REACH + 2 + reach_of(soft_pixels)
     for start in range(top, bottom, rows):
         stop = min(start + rows, bottom)
         # Detail is judged around each pixel, so tiles overlap.
-        tile = (left, max(top, start - _OVERLAP), right, min(bottom, stop + _OVERLAP))
+        tile = (left, max(top, start - overlap), right, min(bottom, stop + overlap))
         values = sample_maps(maps, *crop_fractions(transform, square, tile, photo.device))
         allowed = values.new_tensor(strength)
         if mask is not None:
             allowed = allowed * mask[tile[1] : tile[3], left:right].to(values).clamp(0, 1)
-        edited, touched = _edit_tile(photo, tile, EditMaps.unstacked(values), allowed, to_photo)
+        tile_maps = EditMaps.unstacked(values)
+        edited, touched = _edit_tile(photo, tile, tile_maps, allowed, to_photo, soft_pixels)
         inner = slice(start - tile[1], stop - tile[1])
         edited, touched = edited[:, inner], touched[inner]
         if not bool(torch.isfinite(edited[:, touched]).all()):
@@ -139,26 +146,19 @@ def paste_back(
 
 
 def _edit_tile(
-    photo: Tensor, tile: Box, maps: EditMaps, allowed: Tensor, to_photo: Tensor
+    photo: Tensor, tile: Box, maps: EditMaps, allowed: Tensor, to_photo: Tensor, soft: float
 ) -> tuple[Tensor, Tensor]:
-    """Edited pixels ``(3, h, w)`` of a tile, and where ``(h, w)`` the edit acts at all."""
+    """Edited pixels ``(3, h, w)`` of a tile, and where ``(h, w)`` the edit acts at all; detail
+    that goes is finer than `soft` pixels."""
     motion, change = maps.motion * allowed, maps.change * allowed
     weight = (maps.weight * allowed).clamp(0, 1)
     touched = (motion != 0).any(0) | (change != 0).any(0) | (weight != 0).any(0)
     moved = move_photo(photo, tile, motion, to_photo)
-    edited = apply_log_odds(moved, change)
+    edited = apply_log_odds(fade_detail(moved, maps.lost * allowed, soft), change)
     edited = edited + weight * (maps.decoded - edited)
     # Rounding may end a few 1e-8 outside; a pixel that began outside keeps what it had.
     edited = torch.minimum(torch.maximum(edited, moved.clamp(max=0)), moved.clamp(min=1))
     return edited, touched
-
-
-def _crop(photo: Tensor, transform: Tensor, size: int, side: int) -> Tensor:
-    """The photo's own face ``(3, side, side)`` over the square of a crop of `size`."""
-    scale = side / size
-    resized = transform * scale
-    resized[:, 2] += (scale - 1) / 2  # pixel centres lie at integers
-    return align_with_transform(photo[..., :3], resized, side)
 
 
 def _check_motion(motion: Tensor | None) -> None:

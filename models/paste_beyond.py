@@ -38,7 +38,7 @@ def extended(maps: EditMaps) -> tuple[EditMaps, int]:
     axis = (torch.arange(wide, dtype=torch.float64) + 0.5) / wide * 2 - 1
     radius = (axis.square() + axis[:, None].square()).sqrt()
     lit = smootherstep((1 - radius) / (1 - _LIT)).to(motion)
-    change, weight, decoded = (
-        F.pad(item, around) for item in (maps.change, maps.weight, maps.decoded)
+    change, weight, decoded, lost = (
+        F.pad(item, around) for item in (maps.change, maps.weight, maps.decoded, maps.lost)
     )
-    return EditMaps(motion, change + maps.light * lit, weight, decoded), reach
+    return EditMaps(motion, change + maps.light * lit, weight, decoded, lost), reach

@@ -18,6 +18,14 @@ from .values import PhotoContext
 _LEAST_LIGHT = LEAST_LIGHT / 4  # as a change of brightness: the slope of log-odds at 0.5 is 4
 
 
+def own_face(photo: Tensor, context: PhotoContext, side: int) -> Tensor:
+    """The face in a photo ``(H, W, 3 or 4)``, aligned: ``(3, side, side)``, where context says."""
+    scale = side / context.size
+    transform = context.transform.to("cpu", torch.float64) * scale
+    transform[:, 2] += (scale - 1) / 2  # pixel centres lie at integers
+    return align_with_transform(photo[..., :3], transform, side)
+
+
 def crop_context(context: PhotoContext, side: int) -> PhotoContext:
     """The same face, its photo being only the aligned square, `side` pixels wide.
 
@@ -29,11 +37,11 @@ def crop_context(context: PhotoContext, side: int) -> PhotoContext:
         A context whose photo is ``(side, side, 3)``; :func:`~.paste.paste_back` shows in it what it
         would do to the whole photo. Alpha is left out.
     """
+    square = own_face(context.photo, context, side)
     scale = side / context.size
     shift = (scale - 1) / 2  # pixel centres lie at integers
     to_square = context.transform.to("cpu", torch.float64) * scale
     to_square[:, 2] += shift
-    square = align_with_transform(context.photo[..., :3], to_square, side)
     back = torch.tensor([[1.0, 0.0, -shift], [0.0, 1.0, -shift]], dtype=torch.float64) / scale
     return replace(
         context,

@@ -23,7 +23,7 @@ class FaceNet(Protocol):
     first acts on a code (or on each layer of one), is what SeFa decomposes; `code_std`, the
     standard deviation of random codes where it is not 1; `motion(codes)`, how a change of the code
     moves a face, which Paste Back follows; a network with layers also offers
-    `LayeredNet`.
+    `LayeredNet`, one that fits edits to the photo `RetouchingNet`.
     """
 
     size: int
@@ -73,6 +73,16 @@ class LayeredNet(Protocol):
         class_index: int | None = None,
     ) -> Tensor:
         """Random codes `(count, num_ws, w_dim)`."""
+
+
+class RetouchingNet(Protocol):
+    """A network that fits edits to the photo's own face."""
+
+    def retouches(self, change: Tensor) -> Tensor:
+        """Which changes of codes `(B, *code_shape)` it can fit, `(B,)`."""
+
+    def edited_photos(self, photos: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        """Aligned crops `(B, 3, S, S)` and their codes before and after an edit to edited crops."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,15 @@ WORKING_COPIES = 96  # full-size feature maps a network holds at once, generousl
 
 def encode_crops(model: FaceModel, crops: Tensor, what: str = "Encoding faces") -> Tensor:
     """Codes ``(B, *shape)`` of aligned crops ``(B, 3, S, S)`` in [0, 1], on the host's device."""
-    return _run(model, crops, model.encode, what)
+    return _run(model, model.encode, what, crops)
+
+
+def edit_crops(
+    model: FaceModel, crops: Tensor, before: Tensor, after: Tensor, what: str = "Editing faces"
+) -> Tensor:
+    """The faces of photos ``(B, 3, S, S)`` as an edit of their codes ``(B, *shape)`` changes them,
+    see :meth:`FaceModel.edited_photos`, on the host's device."""
+    return _run(model, model.edited_photos, what, crops, before, after)
 
 
 def decode_codes(
@@ -58,7 +66,7 @@ def decode_codes(
             return pictures
         return torch.nn.functional.interpolate(pictures, (side, side), mode="area")
 
-    return _run(model, codes, decode, what)
+    return _run(model, decode, what, codes)
 
 
 def own_codes(model: FaceModel, latent: FaceLatent, what: str) -> Tensor:
@@ -79,7 +87,7 @@ def own_codes(model: FaceModel, latent: FaceLatent, what: str) -> Tensor:
     def convert(part: Tensor) -> Tensor:
         return model.to_decodable(part, latent.space)
 
-    return _run(model, latent.samples, convert, "Mapping codes", CPU_BATCH_PIXELS)
+    return _run(model, convert, "Mapping codes", latent.samples, pixels=CPU_BATCH_PIXELS)
 
 
 def require_space_of(model: FaceModel, latent: FaceLatent, what: str) -> None:
@@ -96,12 +104,12 @@ def require_space_of(model: FaceModel, latent: FaceLatent, what: str) -> None:
 
 def _run(
     model: FaceModel,
-    items: Tensor,
-    function: Callable[[Tensor], Tensor],
+    function: Callable[..., Tensor],
     what: str,
+    *items: Tensor,
     pixels: int | None = None,
 ) -> Tensor:
-    """Apply `function` to items `(B, ...)`, batch by batch, without gradients.
+    """Apply `function` to items, `(B, ...)` each, batch by batch, without gradients.
 
     `pixels` are worked on at once; None: as many as suit the network and the device.
     """
@@ -110,16 +118,17 @@ def _run(
         pixels = CPU_BATCH_PIXELS if on_cpu else GPU_BATCH_PIXELS
         if layer_count(model.space) is not None:
             pixels = 1  # such networks take faces one by one: so do memory, progress and Cancel
-    with host.Progress(len(items), what) as progress:
+    count = len(items[0])
+    with host.Progress(count, what) as progress:
 
         def work(part: slice, device: torch.device) -> Tensor:
             with torch.no_grad():
-                result = function(items[part].to(device, torch.float32))
+                result = function(*(item[part].to(device, torch.float32) for item in items))
             result = result.to(host.intermediate_device())
             progress.step(len(result))
             return result
 
-        return in_batches(model, len(items), work, what, pixels)
+        return in_batches(model, count, work, what, pixels)
 
 
 def in_batches(

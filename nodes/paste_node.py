@@ -10,10 +10,11 @@ from torch import Tensor
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
 from ..models.paste import METHODS, paste_back
+from ..models.paste_crop import own_face
 from ..models.space import require_same_space
 from ..models.values import FaceLatent, PhotoContext
 from . import host, validate, widgets
-from .compute import decode_codes
+from .compute import decode_codes, edit_crops
 from .find_faces import mask_for_photo
 
 
@@ -106,7 +107,18 @@ class PasteBack:
             given is not None or not torch.equal(code, before)
             for code, before in zip(codes, original, strict=True)
         ]
-        before, after = _decode_both(model, original, codes, changed, given)
+        # What is moved and coloured anew are the photo's own pixels, so the model may look at them.
+        warped = way == METHODS[0] and given is None
+        own = [
+            warped and is_changed and model.retouches(first, code)
+            for is_changed, first, code in zip(changed, original, codes, strict=True)
+        ]
+        drawn = [is_changed and not mine for is_changed, mine in zip(changed, own, strict=True)]
+        before, after = _decode_both(model, original, codes, drawn, given)
+        for faces, more in zip(
+            (before, after), _edit_own(model, contexts, original, codes, own), strict=True
+        ):
+            faces.update(more)
         canvases = _Canvases(contexts)
         with host.Progress(len(latent), "Pasting faces") as progress:
             for number, context in enumerate(contexts):
@@ -127,6 +139,7 @@ class PasteBack:
                         strength=share,
                         mask=area,
                         motion=motion,
+                        own=own[number],
                     )
                 progress.step()
         return (canvases.stack().to(host.intermediate_device()),)
@@ -160,6 +173,23 @@ def _given_faces(face_image: Tensor, count: int) -> Tensor:
         )
     colour = torch.stack([validate.split_channels(picture)[0] for picture in pictures])
     return colour.permute(0, 3, 1, 2).expand(count, -1, -1, -1)
+
+
+def _edit_own(
+    model: FaceModel,
+    contexts: list[PhotoContext],
+    original: Tensor,
+    codes: Tensor,
+    own: list[bool],
+) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+    """The photos' own faces before and after the edit, of those named only, by number."""
+    wanted = [number for number, mine in enumerate(own) if mine]
+    if not wanted:
+        return {}, {}
+    side = model.template.size
+    crops = torch.stack([own_face(contexts[n].photo, contexts[n], side) for n in wanted])
+    edited = edit_crops(model, crops, original[wanted], codes[wanted]).float().cpu()
+    return dict(zip(wanted, crops, strict=True)), dict(zip(wanted, edited, strict=True))
 
 
 def _decode_both(

@@ -15,13 +15,14 @@ from ..models.align import align_with_transform
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
 from ..models.paste import paste_back
+from ..models.paste_crop import own_face
 from ..models.plotting import THEMES, picture_grid
 from ..models.space import require_same_space
 from ..models.transforms import compose_transforms, invert_transform, transform_points
 from ..models.values import Direction, FaceLatent, PhotoContext
 from . import host, validate, widgets
 from .combine import vector_for
-from .compute import decode_codes
+from .compute import decode_codes, edit_crops
 from .draw import shown
 from .number_text import numbers
 
@@ -201,14 +202,21 @@ def _row(
     if scene is None:
         return _shrunk(decode_codes(model, codes, NODE).float().cpu().clamp(0, 1), cell)
     original = scene.code.to(codes)
-    both = decode_codes(model, torch.cat([original.unsqueeze(0), codes]), NODE).float().cpu()
+    own = any(model.retouches(original, code) for code in codes)
+    if own:
+        before = own_face(scene.photo, scene, model.template.size)
+        crops = before.expand(len(codes), *before.shape)
+        faces = edit_crops(model, crops, original.expand_as(codes), codes, NODE).float().cpu()
+    else:
+        both = decode_codes(model, torch.cat([original.unsqueeze(0), codes]), NODE).float().cpu()
+        before, faces = both[0], both[1:]
     photos = [
         scene.photo
         if torch.equal(code, original)  # whatever rounding two decodes may differ by
         else paste_back(
-            scene.photo, scene, both[0], after, motion=model.motion(original, code)
+            scene.photo, scene, before, after, motion=model.motion(original, code), own=own
         )
-        for code, after in zip(codes, both[1:], strict=True)
+        for code, after in zip(codes, faces, strict=True)
     ]
     return torch.stack(photos).permute(0, 3, 1, 2)
 

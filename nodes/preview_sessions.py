@@ -18,7 +18,7 @@ from torch import Tensor
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
 from ..models.paste import paste_back
-from ..models.paste_crop import crop_context, draft_mask, paste_draft
+from ..models.paste_crop import crop_context, draft_mask, own_face, paste_draft
 from ..models.values import FaceLatent, PhotoContext
 from .sliders_move import move, place
 from .sliders_panel import Panel
@@ -52,7 +52,7 @@ class Session:
     squares: tuple[PhotoContext, ...]
     driven: Mapping[str, float]
     latest: int = 0
-    _before: Tensor | None = field(default=None, repr=False)
+    _before: dict[bool, Tensor] = field(default_factory=dict, repr=False)
     _masks: tuple[Tensor | None, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -90,29 +90,52 @@ class Session:
         with torch.inference_mode():
             moved = move(self.panel, self.codes, positions)
             # Where the network is now: the memory of the GPU is the queue's to manage.
-            after = model.decode(moved).float().cpu()
             if not self.squares:
-                faces = after.clamp(0, 1).permute(0, 2, 3, 1)
+                faces = model.decode(moved).float().cpu().clamp(0, 1).permute(0, 2, 3, 1)
             else:
-                if self._before is None:
-                    self._before = model.decode(self._unedited()).float().cpu()
+                codes = self._unedited()
+                own = any(model.retouches(*pair) for pair in zip(codes, moved, strict=True))
+                before = self._faces_before(model, own)
+                if own:
+                    after = model.edited_photos(before, codes, moved).float().cpu()
+                else:
+                    after = model.decode(moved).float().cpu()
                 faces = torch.stack(
-                    [self._paste(model, i, moved[i], after[i], draft) for i in range(len(after))]
+                    [
+                        self._paste(model, i, moved[i], (before[i], after[i]), own, draft)
+                        for i in range(len(after))
+                    ]
                 )
             return torch.cat(list(faces), dim=1).contiguous()
 
     def _unedited(self) -> Tensor:
         return torch.stack([square.code.to("cpu", torch.float32) for square in self.squares])
 
+    def _faces_before(self, model: FaceModel, own: bool) -> Tensor:
+        """The photos' own faces, or as the model draws them; kept for the next time."""
+        if own not in self._before:
+            if own:
+                side = model.template.size
+                crops = [own_face(square.photo, square, side) for square in self.squares]
+                self._before[own] = torch.stack(crops)
+            else:
+                self._before[own] = model.decode(self._unedited()).float().cpu()
+        return self._before[own]
+
     def _paste(
-        self, model: FaceModel, index: int, code: Tensor, after: Tensor, draft: bool
+        self,
+        model: FaceModel,
+        index: int,
+        code: Tensor,
+        pair: tuple[Tensor, Tensor],
+        own: bool,
+        draft: bool,
     ) -> Tensor:
-        square, before = self.squares[index], self._before
-        assert before is not None
+        square = self.squares[index]
         if draft:
-            return paste_draft(square, before[index], after, self._masks[index])
+            return paste_draft(square, *pair, self._masks[index])
         motion = model.motion(square.code, code)
-        return paste_back(square.photo, square, before[index], after, motion=motion).clamp(0, 1)
+        return paste_back(square.photo, square, *pair, motion=motion, own=own).clamp(0, 1)
 
 
 def session_of(

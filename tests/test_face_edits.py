@@ -36,15 +36,22 @@ def test_levels() -> None:
     assert levels(0.5) == [0.5]
 
 
-def test_an_edit_is_what_paste_back_delivers(subjects: Subjects) -> None:
-    change = 2 * subjects.model.directions["smile"].vector
-    index = torch.tensor([2])
-    after = subjects.model.decode(subjects.codes[index] + change)[0]
+@pytest.mark.parametrize("fitted", [True, False])
+def test_an_edit_is_what_paste_back_delivers(subjects: Subjects, fitted: bool) -> None:
+    """Along a direction of the model, which it fits to the photo, or without its controls."""
+    model, index = subjects.model, torch.tensor([2])
+    change = 2 * model.directions["smile"].vector
+    if fitted:
+        before, edited_code = subjects.crops[2], subjects.codes[index] + change
+        after = model.edited_photos(subjects.crops[index], subjects.codes[index], edited_code)[0]
+    else:
+        change[1015:] = 0
+        before, after = subjects.decoded[2], model.decode(subjects.codes[index] + change)[0]
     photo = subjects.crops[2].permute(1, 2, 0).contiguous()
     placement = torch.eye(2, 3, dtype=torch.float64)
     context = PhotoContext(photo, placement, 128, TIGHT.pixels(), subjects.codes[2], "", 0)
-    motion = subjects.model.motion(subjects.codes[2], subjects.codes[2] + change)
-    pasted = paste_back(photo, context, subjects.decoded[2], after, motion=motion)
+    motion = model.motion(subjects.codes[2], subjects.codes[2] + change)
+    pasted = paste_back(photo, context, before, after, motion=motion, own=fitted)
     expected = pasted.permute(2, 0, 1)
     edited = subjects.edited(index, change)
     torch.testing.assert_close(edited[0], expected, atol=1e-5, rtol=0)

@@ -254,7 +254,8 @@ def test_bundled_directions(bundled: FaceModel) -> None:
     assert bundled_direction_names() == list(bundled.directions)
     stack = torch.stack([d.vector for d in bundled.directions.values()])
     cosines = stack @ stack.T - torch.eye(len(stack))
-    assert cosines.abs().max() < 0.65
+    assert cosines.max() < 0.65
+    assert cosines.min() > -0.75  # smile and mouth_open: each has a share of the other taken out
     for direction in bundled.directions.values():
         # one standard deviation of its score over codes of unit variance
         assert float(direction.vector.norm()) == pytest.approx(1, abs=1e-4)

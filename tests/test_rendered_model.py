@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-import zipfile
-from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from face_latents.models.architectures import rendered
@@ -52,45 +49,8 @@ from face_latents.models.training.render_critic import (
 from face_latents.models.training.render_edits import LIGHTING, edits_for, expected_changes
 from face_latents.models.training.render_losses import contrast_distance, linear_change
 from PIL import Image
+from rendered_support import CONTROLS, COUNT, SIZE, at_rest, codes, make_face_data, random_tensors
 from skimage import data
-
-SIZE, COUNT, CONTROLS = 16, 6, 2
-
-
-def random_tensors(seed: int = 0) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    stored = (6, SIZE // 2, SIZE // 4)
-    parity = torch.ones(COUNT, dtype=torch.int8)
-    parity[1::2] = -1
-    torch.manual_seed(seed)
-    renderer = Renderer(context=4, controls=CONTROLS, wide=8, deep=16, fine=8, blocks=(1, 2, 1))
-    torch.nn.init.normal_(renderer.leave.weight, std=0.1)
-    torch.nn.init.normal_(renderer.tell.weight, std=0.1)
-    weights = {f"renderer.{name}": t.half() for name, t in renderer.state_dict().items()}
-    axis = torch.linspace(0, torch.pi, 32)
-    bump = torch.sin(axis) * torch.sin(axis)[:, None]
-    fields = torch.stack([torch.stack([0 * bump, bump]), torch.stack([bump, 0 * bump])]) / 50
-    return {
-        "control.fields": fields,
-        "control.parity": torch.tensor([1, -1], dtype=torch.int8),
-        "linear.mean": torch.rand(stored, generator=generator),
-        "linear.components": torch.randint(
-            -127, 128, (COUNT, *stored), dtype=torch.int8, generator=generator
-        ),
-        "linear.step": torch.full((COUNT,), 0.001),
-        "linear.parity": parity,
-        "linear.std": torch.rand(COUNT, generator=generator) + 0.5,
-        **weights,
-    }
-
-
-def codes(count: int = 3) -> torch.Tensor:
-    return torch.randn(count, COUNT + CONTROLS, generator=torch.Generator().manual_seed(1))
-
-
-def at_rest(count: int = 3) -> torch.Tensor:
-    """The same codes with controls of 0."""
-    return torch.cat([codes(count)[:, :COUNT], torch.zeros(count, CONTROLS)], 1)
 
 
 def test_planes_keep_brightness_and_lengths() -> None:
@@ -319,16 +279,21 @@ def test_the_critic_looks_where_something_changed() -> None:
     scores = torch.full((2, 1, 4, 4), 5.0)
     scores[0, 0, :2, :2] = -2
     ones = torch.full_like(scores, 2.0)
-    assert critic_loss([ones], [scores], [-ones], [fine]).item() == 0
+
+    def loss(real: torch.Tensor, fake: torch.Tensor, mistold: torch.Tensor) -> float:
+        return critic_loss(*(([s], [fine]) for s in (real, fake, mistold))).item()
+
+    assert loss(ones, scores, -ones) == 0
     # nor need a photo look like one there
-    assert critic_loss([scores], [-ones], [-ones], [fine]).item() == pytest.approx(3)
-    assert critic_loss([-scores], [-ones], [-ones], [fine]).item() == 0
+    assert loss(scores, -ones, -ones) == pytest.approx(3)
+    assert loss(-scores, -ones, -ones) == 0
     # a photo that is told to show what it does not show is wrong where the edit is seen
-    assert critic_loss([ones], [-ones], [-scores], [fine]).item() == pytest.approx(MISTOLD * 3)
-    assert critic_loss([ones], [-ones], [scores], [fine]).item() == 0
-    nowhere = torch.cat([torch.ones(2, 1, 4, 4), torch.zeros(2, 1, 4, 4)])
-    twice = torch.cat([-ones, -ones])
-    assert critic_loss([ones], [twice], [ones], [nowhere]).item() == 0
+    assert loss(ones, -ones, -scores) == pytest.approx(MISTOLD * 3)
+    assert loss(ones, -ones, scores) == 0
+    # photos may be more than what was drawn, and be told the truth only
+    twice, nowhere = torch.cat([ones, scores]), torch.cat([fine, 0 * fine])
+    one, none = ([-ones], [fine]), ([scores], [0 * fine])
+    assert critic_loss(([twice], [nowhere]), one, none).item() == 0
     assert fooling_loss([scores], [fine]).item() == pytest.approx(2)
 
 
@@ -450,38 +415,7 @@ def test_fields_find_how_faces_move() -> None:
 
 @pytest.fixture
 def face_data(tmp_path: Path) -> Path:
-    """24 variants of one face as a data set of the published form: 16 train, 8 val."""
-    folder = tmp_path / "faces"
-    folder.mkdir()
-    photo = data.astronaut()[40:264, 110:334]
-    points = np.array([[203.5, 99.5], [246.5, 104.0], [223, 126], [202.5, 140], [240, 144]])
-    points = points - [110, 40]
-    generator = np.random.default_rng(0)
-    names = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
-    rows = []
-    with zipfile.ZipFile(folder / "faces-00.zip", "w") as archive:
-        for i in range(24):
-            gain = generator.uniform(0.6, 1.2, 3)
-            shift = generator.normal(0, 2, (5, 2))
-            buffer = BytesIO()
-            Image.fromarray((photo * gain).clip(0, 255).astype(np.uint8)).save(buffer, "PNG")
-            archive.writestr(f"{i}.png", buffer.getvalue())
-            row = {f"{n}_{a}": (points + shift)[k, j] for k, n in enumerate(names)
-                   for j, a in enumerate("xy")}  # fmt: skip
-            row |= {"name": f"{i}.png", "shard": "faces-00.zip", "tier": 1}
-            row |= {"split": "train" if i < 16 else "val", "gender": ("male", "female")[i % 2]}
-            row |= {"age_bin": ("20-29", "40-49", "60-69")[i % 3]}
-            for column in ("smile", "glasses", "beard", "mouth_open", "brightness"):
-                row[column] = round(float(generator.uniform()), 3)
-            for column in ("light_left_right", "yaw_proxy"):
-                row[column] = round(float(generator.normal(0, 0.1)), 3)
-            row["contrast"] = round(float(generator.uniform(20, 60)), 3)
-            rows.append(row)
-    with (folder / "metadata.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return folder
+    return make_face_data(tmp_path / "faces")
 
 
 def test_attribute_values_share_one_scale(face_data: Path) -> None:
@@ -496,7 +430,8 @@ def test_attribute_values_share_one_scale(face_data: Path) -> None:
 
 def test_training_stops_resumes_and_exports(face_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "own.safetensors"
-    few = {"components": 12, "reader_steps": 2, "warm_steps": 1, "batch": 2}
+    few = {"components": 12, "reader_steps": 2, "warm_steps": 1, "batch": 3}
+    few |= {"retouch_warm_steps": 1, "retouch_steps": 1}
     model = train_face(face_data, out, steps=2, **few)
     assert model.space.shape == (12 + len(ATTRIBUTES),)
     assert set(model.directions) == {a.name for a in ATTRIBUTES}

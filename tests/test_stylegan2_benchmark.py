@@ -25,6 +25,7 @@ def test_without_a_checkout_it_says_what_to_give(tmp_path: Path) -> None:
 
 def test_the_recorded_command_names_no_place_of_this_machine() -> None:
     args = Namespace(what="stylegan2", options=["reference=/home/me/code", "size=64"], data=None)
+    args.options += ["cache_dir=/home/me/crops", "out_dir=/home/me/sheets", "pictures=/home/me"]
     command = lab._command(args)
     assert "/home/me" not in command
     assert "reference=DIR size=64" in command

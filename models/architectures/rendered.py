@@ -9,12 +9,17 @@ The last numbers of a code are its controls, `CONTROL` for each unit of strength
 every encoded photo: it is as it is, and a direction edits it from there. They tell the renderer
 how far a face was edited, which no sum of eigenfaces says, and move the drawn face (`motion.py`).
 
-Tensors of a file (S pixels): see `linear_specs`, `control_specs`, and `renderer.*` in float16.
+Where an edit is put back into the photo, a retoucher (`retoucher.py`) fits what was drawn to the
+photo's own face; a file may lack it.
+
+Tensors of a file (S pixels): see `linear_specs`, `control_specs`, and those of renderer and
+retoucher (`renderer.*`, `retoucher.*`) in float16.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -26,9 +31,13 @@ from . import linear
 from .motion import motion_of, move
 from .planes import PLANES, from_planes, to_planes
 from .renderer import Renderer, renderer_of
+from .retoucher import Retoucher, retoucher_of
+
+T = TypeVar("T")
 
 NAME = "rendered"
 PREFIX = "renderer."
+RETOUCHER = "retoucher."
 _COMPONENTS = "linear.components"
 _FIELDS, _PARITY = "control.fields", "control.parity"
 
@@ -54,8 +63,8 @@ def control_specs(count: int, side: int) -> dict[str, TensorSpec]:
     }
 
 
-def _renderer_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    return {n.removeprefix(PREFIX): s for n, s in shapes.items() if n.startswith(PREFIX)}
+def _part(values: Mapping[str, T], prefix: str) -> dict[str, T]:
+    return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 
 
 def detect(shapes: Mapping[str, tuple[int, ...]]) -> bool:
@@ -73,22 +82,31 @@ def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
         UnsupportedModelError: layers of the renderer are missing.
     """
     count, _, rows, _ = shapes[_COMPONENTS]
+    controls, _, side, _ = shapes[_FIELDS]
+    retouches = any(name.startswith(RETOUCHER) for name in shapes)
+    part = "renderer"
     try:
         with torch.device("meta"):
-            renderer = renderer_of(_renderer_shapes(shapes), shapes[_FIELDS][0])
-    except (KeyError, IndexError, RuntimeError) as error:
+            renderer = renderer_of(_part(shapes, PREFIX), controls)
+            part = "retoucher"
+            retoucher = retoucher_of(_part(shapes, RETOUCHER)) if retouches else None
+    except (KeyError, IndexError, RuntimeError, ValueError) as error:
         raise UnsupportedModelError(
-            f"The renderer lacks tensors or has odd ones: {error}."
+            f"The {part} lacks tensors or has odd ones: {error}."
         ) from error
     if not 0 < renderer.context <= count or rows % 4:
         raise UnsupportedModelError(
             f"The renderer reads {renderer.context} coefficients of codes of {count}, at "
             f"{2 * rows} pixels; there must be enough, and pixels divisible by 8."
         )
-    controls, _, side, _ = shapes[_FIELDS]
+    if retoucher is not None and retoucher.tell.in_features != controls:
+        raise UnsupportedModelError(
+            f"The retoucher is told {retoucher.tell.in_features} controls; there are {controls}."
+        )
     specs = linear_specs(count, 2 * rows) | control_specs(controls, side)
-    for name, tensor in renderer.state_dict().items():
-        specs[PREFIX + name] = TensorSpec(tuple(tensor.shape), ("F16", "F32"))
+    for prefix, network in ((PREFIX, renderer), (RETOUCHER, retoucher)):
+        for name, tensor in ({} if network is None else network.state_dict()).items():
+            specs[prefix + name] = TensorSpec(tuple(tensor.shape), ("F16", "F32"))
     return specs
 
 
@@ -98,20 +116,24 @@ def load(tensors: Mapping[str, Tensor]) -> RenderedFaceNet:
     Raises:
         UnsupportedModelError: values that make no model.
     """
-    part = {n: t for n, t in tensors.items() if n.startswith("linear.")}
-    linear.check_values(part)
+    linear.check_values({n: t for n, t in tensors.items() if n.startswith("linear.")})
     linear.check_parity(_PARITY, tensors[_PARITY])
     count, _, rows, _ = tensors[_COMPONENTS].shape
-    weights = {
-        n.removeprefix(PREFIX): t.float() for n, t in tensors.items() if n.startswith(PREFIX)
-    }
     controls, _, side, _ = tensors[_FIELDS].shape
-    renderer = renderer_of({name: tuple(t.shape) for name, t in weights.items()}, controls)
-    renderer.load_state_dict(weights)
-    net = RenderedFaceNet(count, 2 * rows, renderer, controls, side)
+    weights = {n: t.float() for n, t in tensors.items() if n.startswith((PREFIX, RETOUCHER))}
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    retouches = _part(shapes, RETOUCHER)
+    net = RenderedFaceNet(
+        count,
+        2 * rows,
+        renderer_of(_part(shapes, PREFIX), controls),
+        controls,
+        side,
+        retoucher_of(retouches) if retouches else None,
+    )
     net.load_state_dict(
-        {n.removeprefix("linear."): t for n, t in part.items()}
-        | {PREFIX + n: t for n, t in weights.items()}
+        _part(tensors, "linear.")
+        | weights
         | {"fields": tensors[_FIELDS].float(), "control_parity": tensors[_PARITY]}
     )
     net.prepare()
@@ -131,10 +153,19 @@ class RenderedFaceNet(linear.LinearFaceNet):
     control_parity: Tensor
 
     def __init__(
-        self, count: int, size: int, renderer: Renderer, controls: int, side: int = 64
+        self,
+        count: int,
+        size: int,
+        renderer: Renderer,
+        controls: int,
+        side: int = 64,
+        retoucher: Retoucher | None = None,
     ) -> None:
         super().__init__(count, size)
         self.renderer = renderer.to(memory_format=torch.channels_last)
+        self.retoucher = None
+        if retoucher is not None:
+            self.retoucher = retoucher.to(memory_format=torch.channels_last)
         self.register_buffer("fields", torch.zeros(controls, 2, side, side))
         self.register_buffer("control_parity", torch.ones(controls, dtype=torch.int8))
         self.dtype = torch.float32
@@ -182,8 +213,11 @@ class RenderedFaceNet(linear.LinearFaceNet):
     def draw(self, codes: Tensor) -> Tensor:
         """Codes `(B, K)` to faces `(B, 3, S, S)` float32 that have not moved yet."""
         linear = self.linear_picture(codes)
-        with torch.autocast(linear.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with self._precision(linear):
             return self.renderer(linear, codes.float(), self.strengths(codes))
+
+    def _precision(self, like: Tensor) -> torch.autocast:
+        return torch.autocast(like.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def move(self, pictures: Tensor, codes: Tensor) -> Tensor:
         """Pictures `(B, 3, S, S)` moved as the controls of codes `(B, K)` say."""
@@ -196,6 +230,37 @@ class RenderedFaceNet(linear.LinearFaceNet):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes `(B, K)` to crops `(B, 3, S, S)` float32, nominally in [0, 1], not clamped."""
         return self.move(self.draw(codes), codes)
+
+    def retouches(self, change: Tensor) -> Tensor:
+        """Which changes of codes `(B, K)` are fitted to the photo's own face, `(B,)`.
+
+        Those along the model's own directions: what another one is meant to show the retoucher is
+        not told, and it would take dark rims for glasses.
+        """
+        known = (self.strengths(change) != 0).any(1)
+        return known if self.retoucher is not None else torch.zeros_like(known)
+
+    def edited_photos(
+        self, photos: Tensor, before: Tensor, after: Tensor, allowed: Tensor | float = 1.0
+    ) -> Tensor:
+        """The photos' own faces as an edit of their codes changes and moves them.
+
+        Args:
+            photos: aligned crops `(B, 3, S, S)` in [0, 1].
+            before: `(B, K)`, codes of the crops.
+            after: `(B, K)`, codes after the edit; equal ones give the crop bit for bit.
+            allowed: share of the drawn change that is put on the photo, at each pixel.
+
+        Returns:
+            `(B, 3, S, S)` float32, not clamped.
+        """
+        drawn, edited = self.draw(torch.cat([before, after])).chunk(2)
+        change, fitted = edited - drawn, self.retouches(after - before)
+        if self.retoucher is not None and bool(fitted.any()):
+            with self._precision(photos):
+                made = self.retoucher(photos, drawn, edited, self.strengths(after - before))
+            change = torch.where(fitted[:, None, None, None], made, change)
+        return self.move(photos + allowed * change, after - before)
 
     def mirror(self, codes: Tensor) -> Tensor:
         """The codes `(B, K)` of the faces mirrored left to right."""

@@ -43,11 +43,17 @@ class Subjects:
         if not len(index):
             return self.crops[:0]
         codes = self.codes[index] + change
+        own = self.model.retouches(self.codes[index[0]], codes[0])
+        if own:
+            before = self.crops[index]
+            after = edit(self.model, before, self.codes[index], codes)
+        else:
+            before, after = self.decoded[index], decode(self.model, codes)
         pictures = []
-        for i, code, after in zip(index.tolist(), codes, decode(self.model, codes), strict=True):
+        for i, code, old, new in zip(index.tolist(), codes, before, after, strict=True):
             context = self._context(i)
             motion = self.model.motion(self.codes[i], code)
-            pasted = paste_back(context.photo, context, self.decoded[i], after, motion=motion)
+            pasted = paste_back(context.photo, context, old, new, motion=motion, own=own)
             pictures.append(pasted.permute(2, 0, 1))
         return torch.stack(pictures)
 
@@ -65,6 +71,12 @@ class Subjects:
             return torch.ones(len(self), dtype=torch.bool)
         column, value = ONLY[name]
         return torch.tensor([row[column] == value for row in self.rows], dtype=torch.bool)
+
+
+def edit(model: FaceModel, crops: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """Crops as an edit of their codes changes them, some at a time, on the CPU."""
+    parts = zip(*(tensor.split(BATCH) for tensor in (crops, before, after)), strict=True)
+    return torch.cat([model.edited_photos(*part).cpu() for part in parts])
 
 
 def decode(model: FaceModel, codes: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from ..finder import load_finder
 from ..paste import METHODS, paste_back
 from ..paste_maps import gaussian_blur, prepare_maps, sample_maps
 from ..paste_mask import face_mask
+from ..paste_pair import edited_pair
 from ..paste_pixels import Box, crop_fractions, photo_box
 from ..transforms import transform_points, transform_scale
 from ..values import PhotoContext
@@ -78,17 +79,16 @@ def evaluate_paste(
             context = PhotoContext(
                 photo, transform, model.template.size, faces[0].landmarks, code, file.name, 0
             )
-            before = model.decode(code[None])[0].float().cpu()
             measure = _Region(context, photo)
             for name, strength in steps:
                 edit = code + strength * model.directions[name].vector
-                after = model.decode(edit[None])[0].float().cpu()
                 motion = model.motion(code, edit)
                 pictures = [measure.tile(photo)]
                 for method in methods:
+                    before, after, own = edited_pair(model, context, edit, method)
                     wall, cpu = time.perf_counter(), time.process_time()
                     edited = paste_back(
-                        photo, context, before, after, method=method, motion=motion
+                        photo, context, before, after, method=method, motion=motion, own=own
                     )
                     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
                     sharp, seam = measure.compare(edited)

@@ -1,8 +1,10 @@
-"""Training the bundled face model: linear codes, controls, renderer, directions, one file."""
+"""Training the bundled face model: linear codes, controls, renderer, retoucher, directions, one
+file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,17 +12,19 @@ from torch import Tensor
 
 from ..architectures import rendered
 from ..architectures.renderer import Renderer
+from ..architectures.retoucher import Retoucher
 from ..errors import FaceLatentsError
 from ..face_model import FaceModel, load_face_model
 from ..safefile import load_tensors, save_tensors
 from ..templates import TIGHT, AlignmentTemplate
+from . import render, retouch
+from .adversarial import Lessons
 from .attribute_net import AttributeNet, train_attribute_net
 from .directions import ATTRIBUTES
 from .face_data import FaceSet, load_faces
 from .face_export import encode_all, export_face, regressed
 from .face_linear import fit_linear
 from .motion_fields import control_parity, fit_fields
-from .render import RenderTraining, Settings
 
 Progress = Callable[[str, int, int], None]
 
@@ -31,9 +35,11 @@ def train_face(
     *,
     components: int = 1024 - len(ATTRIBUTES),
     reader_steps: int = 2400,
-    warm_steps: int = Settings.warm_steps,
-    steps: int = Settings.steps,
-    batch: int = Settings.batch,
+    warm_steps: int = render.Settings.warm_steps,
+    steps: int = render.Settings.steps,
+    batch: int = render.Settings.batch,
+    retouch_warm_steps: int = retouch.Settings.warm_steps,
+    retouch_steps: int = retouch.Settings.steps,
     max_tier: int = 2,
     template: AlignmentTemplate = TIGHT,
     cache_dir: str | Path | None = None,
@@ -44,8 +50,9 @@ def train_face(
     """Train the face model and write it to a file.
 
     Beside that file lie what each stage made (`NAME.linear.safetensors`, and so for `control`,
-    `reader0`, `reader1`, `state`), the curve (`NAME.curve.csv`, `.png`) and samples
-    (`NAME.samples.png`). A run that was stopped goes on from them.
+    `reader0`, `reader1`, `state`, `retouch.state`), the curves (`NAME.curve.csv`, `.png`,
+    `NAME.retouch.curve.csv`, `.png`) and samples (`NAME.samples.png`,
+    `NAME.retouch.samples.png`). A run that was stopped goes on from them.
 
     Args:
         data_dir: folder of `metadata.csv` and the face zips.
@@ -53,7 +60,8 @@ def train_face(
         components: length of a code without its controls.
         reader_steps: of each attribute network that teaches the renderer, 64 faces each.
         warm_steps, steps: of the renderer: on pixels alone, and in all.
-        batch: faces per step of the renderer.
+        batch: faces per step.
+        retouch_warm_steps, retouch_steps: of the retoucher: of its critic alone, and in all.
         max_tier: 1 uses only the stricter part of the training faces.
         template: alignment and crop size.
         cache_dir: keeps the aligned crops for the next run.
@@ -80,7 +88,7 @@ def train_face(
     out_file = Path(out_file)
     kept = {
         part: out_file.with_name(f"{out_file.stem}.{part}.safetensors")
-        for part in ("linear", "control", "reader0", "reader1", "state")
+        for part in ("linear", "control", "reader0", "reader1", "state", "retouch.state")
     }
     if not resume:
         for path in kept.values():
@@ -93,16 +101,31 @@ def train_face(
         for i in range(2)
     ]
     torch.manual_seed(seed)
-    net = untrained_net(tensors, Renderer(min(256, len(tensors["linear.std"])), len(ATTRIBUTES)))
-    settings = Settings(warm_steps=warm_steps, steps=steps, batch=batch, seed=seed)
+    controls = len(ATTRIBUTES)
+    net = untrained_net(tensors, Renderer(min(256, len(tensors["linear.std"])), controls))
+    settings = (
+        render.Settings(warm_steps=warm_steps, steps=steps, batch=batch, seed=seed),
+        retouch.Settings(
+            warm_steps=retouch_warm_steps,
+            steps=retouch_steps,
+            batch=max(2, batch * 2 // 3),  # and half as many to be undone
+            seed=seed,
+        ),
+    )
     codes = encode_all(net, train)
     scores, directions = regressed(net, codes, train)
     fixed = torch.stack(list(directions.values()))
-    run = RenderTraining(net, fixed, train, val, codes, readers, settings, kept["state"])
-    run.run(progress)
+    lessons = Lessons(net, fixed, train, val, codes, readers)
+    drawing = render.RenderTraining(lessons, settings[0], kept["state"])
+    drawing.run(progress)
+    net = untrained_net(tensors, drawing.shown.renderer)
+    net.retoucher = Retoucher(controls).to(memory_format=torch.channels_last)
+    lessons = replace(lessons, net=net)
+    retouching = retouch.RetouchTraining(lessons, settings[1], kept["retouch.state"])
+    retouching.run(progress)
     progress("directions", 0, 1)
     vectors = (scores, directions)
-    export_face(out_file, tensors, run.shown.renderer, vectors, len(train), val, settings)
+    export_face(out_file, tensors, retouching.shown, vectors, len(train), val, settings)
     return load_face_model(out_file)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ..architectures import rendered
-from ..architectures.renderer import Renderer
 from ..evaluation.face_measures import psnr, sharpness
 from ..face_model import save_face_model
 from ..safe_range import safe_range
@@ -19,6 +18,7 @@ from ..safefile import tensors_hash
 from ..space import LatentSpace
 from ..templates import TIGHT
 from ..values import Direction
+from .adversarial import Settings
 from .directions import (
     ATTRIBUTES,
     CONTROLS,
@@ -30,7 +30,6 @@ from .directions import (
     set_apart,
 )
 from .face_data import ATTRIBUTION, FaceSet
-from .render import Settings
 from .render_edits import STRONGEST, with_controls
 
 ENCODE_BATCH = 256
@@ -39,24 +38,25 @@ ENCODE_BATCH = 256
 def export_face(
     out_file: str | Path,
     tensors: Mapping[str, Tensor],
-    renderer: Renderer,
+    trained: rendered.RenderedFaceNet,
     vectors: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
     trained_on: int,
     val: FaceSet,
-    settings: Settings,
+    settings: Sequence[Settings],
 ) -> None:
     """Write a trained model with its directions and figures on unseen faces.
 
     Args:
         out_file: the file.
         tensors: of the linear part and the controls.
-        renderer: as trained.
+        trained: the network whose renderer and retoucher are taken.
         vectors: for every attribute the score vector and the direction; `(K,)` each.
         trained_on: how many faces.
         val: unseen faces.
-        settings: of the training, for the metadata.
+        settings: of the stages of training, for the metadata.
     """
-    weights = {rendered.PREFIX + n: t.half() for n, t in renderer.state_dict().items()}
+    drawn = (rendered.PREFIX, rendered.RETOUCHER)
+    weights = {n: t.half() for n, t in trained.state_dict().items() if n.startswith(drawn)}
     every = {**tensors, **weights}
     net = rendered.load(every)
     space = LatentSpace(net.space_name, net.code_shape, tensors_hash(every))
@@ -64,7 +64,11 @@ def export_face(
     quality = fidelity(net, val)
     metadata = model_metadata(net, trained_on, {**quality, "val_faces": len(val)}, figures)
     metadata["configuration"] = json.dumps(
-        {"components": net.code_shape[0], "size": net.size, **asdict(settings)}
+        {
+            "components": net.code_shape[0],
+            "size": net.size,
+            "stages": [asdict(stage) for stage in settings],
+        }
     )
     save_face_model(out_file, every, metadata, TIGHT.resized(net.size), directions)
 

@@ -14,36 +14,18 @@ free, the one gains nothing and the other stretches faces to please the networks
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
 
-from ..architectures.rendered import RenderedFaceNet
-from .attribute_net import (
-    PARITIES,
-    AttributeNet,
-    as_values,
-    attribute_values,
-    batches,
-    reading_loss,
-    seen,
-)
+from . import adversarial
+from .adversarial import AdversarialTraining, Judged, Lessons
+from .attribute_net import PARITIES, as_values, reading_loss, seen
 from .directions import ATTRIBUTES
-from .face_data import FaceSet
-from .render_critic import Critic, critic_loss, feature_distance, fooling_loss, weights_of
-from .render_edits import (
-    LIGHTING,
-    NAMES,
-    TAUGHT,
-    edits_for,
-    expected_changes,
-    followed_shares,
-)
+from .render_critic import feature_distance, fooling_loss, weights_of
+from .render_edits import LIGHTING, NAMES, TAUGHT, edits_for, followed_shares
 from .render_losses import (
     contrast_distance,
     departure,
@@ -51,8 +33,7 @@ from .render_losses import (
     linear_change,
     pixel_distance,
 )
-from .render_report import FACE, draw_curve, draw_samples, measure
-from .run_state import drop_rows_after, load_state, log_row, save_state
+from .render_report import FACE
 
 LOSSES = ("pixels", "realism", "features", "detail", "attribute", "others", "contrast",
           "near_linear")  # fmt: skip
@@ -60,16 +41,13 @@ COLUMNS = ("critic", *LOSSES, "psnr", "sharpness", *NAMES, *[f"{name}_others" fo
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(adversarial.Settings):
     """How long to train, and the weight of each loss of `LOSSES`."""
 
     warm_steps: int = 1000  # pixels only
     steps: int = 6000
     batch: int = 24
     rate: float = 1.5e-4
-    critic_rate: float = 4e-4
-    critic_steps: int = 2  # for each of the renderer, which otherwise runs away from it
-    largest_gradient: float = 10.0  # norm: without a limit a run now and then runs away
     pixels: float = 10.0
     realism: float = 2.2
     features: float = 2.0
@@ -78,103 +56,30 @@ class Settings:
     others: float = 2.6
     contrast: float = 8.0
     near_linear: float = 2.5
-    averaging: float = 0.997  # decay of the running mean of the weights, which is what is kept
-    check_every: int = 100
-    seed: int = 0
 
 
-class RenderTraining:
-    """A run, taken up where its state file left it.
+class RenderTraining(AdversarialTraining):
+    """A run of the renderer of `lessons.net`, whose edits are put back without a retoucher."""
 
-    Args:
-        net: of the linear part and the controls as fitted; its renderer is what is trained.
-        directions: `(A, K)` with their controls, in the order of `ATTRIBUTES`.
-        train, val: faces to learn from, and unseen ones to measure on.
-        codes: `(N, K)` of the faces to learn from.
-        readers: read attributes; stay as they are.
-        settings: see there.
-        state_file: state; beside it the curve (`.curve.csv`, `.curve.png`) and a sheet of samples.
-    """
+    def __init__(self, lessons: Lessons, settings: Settings, state_file: Path) -> None:
+        super().__init__(lessons, "renderer", settings, state_file, COLUMNS)
+        self.weights, self.warm_steps = asdict(settings), settings.warm_steps
 
-    def __init__(
-        self,
-        net: RenderedFaceNet,
-        directions: Tensor,
-        train: FaceSet,
-        val: FaceSet,
-        codes: Tensor,
-        readers: Sequence[AttributeNet],
-        settings: Settings,
-        state_file: Path,
-    ) -> None:
-        torch.manual_seed(settings.seed)
-        self.net, self.settings = net.requires_grad_(False), settings
-        self.train, self.val, self.codes, self.directions = train, val, codes, directions
-        self.readers = [reader.eval().requires_grad_(False) for reader in readers]
-        self.values, self.parity = attribute_values(train), net.code_parity.float()
-        self.expected = expected_changes(self.values)
-        self.renderer = net.renderer.train().requires_grad_(True)
-        self.shown = copy.deepcopy(net)  # with the running mean of the renderer
-        self.shown.dtype = torch.bfloat16
-        self.critic = Critic(len(ATTRIBUTES))
-        self.optimiser = torch.optim.Adam(
-            self.renderer.parameters(), settings.rate, betas=(0.5, 0.99), fused=True
-        )
-        self.critic_optimiser = torch.optim.Adam(
-            self.critic.parameters(), settings.critic_rate, betas=(0.5, 0.99), fused=True
-        )
-        self.kept = (
-            {
-                "net.renderer.": self.renderer,
-                "net.average.": self.shown.renderer,
-                "net.critic.": self.critic,
-            },
-            {"renderer": self.optimiser, "critic": self.critic_optimiser},
-        )
-        self.step, self.state_file = 0, state_file
-        stem = state_file.name.removesuffix(".state.safetensors")
-        self.curve = state_file.with_name(f"{stem}.curve.csv")
-        self.samples = state_file.with_name(f"{stem}.samples.png")
-        if state_file.is_file():
-            self.step = int(load_state(state_file, *self.kept)["step"])
-        drop_rows_after(self.curve, self.step)
-        self.generator = torch.Generator().manual_seed(settings.seed + self.step)
-        self.chosen = batches(len(train), settings.batch, self.generator)
-
-    def run(self, progress: Callable[[str, int, int], None]) -> None:
-        """Train to the settings' end, logging and saving as it goes."""
-        s, sums, count = self.settings, dict[str, float](), 0
-        while self.step < s.steps:
-            left = 1 - self.step / s.steps
-            for group in self.optimiser.param_groups:
-                group["lr"] = s.rate * min(1.0, 4 * left + 0.02)
-            made = self.warm_step() if self.step < s.warm_steps else self.adversarial_step()
-            self.step += 1
-            self._average()
-            if set(made) != set(sums):
-                sums, count = dict.fromkeys(made, 0.0), 0
-            sums, count = {name: total + made[name] for name, total in sums.items()}, count + 1
-            if self.step % s.check_every == 0 or self.step == s.steps:
-                row = {name: total / count for name, total in sums.items()}
-                self._report(row)
-                progress(f"renderer, {row['psnr']:.2f} dB", self.step, s.steps)
-                sums = {}
+    def one_step(self) -> dict[str, float]:
+        """One step on the pixels alone, or of both sides; its losses."""
+        return self.warm_step() if self.step < self.warm_steps else self.adversarial_step()
 
     def warm_step(self) -> dict[str, float]:
         """One step on the pixels alone; its losses."""
-        crops, codes, _ = self._batch()
+        crops, codes, _ = self.next_faces()
         linear = self.net.linear_picture(codes)
         with torch.autocast("cpu", torch.bfloat16):
-            drawn = self.renderer(linear, codes, self.net.strengths(codes))
-        loss = F.l1_loss(drawn, crops)
-        mine = list(self.renderer.parameters())
-        gradients = torch.autograd.grad(self.settings.pixels * loss, mine)
-        self._apply(self.optimiser, mine, gradients, loss)
-        return {"pixels": loss.item()}
+            drawn = self.net.renderer(linear, codes, self.net.strengths(codes))
+        return self.learn({"pixels": F.l1_loss(drawn, crops)}, self.weights)
 
     def adversarial_step(self) -> dict[str, float]:
         """One step of both sides; its losses."""
-        crops, codes, values = self._batch()
+        crops, codes, values = self.next_faces()
         strengths, wanted, example = edits_for(values, self.generator)
         number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
         lit, taught = (edit & LIGHTING).any(1), edit & TAUGHT
@@ -182,7 +87,7 @@ class RenderTraining:
         linear = self.net.linear_picture(every)
         example_change = linear_change(self.net, codes, example @ self.directions, linear[:number])
         with torch.autocast("cpu", torch.bfloat16):
-            drawn, edited = self.renderer(linear, every, self.net.strengths(every)).chunk(2)
+            drawn, edited = self.net.renderer(linear, every, self.net.strengths(every)).chunk(2)
             # Only the edited picture may learn from the change: otherwise spoiling the unedited
             # one is a way to a larger or smaller one.
             change = edited - drawn.detach()
@@ -215,62 +120,12 @@ class RenderTraining:
             "contrast": contrast_distance(crops, pasted),
             "near_linear": departure(change, example_change, followed_shares(edit)),
         }
-        weights = asdict(self.settings)
-        loss = torch.stack([weights[name] * losses[name] for name in LOSSES]).sum()
-        mine = list(self.renderer.parameters())
-        self._apply(self.optimiser, mine, torch.autograd.grad(loss, mine), loss)
-        made = {name: value.item() for name, value in losses.items()}
-        for _ in range(self.settings.critic_steps):
-            made["critic"] = self._teach_critic(crops, pictures.detach(), shown, places)
-        return made
-
-    def _teach_critic(
-        self, crops: Tensor, pictures: Tensor, shown: Tensor, places: list[Tensor]
-    ) -> float:
-        """One step of the critic on photos and on what was made of them; its loss."""
-        before, after = shown.chunk(2)
-        with torch.autocast("cpu", torch.bfloat16):
-            features = self.critic(crops)
-            real, mistold = (self.critic.scores(features, v) for v in (before, after))
-            fake = self.critic.scores(self.critic(pictures), shown)
-        loss = critic_loss(real, fake, mistold, places)
-        mine = list(self.critic.parameters())
-        self._apply(self.critic_optimiser, mine, torch.autograd.grad(loss, mine), loss)
-        return loss.item()
-
-    def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Crops, codes and values; every second batch is mirrored."""
-        index = next(self.chosen)
-        crops, codes, values = self.train.floats(index), self.codes[index], self.values[index]
-        if self.step % 2:
-            return crops.flip(-1), codes * self.parity, values * torch.tensor(PARITIES)
-        return crops, codes, values
-
-    def _apply(
-        self,
-        optimiser: torch.optim.Optimizer,
-        parameters: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        loss: Tensor,
-    ) -> None:
-        if not bool(torch.isfinite(loss)):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}")
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        nn.utils.clip_grad_norm_(parameters, self.settings.largest_gradient)
-        optimiser.step()
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        # a short memory first, so that the start is forgotten soon
-        keep = min(self.settings.averaging, self.step / (self.step + 10))
-        torch._foreach_lerp_(
-            list(self.shown.renderer.parameters()), list(self.renderer.parameters()), 1 - keep
+        made = self.learn(losses, self.weights)
+        differs = (wanted != 0).any(1)[:, None, None, None]
+        made["critic"] = self.teach_critic(
+            Judged(crops, values[:, :count], [w[:number] + w[number:] for w in places]),
+            Judged(pictures.detach(), shown, places),
+            shown[number:],
+            [w[number:] * differs for w in places],
         )
-
-    def _report(self, row: dict[str, float]) -> None:
-        row |= measure(self.shown, self.directions, self.readers[0], self.val)
-        log_row(self.curve, self.step, row, COLUMNS)
-        draw_curve(self.curve, self.curve.with_suffix(".png"))
-        draw_samples(self.shown, self.directions, self.val).save(self.samples)
-        save_state(self.state_file, {"step": str(self.step)}, *self.kept)
+        return made

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 SLOPE = 0.2
 DETAIL = 16.0  # factor on fine detail
 LEAST_CHANGE = 0.01  # mean absolute change at which a place counts half
-NOISE = 0.01  # standard deviation of what is added to every picture
+NOISE = 0.02  # standard deviation of what is added to every picture
 TOLD = 2.0  # attribute value that the critic is told as 1
 LEAST_PLACES = 0.02  # share of places at which a small change counts half of a large one
 MISTOLD = 0.5  # weight of photos with the wrong attributes beside that of drawn ones
@@ -91,23 +91,22 @@ def attention(change: Tensor, maps: list[Tensor]) -> list[Tensor]:
     return [p / (p + LEAST_CHANGE) for p in pooled]
 
 
-def critic_loss(
-    real: list[Tensor], fake: list[Tensor], mistold: list[Tensor], weights: list[Tensor]
-) -> Tensor:
+Weighted = tuple[list[Tensor], list[Tensor]]  # scores, and how much each of them counts
+
+
+def critic_loss(real: Weighted, fake: Weighted, mistold: Weighted) -> Tensor:
     """Hinge loss over all maps.
 
     Args:
-        real: scores of B photos.
-        fake: of what was drawn of them: n times B, the last of them edited.
-        mistold: of the photos, told to show what the edited ones are to show.
-        weights: of each place of `fake`. Those of the photos count as much as what was made of
-            them: a place that is often edited would else be called drawn for that alone.
+        real: of photos. They should count where what was made of them does: a place that is often
+            edited would else be called drawn for that alone.
+        fake: of what was drawn.
+        mistold: of photos that were told to show something else than they do.
     """
     losses = []
-    for r, f, m, w in zip(real, fake, mistold, weights, strict=True):
-        same, last = w.unflatten(0, (-1, len(r))).sum(0), w[-len(r) :]
-        losses += [(F.relu(1 - r) * same).sum() / w.sum(), (F.relu(1 + f) * w).sum() / w.sum()]
-        losses.append(MISTOLD * (F.relu(1 + m) * last).sum() / (last.sum() + 1e-6))
+    for (scores, weights), sign, share in ((real, -1, 1), (fake, 1, 1), (mistold, 1, MISTOLD)):
+        for s, w in zip(scores, weights, strict=True):
+            losses.append(share * (F.relu(1 + sign * s) * w).sum() / (w.sum() + 1e-6))
     return torch.stack(losses).sum()
 
 
@@ -125,11 +124,13 @@ def feature_distance(real: list[Tensor], fake: list[Tensor]) -> Tensor:
 
 
 def weights_of(fake: list[Tensor], change: Tensor) -> list[Tensor]:
-    """Weights of the critic's scores of drawn faces and of edited photos, in equal shares; and
-    nearly so of small changes and large ones: a mouth is looked at as much as light on a face."""
+    """Weights of the critic's scores of drawn faces, if there are any, and of edited photos, in
+    equal shares; and nearly so of small changes and large ones: a mouth is looked at as much as
+    light on a face."""
     number, weights = len(change), []
-    for w in attention(change, [scores[number:] for scores in fake]):
+    for w in attention(change, [scores[-number:] for scores in fake]):
         w = w.square()
         w = w / (w.mean((1, 2, 3), keepdim=True) + LEAST_PLACES)
-        weights.append(torch.cat([torch.ones_like(w), w / (w.mean() + 1e-6)]))
+        drawn = torch.ones_like(w)[: len(fake[0]) - number]
+        weights.append(torch.cat([drawn, w / (w.mean() + 1e-6)]))
     return weights

@@ -23,7 +23,7 @@ TAUGHT = torch.tensor([name != "head_turn" for name in NAMES])
 STRONGEST = 4.0  # edit that is trained
 REACHED = 0.85  # a binary attribute need not be surer than this: what is left is exaggeration
 # How often each is taught, by how hard it is to learn; a turned head is not drawn.
-OFTEN = _by_name(smile=1.5, age=1.5, glasses=2.0, mouth_open=3.0, head_turn=0.4)
+OFTEN = _by_name(smile=1.5, age=1.5, glasses=3.0, mouth_open=3.0, head_turn=0.4)
 # How much the linear change is an example: of an opening mouth it shows the mean of teeth and dark,
 # of glasses the mean of all frames.
 FOLLOWED = _by_name(smile=0.2, glasses=0.2, beard=0.5, mouth_open=0.03)

@@ -1,4 +1,4 @@
-"""How the renderer's training goes: figures on unseen faces, the curve, a sheet of samples."""
+"""How training goes: figures on unseen faces, the curve, a sheet of samples."""
 
 from __future__ import annotations
 
@@ -23,16 +23,6 @@ _REACHED = torch.tensor([2.0 if a.binary else 1.35 for a in ATTRIBUTES])  # half
 FACE = face_mask(TIGHT.pixels(), TIGHT.size, TIGHT.size)  # where a change of the photo may show
 _SHOWN = 8
 _PLOTTED = ("psnr", "sharpness", "smile", "age", "glasses", "beard", "head_turn")
-
-
-@torch.no_grad()
-def edited_photos(
-    net: RenderedFaceNet, crops: Tensor, codes: Tensor, drawn: Tensor, change: Tensor
-) -> Tensor:
-    """Photos `(B, 3, S, S)` with what a change of their codes `(B, K)` draws on the face, then
-    moved along; `drawn` are the unedited faces of `net.draw`."""
-    after = codes + change
-    return net.move(crops + FACE * (net.draw(after) - drawn), after)
 
 
 @torch.no_grad()
@@ -61,7 +51,7 @@ def measure(
     sign = -torch.where(before == 0, torch.ones(()), before.sign())
     for i, (attribute, vector) in enumerate(zip(ATTRIBUTES, directions, strict=True)):
         change = FULL_STRENGTH * sign[:, i : i + 1] * vector
-        edited = edited_photos(net, crops, codes, drawn, change)
+        edited = net.edited_photos(crops, codes, codes + change, FACE)
         moved = (read(edited) - before).abs()
         figures[attribute.name] = float((moved[:, i] >= _REACHED[i]).float().mean())
         moved[:, i] = 0
@@ -81,7 +71,7 @@ def draw_curve(table: Path, picture: Path) -> None:
         for name in _PLOTTED
     }
     line_chart(
-        series, "Renderer: unseen faces", "step", "share (psnr: of 40 dB)", theme="light"
+        series, "Unseen faces", "step", "share (psnr: of 40 dB)", theme="light"
     ).save(picture)
 
 
@@ -94,7 +84,7 @@ def draw_samples(net: RenderedFaceNet, directions: Tensor, faces: FaceSet) -> Im
     rows, names = [crops, net.linear_picture(codes), drawn], ["photo", "linear", "drawn"]
     for attribute, vector in zip(ATTRIBUTES, directions, strict=True):
         for sign in (FULL_STRENGTH, -FULL_STRENGTH):
-            rows.append(edited_photos(net, crops, codes, drawn, sign * vector))
+            rows.append(net.edited_photos(crops, codes, codes + sign * vector, FACE))
             names.append(f"{attribute.name} {sign:+g}")
     columns = [str(i + 1) for i in range(len(crops))]
-    return picture_grid([row.clamp(0, 1) for row in rows], names, columns, "Renderer", cell=128)
+    return picture_grid([row.clamp(0, 1) for row in rows], names, columns, cell=128)
