@@ -64,7 +64,7 @@ def paste_back(
             outline of a head that turns), and finds what else has moved.
         own: `before` is the photo's own face (:func:`~.paste_crop.own_face`) and `after` what a
             model makes of it (:meth:`~.face_model.FaceModel.edited_photos`), not drawings of it.
-            Then all motion is known, and colours are meant as they are.
+            Then all motion is known, and detail goes with what it belonged to.
 
     Light that falls on all of the face and motion at the frame of the crop go on beyond it, and
     fade over half a crop.
