@@ -20,10 +20,15 @@ _LEAST_LIGHT = LEAST_LIGHT / 4  # as a change of brightness: the slope of log-od
 
 def own_face(photo: Tensor, context: PhotoContext, side: int) -> Tensor:
     """The face in a photo ``(H, W, 3 or 4)``, aligned: ``(3, side, side)``, where context says."""
+    return align_with_transform(photo[..., :3], _to_square(context, side), side)
+
+
+def _to_square(context: PhotoContext, side: int) -> Tensor:
+    """Photo pixels to those of the aligned face at `side` pixels, ``(2, 3)`` float64."""
     scale = side / context.size
     transform = context.transform.to("cpu", torch.float64) * scale
     transform[:, 2] += (scale - 1) / 2  # pixel centres lie at integers
-    return align_with_transform(photo[..., :3], transform, side)
+    return transform
 
 
 def crop_context(context: PhotoContext, side: int) -> PhotoContext:
@@ -38,10 +43,9 @@ def crop_context(context: PhotoContext, side: int) -> PhotoContext:
         would do to the whole photo. Alpha is left out.
     """
     square = own_face(context.photo, context, side)
+    to_square = _to_square(context, side)
     scale = side / context.size
     shift = (scale - 1) / 2  # pixel centres lie at integers
-    to_square = context.transform.to("cpu", torch.float64) * scale
-    to_square[:, 2] += shift
     back = torch.tensor([[1.0, 0.0, -shift], [0.0, 1.0, -shift]], dtype=torch.float64) / scale
     return replace(
         context,
