@@ -56,6 +56,10 @@ def load_state(
             index, entry = key.split(".")
             state.setdefault(int(index), {})[entry] = tensor
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+        for parameter, entries in optimiser.state.items():
+            for entry, tensor in entries.items():
+                if tensor.shape == parameter.shape:  # fused steps walk both in the same order
+                    entries[entry] = torch.empty_like(parameter).copy_(tensor)
     return metadata
 
 
