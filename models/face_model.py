@@ -119,12 +119,20 @@ class FaceModel:
         change = (after.to("cpu", torch.float32) - before.to("cpu", torch.float32))[None]
         return bool(retouches(change))
 
-    def edited_photos(self, crops: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    def drawn(self, codes: Tensor) -> Tensor:
+        """Codes `(B, *space.shape)` of a model that `retouches` as `(B, 3, S, S)`, on the module's
+        device: what `edited_photos` needs of codes that it is given again and again."""
+        return cast(RetouchingNet, self.module).draw(codes.to(self.device, torch.float32))
+
+    def edited_photos(
+        self, crops: Tensor, before: Tensor, after: Tensor, drawn: Tensor | None = None
+    ) -> Tensor:
         """Faces of photos, edited: for edits that `retouches` is true of.
 
         Args:
             crops: `(B, 3, S, S)` in [0, 1], any device; S is `template.size`.
             before, after: `(B, *space.shape)`, codes of the crops, and after the edit.
+            drawn: what `drawn` made of `before`, if it is at hand.
 
         Returns:
             `(B, 3, S, S)` float32 on the module's device, not clamped; a crop whose codes are equal
@@ -134,7 +142,9 @@ class FaceModel:
         crops, before, after = (
             tensor.to(self.device, torch.float32) for tensor in (crops, before, after)
         )
-        return net.edited_photos(crops, before, after)
+        if drawn is not None:
+            drawn = drawn.to(self.device)
+        return net.edited_photos(crops, before, after, drawn=drawn)
 
     def motion(self, before: Tensor, after: Tensor) -> Tensor | None:
         """How the model itself moves a face on the way from one code to another.

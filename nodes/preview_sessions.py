@@ -53,6 +53,7 @@ class Session:
     driven: Mapping[str, float]
     latest: int = 0
     _before: dict[bool, Tensor] = field(default_factory=dict, repr=False)
+    _drawn: Tensor | None = field(default=None, repr=False)
     _masks: tuple[Tensor | None, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +98,9 @@ class Session:
                 own = any(model.retouches(*pair) for pair in zip(codes, moved, strict=True))
                 before = self._faces_before(model, own)
                 if own:
-                    after = model.edited_photos(before, codes, moved).float().cpu()
+                    if self._drawn is None:
+                        self._drawn = model.drawn(codes).cpu()
+                    after = model.edited_photos(before, codes, moved, self._drawn).float().cpu()
                 else:
                     after = model.decode(moved).float().cpu()
                 faces = torch.stack(

@@ -118,6 +118,17 @@ def test_equal_codes_give_the_photo_bit_for_bit(model: FaceModel) -> None:
     assert (made[1:] - photos()[1:]).abs().amax((1, 2, 3)).min() > 0.05
 
 
+def test_a_drawing_at_hand_is_not_made_again(model: FaceModel) -> None:
+    drawn, codes_after = model.drawn(at_rest()), edited_codes()
+    codes_after[1] = at_rest()[1]
+    made = model.edited_photos(photos(), at_rest(), codes_after, drawn + 1e-6)
+    assert torch.equal(made[1], photos()[1])  # whatever another batch is rounded to
+    expected = model.edited_photos(photos(), at_rest(), codes_after)
+    torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
+    other = model.edited_photos(photos(), at_rest(), codes_after, drawn + 0.1)
+    assert (other - made).abs().amax((1, 2, 3))[0] > 0.05
+
+
 def test_edits_along_other_directions_are_not_fitted(model: FaceModel) -> None:
     """Of those it is not told what they are to show."""
     codes_after = torch.cat([at_rest()[:2], edited_codes()[2:]])

@@ -241,7 +241,12 @@ class RenderedFaceNet(linear.LinearFaceNet):
         return known if self.retoucher is not None else torch.zeros_like(known)
 
     def edited_photos(
-        self, photos: Tensor, before: Tensor, after: Tensor, allowed: Tensor | float = 1.0
+        self,
+        photos: Tensor,
+        before: Tensor,
+        after: Tensor,
+        allowed: Tensor | float = 1.0,
+        drawn: Tensor | None = None,
     ) -> Tensor:
         """The photos' own faces as an edit of their codes changes and moves them.
 
@@ -250,11 +255,16 @@ class RenderedFaceNet(linear.LinearFaceNet):
             before: `(B, K)`, codes of the crops.
             after: `(B, K)`, codes after the edit; equal ones give the crop bit for bit.
             allowed: share of the drawn change that is put on the photo, at each pixel.
+            drawn: what `draw` made of `before`, if it is at hand.
 
         Returns:
             `(B, 3, S, S)` float32, not clamped.
         """
-        drawn, edited = self.draw(torch.cat([before, after])).chunk(2)
+        if drawn is None:
+            drawn, edited = self.draw(torch.cat([before, after])).chunk(2)
+        else:  # another batch is rounded in another way, but no edit is no change
+            same = (before == after).all(1)[:, None, None, None]
+            edited = torch.where(same, drawn, self.draw(after))
         change, fitted = edited - drawn, self.retouches(after - before)
         if self.retoucher is not None and bool(fitted.any()):
             with self._precision(photos):
