@@ -276,25 +276,26 @@ def test_the_critic_looks_where_something_changed() -> None:
     assert fine.sum() == pytest.approx(3.0)
     torch.testing.assert_close(coarse[0, 0], torch.tensor([[0.75, 0], [0, 0]]))
     # what nobody looks at is no reason to be called drawn
-    scores = torch.full((2, 1, 4, 4), 5.0)
-    scores[0, 0, :2, :2] = -2
-    ones = torch.full_like(scores, 2.0)
+    scores = torch.full((2, 1, 4, 4), 20.0)
+    scores[0, 0, :2, :2] = -30
+    sure = torch.full_like(scores, 20.0)
 
     def loss(real: torch.Tensor, fake: torch.Tensor, mistold: torch.Tensor) -> float:
         return critic_loss(*(([s], [fine]) for s in (real, fake, mistold))).item()
 
-    assert loss(ones, scores, -ones) == 0
+    assert loss(sure, scores, -sure) == pytest.approx(0, abs=1e-6)
     # nor need a photo look like one there
-    assert loss(scores, -ones, -ones) == pytest.approx(3)
-    assert loss(-scores, -ones, -ones) == 0
+    assert loss(scores, -sure, -sure) == pytest.approx(30)
+    assert loss(-scores, -sure, -sure) == pytest.approx(0, abs=1e-6)
     # a photo that is told to show what it does not show is wrong where the edit is seen
-    assert loss(ones, -ones, -scores) == pytest.approx(MISTOLD * 3)
-    assert loss(ones, -ones, scores) == 0
+    assert loss(sure, -sure, -scores) == pytest.approx(MISTOLD * 30)
+    assert loss(sure, -sure, scores) == pytest.approx(0, abs=1e-6)
     # photos may be more than what was drawn, and be told the truth only
-    twice, nowhere = torch.cat([ones, scores]), torch.cat([fine, 0 * fine])
-    one, none = ([-ones], [fine]), ([scores], [0 * fine])
-    assert critic_loss(([twice], [nowhere]), one, none).item() == 0
-    assert fooling_loss([scores], [fine]).item() == pytest.approx(2)
+    twice, nowhere = torch.cat([sure, scores]), torch.cat([fine, 0 * fine])
+    one, none = ([-sure], [fine]), ([scores], [0 * fine])
+    assert critic_loss(([twice], [nowhere]), one, none).item() == pytest.approx(0, abs=1e-6)
+    assert fooling_loss([scores], [fine]).item() == pytest.approx(30)
+    assert fooling_loss([0 * scores], [fine]).item() == pytest.approx(math.log(2))
 
 
 def test_the_critic_looks_at_small_edits_nearly_as_much_as_at_large_ones() -> None:

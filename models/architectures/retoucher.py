@@ -45,7 +45,7 @@ class Retoucher(nn.Module):
     """
 
     def __init__(
-        self, controls: int, fine: int = 48, wide: int = 96, deep: int = 224, blocks: int = 2
+        self, controls: int, fine: int = 48, wide: int = 128, deep: int = 256, blocks: int = 3
     ) -> None:
         super().__init__()
         self.enter = nn.Conv2d(36, fine, 3, padding=1)

@@ -15,10 +15,14 @@ from ..architectures.rendered import RenderedFaceNet
 from .attribute_net import PARITIES, AttributeNet, attribute_values, batches
 from .directions import ATTRIBUTES
 from .face_data import FaceSet
-from .render_critic import Critic, critic_loss
+from .render_critic import Critic, critic_loss, steepness
 from .render_edits import expected_changes
 from .render_report import draw_curve, draw_samples, measure
 from .run_state import drop_rows_after, load_state, log_row, save_state
+
+# The critic's steepness costs a second derivative: it counts at one step of so many, with so much
+# more weight (Karras et al. 2020), and for one photo of so many.
+_FLATTENED, _PHOTOS_OF_ONE = 8, 4
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Settings:
     batch: int
     rate: float
     critic_rate: float = 4e-4
-    critic_steps: int = 2  # for each of the network, which otherwise runs away from it
+    critic_steps: int = 1  # for each of the network
+    flatness: float = 2e-5  # weight of the critic's steepness around photos
     largest_gradient: float = 10.0  # norm: without a limit a run now and then runs away
     averaging: float = 0.997  # decay of the running mean of the weights, which is what is kept
     check_every: int = 100
@@ -54,6 +59,17 @@ class Lessons:
     val: FaceSet
     codes: Tensor
     readers: Sequence[AttributeNet]
+
+    def to(self, device: torch.device) -> Lessons:
+        """The same on another device: training runs where its lessons are."""
+        return Lessons(
+            self.net.to(device),
+            self.directions.to(device),
+            self.train.to(device),
+            self.val.to(device),
+            self.codes.to(device),
+            [reader.to(device) for reader in self.readers],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +109,7 @@ class AdversarialTraining(ABC):
         torch.manual_seed(settings.seed)
         self.net, self.settings, self.part = lessons.net.requires_grad_(False), settings, part
         self.train, self.val, self.codes = lessons.train, lessons.val, lessons.codes
+        self.device = lessons.codes.device
         self.directions = lessons.directions
         self.readers = [reader.eval().requires_grad_(False) for reader in lessons.readers]
         self.values, self.parity = attribute_values(self.train), self.net.code_parity.float()
@@ -101,7 +118,7 @@ class AdversarialTraining(ABC):
         self.shown.dtype = torch.bfloat16
         self.learner: nn.Module = getattr(self.net, part).train().requires_grad_(True)
         self.average: nn.Module = getattr(self.shown, part)
-        self.critic = Critic(len(ATTRIBUTES))
+        self.critic = Critic(len(ATTRIBUTES)).to(self.device)
         self.optimiser = torch.optim.Adam(
             self.learner.parameters(), settings.rate, betas=(0.5, 0.99), fused=True
         )
@@ -123,7 +140,7 @@ class AdversarialTraining(ABC):
         if state_file.is_file():
             self.step = int(load_state(state_file, *self.kept)["step"])
         drop_rows_after(self.curve, self.step)
-        self.generator = torch.Generator().manual_seed(settings.seed + self.step)
+        self.generator = torch.Generator(self.device).manual_seed(settings.seed + self.step)
         self.chosen = batches(len(self.train), settings.batch, self.generator)
 
     @abstractmethod
@@ -152,10 +169,27 @@ class AdversarialTraining(ABC):
     def next_faces(self) -> tuple[Tensor, Tensor, Tensor]:
         """Crops, codes and values; every second batch is mirrored."""
         index = next(self.chosen)
-        crops, codes, values = self.train.floats(index), self.codes[index], self.values[index]
+        codes, (crops, values) = self.codes[index], self._photos(index)
+        return crops, codes * self.parity if self.step % 2 else codes, values
+
+    def next_photos(self, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Crops and values; each photo as often as its share `(N,)` says. Mirrored as above."""
+        number = min(self.settings.batch, len(share))
+        return self._photos(torch.multinomial(share, number, generator=self.generator))
+
+    def _photos(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        crops, values = self.train.floats(index), self.values[index]
         if self.step % 2:
-            return crops.flip(-1), codes * self.parity, values * torch.tensor(PARITIES)
-        return crops, codes, values
+            return crops.flip(-1), values * torch.tensor(PARITIES, device=self.device)
+        return crops, values
+
+    def precision(self) -> torch.autocast:
+        """Of networks in training."""
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def reader(self) -> AttributeNet:
+        """The one whose turn it is: one alone is pleased by what only it takes for a smile."""
+        return self.readers[self.step // 2 % len(self.readers)]
 
     def learn(self, losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, float]:
         """One step of the learner down the weighted sum of losses; what they were."""
@@ -178,9 +212,9 @@ class AdversarialTraining(ABC):
             wrong: `(n, A)`, what the first n of the photos do not show.
             mistold: weights of their scores when told that.
         """
-        loss = torch.zeros(())
-        for _ in range(self.settings.critic_steps):
-            with torch.autocast("cpu", torch.bfloat16):
+        loss = torch.zeros((), device=self.device)
+        for number in range(self.settings.critic_steps):
+            with self.precision():
                 features = self.critic(real.pictures)
                 first = [f[: len(wrong)] for f in features]
                 loss = critic_loss(
@@ -188,6 +222,10 @@ class AdversarialTraining(ABC):
                     (self.critic.scores(self.critic(fake.pictures), fake.values), fake.weights),
                     (self.critic.scores(first, wrong), mistold),
                 )
+            if number == 0 and self.step % _FLATTENED == 0:
+                some = slice(0, max(1, len(real.pictures) // _PHOTOS_OF_ONE))
+                steep = steepness(self.critic, real.pictures[some], real.values[some])
+                loss = loss + _FLATTENED * self.settings.flatness / 2 * steep
             self._apply(self.critic_optimiser, list(self.critic.parameters()), loss)
         return loss.item()
 
@@ -199,8 +237,9 @@ class AdversarialTraining(ABC):
         gradients = torch.autograd.grad(loss, parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        nn.utils.clip_grad_norm_(parameters, self.settings.largest_gradient)
-        optimiser.step()
+        size = nn.utils.clip_grad_norm_(parameters, self.settings.largest_gradient)
+        if bool(torch.isfinite(size)):
+            optimiser.step()
 
     @torch.no_grad()
     def _average(self) -> None:

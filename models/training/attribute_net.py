@@ -43,7 +43,8 @@ def attribute_values(faces: FaceSet, scales: FaceSet | None = None) -> Tensor:
         columns.append(((values - mean) / known.std()).clamp(-LARGEST, LARGEST))
     shapes, known_shapes = _mouth_shapes(faces), _mouth_shapes(scales or faces)
     shapes = (shapes - known_shapes.mean(0)) / known_shapes.std(0)
-    return torch.cat([torch.stack(columns, 1), shapes.clamp(-LARGEST, LARGEST)], 1)
+    values = torch.cat([torch.stack(columns, 1), shapes.clamp(-LARGEST, LARGEST)], 1)
+    return values.to(faces.crops.device)
 
 
 def _mouth_shapes(faces: FaceSet) -> Tensor:
@@ -91,12 +92,28 @@ def reading_loss(outputs: Tensor, values: Tensor) -> Tensor:
     chance = (values / BINARY_SPAN + 0.5).clamp(0, 1)
     crossed = F.binary_cross_entropy_with_logits(outputs, chance, reduction="none")
     squared = (outputs - values).square() / 2
-    return torch.where(torch.tensor(BINARY), crossed, squared)
+    return torch.where(torch.tensor(BINARY, device=outputs.device), crossed, squared)
 
 
 def as_values(outputs: Tensor) -> Tensor:
     """Outputs `(B, A)` on the scale of `attribute_values`."""
-    return torch.where(torch.tensor(BINARY), (outputs.sigmoid() - 0.5) * BINARY_SPAN, outputs)
+    binary = torch.tensor(BINARY, device=outputs.device)
+    return torch.where(binary, (outputs.sigmoid() - 0.5) * BINARY_SPAN, outputs)
+
+
+def _chances(number: int, generator: torch.Generator) -> Tensor:
+    """`(number, 1, 1, 1)` from 0 to 1."""
+    return torch.rand(number, 1, 1, 1, generator=generator, device=generator.device)
+
+
+def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, device=generator.device)
+
+
+def _integers(end: int, number: int, generator: torch.Generator) -> list[list[int]]:
+    """Pairs from 0 to `end` - 1."""
+    size = (number, 2)
+    return torch.randint(0, end, size, generator=generator, device=generator.device).tolist()
 
 
 def disturbed(crops: Tensor, generator: torch.Generator) -> Tensor:
@@ -104,39 +121,38 @@ def disturbed(crops: Tensor, generator: torch.Generator) -> Tensor:
     number, _, size, _ = crops.shape
     padded = F.pad(crops, (4, 4, 4, 4), mode="replicate")
     x = torch.empty_like(crops)
-    place = torch.randint(0, 9, (number, 2), generator=generator).tolist()
+    place = _integers(9, number, generator)
     for i, (top, left) in enumerate(place):
         x[i] = padded[i, :, top : top + size, left : left + size]
     soft = F.interpolate(F.avg_pool2d(x, 2), size=(size, size), mode="bilinear")
-    share = torch.rand(number, 1, 1, 1, generator=generator)
+    share = _chances(number, generator)
     x = torch.lerp(x, soft, (share * 2 - 0.8).clamp(0, 1))
-    strength = 0.06 * torch.rand(number, 1, 1, 1, generator=generator)
-    x = x + strength * torch.randn(x.shape, generator=generator)
-    holes = torch.randint(0, size - 24, (number, 2), generator=generator).tolist()
+    x = x + 0.06 * _chances(number, generator) * _noise(x, generator)
+    holes = _integers(size - 24, number, generator)
     for i, (top, left) in enumerate(holes):
         if i % 2:
             x[i, :, top : top + 24, left : left + 24] = x[i].mean((1, 2), keepdim=True)
-    gain = 0.9 + 0.2 * torch.rand(number, 3, 1, 1, generator=generator)
+    gain = 0.9 + 0.2 * torch.rand(number, 3, 1, 1, generator=generator, device=x.device)
     return (x * gain).clamp(0, 1)
 
 
 def seen(crops: Tensor, generator: torch.Generator) -> Tensor:
     """Crops as readers look at drawn ones: all moved by up to 3 pixels, some blurred, all noisy."""
     size = crops.shape[-1]
-    top, left = torch.randint(0, 7, (2,), generator=generator).tolist()
+    ((top, left),) = _integers(7, 1, generator)
     padded = F.pad(crops.float(), (3, 3, 3, 3), mode="replicate")
     x = padded[..., top : top + size, left : left + size]
-    share = 0.6 * torch.rand(len(x), 1, 1, 1, generator=generator)
+    share = 0.6 * _chances(len(x), generator)
     soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    noise = 0.03 * torch.rand(len(x), 1, 1, 1, generator=generator)
-    return torch.lerp(x, soft, share) + noise * torch.randn(x.shape, generator=generator)
+    return torch.lerp(x, soft, share) + 0.03 * _chances(len(x), generator) * _noise(x, generator)
 
 
 def batches(number: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Endless batches of indices, every index at most once per round."""
     size = min(size, number)
     while True:
-        yield from torch.randperm(number, generator=generator)[: number // size * size].split(size)
+        order = torch.randperm(number, generator=generator, device=generator.device)
+        yield from order[: number // size * size].split(size)
 
 
 def train_attribute_net(
@@ -154,15 +170,16 @@ def train_attribute_net(
     """Train on real crops, each changed for the worst by one step of root mean square `attack`;
     in bfloat16 where convolutions are concerned."""
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    values, parity = attribute_values(faces), torch.tensor(PARITIES)
-    net = AttributeNet(width, coarse).train()
+    device = faces.crops.device
+    generator = torch.Generator(device).manual_seed(seed)
+    values, parity = attribute_values(faces), torch.tensor(PARITIES, device=device)
+    net = AttributeNet(width, coarse).to(device).train()
     optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=0.02, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.1)
     chosen = batches(len(faces), batch, generator)
 
     def loss_of(crops: Tensor, wanted: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             outputs = net(crops)
         return reading_loss(outputs.float(), wanted).mean()
 
@@ -190,7 +207,7 @@ def worst_change(
     crops: Tensor, loss_of: Callable[[Tensor], Tensor], size: float, generator: torch.Generator
 ) -> Tensor:
     """Crops moved by root mean square `size` to where the loss is larger, from a random start."""
-    start = crops + size / 2 * torch.randn(crops.shape, generator=generator)
+    start = crops + size / 2 * _noise(crops, generator)
     start.requires_grad_(True)
     (gradient,) = torch.autograd.grad(loss_of(start), start)
     scale = gradient.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-12

@@ -43,6 +43,7 @@ def train_face(
     max_tier: int = 2,
     template: AlignmentTemplate = TIGHT,
     cache_dir: str | Path | None = None,
+    device: str | None = None,
     seed: int = 0,
     resume: bool = True,
     progress: Progress = lambda stage, done, total: None,
@@ -65,15 +66,20 @@ def train_face(
         max_tier: 1 uses only the stricter part of the training faces.
         template: alignment and crop size.
         cache_dir: keeps the aligned crops for the next run.
+        device: where networks are trained, such as "cuda" (then use a `batch` of about 128); by
+            default on CUDA if there is one. What is fitted in closed form is fitted on the CPU.
         seed: of everything random.
         resume: take up earlier stages; False begins anew.
         progress: called with (stage, done, total).
 
     Raises:
-        FaceLatentsError: the data are not there, or the crops are not 128 pixels wide.
+        FaceLatentsError: the data are not there, the crops are not 128 pixels wide, or there is no
+            such device.
     """
     if template.size != 128:
         raise FaceLatentsError(f"The renderer is trained at 128 pixels, not {template.size}.")
+
+    place = _device(device)
 
     def load(split: str, tier: int) -> FaceSet:
         return load_faces(
@@ -97,7 +103,7 @@ def train_face(
     tensors = _kept(kept["linear"], lambda: _linear_part(train, components, seed, progress))
     tensors |= _kept(kept["control"], lambda: control_tensors(train, progress))
     readers = [
-        _reader(kept[f"reader{i}"], train, reader_steps, seed + i, coarse=i == 1, progress=progress)
+        _reader(kept[f"reader{i}"], train.to(place), reader_steps, seed + i, i == 1, progress)
         for i in range(2)
     ]
     torch.manual_seed(seed)
@@ -115,18 +121,35 @@ def train_face(
     codes = encode_all(net, train)
     scores, directions = regressed(net, codes, train)
     fixed = torch.stack(list(directions.values()))
-    lessons = Lessons(net, fixed, train, val, codes, readers)
+    lessons = Lessons(net, fixed, train, val, codes, readers).to(place)
     drawing = render.RenderTraining(lessons, settings[0], kept["state"])
     drawing.run(progress)
-    net = untrained_net(tensors, drawing.shown.renderer)
+    net = untrained_net(tensors, drawing.shown.renderer.cpu())
     net.retoucher = Retoucher(controls).to(memory_format=torch.channels_last)
-    lessons = replace(lessons, net=net)
+    lessons = replace(lessons, net=net.to(place))
     retouching = retouch.RetouchTraining(lessons, settings[1], kept["retouch.state"])
     retouching.run(progress)
     progress("directions", 0, 1)
     vectors = (scores, directions)
-    export_face(out_file, tensors, retouching.shown, vectors, len(train), val, settings)
+    export_face(out_file, tensors, retouching.shown.cpu(), vectors, len(train), val, settings)
     return load_face_model(out_file)
+
+
+def _device(name: str | None) -> torch.device:
+    """Where to train.
+
+    Raises:
+        FaceLatentsError: there is no such device.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=name)
+        return torch.device(name)
+    except (AssertionError, RuntimeError) as error:
+        raise FaceLatentsError(
+            f"Nothing can be trained on '{name}' here: {error}. Use device=cpu, or none at all."
+        ) from error
 
 
 def untrained_net(tensors: Mapping[str, Tensor], renderer: Renderer) -> rendered.RenderedFaceNet:
@@ -164,7 +187,7 @@ def _reader(
 ) -> AttributeNet:
     def make() -> dict[str, Tensor]:
         made = train_attribute_net(train, steps=steps, seed=seed, coarse=coarse, progress=progress)
-        return made.state_dict()
+        return made.cpu().state_dict()
 
     reader = AttributeNet(coarse=coarse)
     reader.load_state_dict(_kept(path, make))

@@ -22,18 +22,17 @@ import torch.nn.functional as F
 
 from . import adversarial
 from .adversarial import AdversarialTraining, Judged, Lessons
-from .attribute_net import PARITIES, as_values, reading_loss, seen
 from .directions import ATTRIBUTES
 from .render_critic import feature_distance, fooling_loss, weights_of
-from .render_edits import LIGHTING, NAMES, TAUGHT, edits_for, followed_shares
+from .render_edits import NAMES, allowed_shares, edits_for, followed_shares
 from .render_losses import (
     contrast_distance,
     departure,
     detail_distance,
     linear_change,
     pixel_distance,
+    reading_losses,
 )
-from .render_report import FACE
 
 LOSSES = ("pixels", "realism", "features", "detail", "attribute", "others", "contrast",
           "near_linear")  # fmt: skip
@@ -45,11 +44,11 @@ class Settings(adversarial.Settings):
     """How long to train, and the weight of each loss of `LOSSES`."""
 
     warm_steps: int = 1000  # pixels only
-    steps: int = 6000
+    steps: int = 12000
     batch: int = 24
     rate: float = 1.5e-4
     pixels: float = 10.0
-    realism: float = 2.2
+    realism: float = 3.5
     features: float = 2.0
     detail: float = 900.0
     attribute: float = 2.4
@@ -73,7 +72,7 @@ class RenderTraining(AdversarialTraining):
         """One step on the pixels alone; its losses."""
         crops, codes, _ = self.next_faces()
         linear = self.net.linear_picture(codes)
-        with torch.autocast("cpu", torch.bfloat16):
+        with self.precision():
             drawn = self.net.renderer(linear, codes, self.net.strengths(codes))
         return self.learn({"pixels": F.l1_loss(drawn, crops)}, self.weights)
 
@@ -82,17 +81,16 @@ class RenderTraining(AdversarialTraining):
         crops, codes, values = self.next_faces()
         strengths, wanted, example = edits_for(values, self.generator)
         number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
-        lit, taught = (edit & LIGHTING).any(1), edit & TAUGHT
         every = torch.cat([codes, codes + strengths @ self.directions])
         linear = self.net.linear_picture(every)
         example_change = linear_change(self.net, codes, example @ self.directions, linear[:number])
-        with torch.autocast("cpu", torch.bfloat16):
+        with self.precision():
             drawn, edited = self.net.renderer(linear, every, self.net.strengths(every)).chunk(2)
             # Only the edited picture may learn from the change: otherwise spoiling the unedited
             # one is a way to a larger or smaller one.
             change = edited - drawn.detach()
             # what users get back: their photo plus the change, moved
-            allowed = torch.where(lit[:, None, None, None], 1.0, FACE)
+            allowed = allowed_shares(edit)
             pasted = self.net.move(crops + allowed * change, every[number:])
             with torch.no_grad():
                 real_features = self.critic(crops)
@@ -101,22 +99,22 @@ class RenderTraining(AdversarialTraining):
             shown = torch.cat([values[:, :count], values[:, :count] + wanted])
             fake = self.critic.scores(fake_features, shown)
             places = weights_of(fake, self.net.move(allowed * change.detach(), every[number:]))
-            # in turn: one network alone would be pleased by what only it takes for a smile
-            reader = self.readers[self.step // 2 % len(self.readers)]
-            view = seen(torch.cat([crops, pictures[number:]]), self.generator)
-            with torch.no_grad():
-                before = as_values(reader(view[:number]).float())
-            outputs = reader(view[number:]).float()
-        still = torch.cat([~edit, torch.ones(number, len(PARITIES) - count, dtype=torch.bool)], 1)
-        expected = torch.cat([torch.zeros_like(wanted), wanted @ self.expected], 1)
-        targets = F.pad(values[:, :count] + wanted, (0, len(PARITIES) - count))
+        read, apart = reading_losses(
+            self.reader(),
+            (crops, pictures[number:]),
+            values,
+            wanted,
+            self.expected,
+            edit,
+            self.generator,
+        )
         losses = {
             "pixels": pixel_distance(drawn, crops),
             "realism": fooling_loss(fake, places),
             "features": feature_distance(real_features, [f[:number] for f in fake_features]),
             "detail": detail_distance(crops, drawn.float()),
-            "attribute": (reading_loss(outputs, targets)[:, :count] * taught).sum(1).mean(),
-            "others": ((as_values(outputs) - before - expected).square() * still).sum(1).mean() / 4,
+            "attribute": read,
+            "others": apart,
             "contrast": contrast_distance(crops, pasted),
             "near_linear": departure(change, example_change, followed_shares(edit)),
         }

@@ -1,11 +1,11 @@
 """The critic that the renderer is trained against: is this a photo, or was it drawn?
 
-A patch discriminator at two scales (Isola et al. 2017; hinge loss as in Lim & Ye 2017). It sees
-noisy pictures, and not the code or the linear picture: told those it soon knows every drawing by
-what is orthogonal to the components, and the renderer learns nothing from it any more. It is told
-what a face is to show, and judges at every place whether it does (projection, Miyato & Koyama
-2018; photos with the wrong attributes are wrong, Reed et al. 2016): else the grey mean of teeth
-and dark is no worse than the closed mouth it replaces.
+A patch discriminator at two scales (Isola et al. 2017). It sees noisy pictures, and not the code or
+the linear picture: told those it soon knows every drawing by what is orthogonal to the components,
+and the renderer learns nothing from it any more. It is told what a face is to show, and judges at
+every place whether it does (projection, Miyato & Koyama 2018; photos with the wrong attributes are
+wrong, Reed et al. 2016): else the grey mean of teeth and dark is no worse than the closed mouth it
+replaces.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ Weighted = tuple[list[Tensor], list[Tensor]]  # scores, and how much each of the
 
 
 def critic_loss(real: Weighted, fake: Weighted, mistold: Weighted) -> Tensor:
-    """Hinge loss over all maps.
+    """Logistic loss over all maps (Goodfellow et al. 2014). Under a hinge loss the critic ends as a
+    plateau just below -1, where a drawing that is far off learns nothing from it.
 
     Args:
         real: of photos. They should count where what was made of them does: a place that is often
@@ -106,14 +107,25 @@ def critic_loss(real: Weighted, fake: Weighted, mistold: Weighted) -> Tensor:
     losses = []
     for (scores, weights), sign, share in ((real, -1, 1), (fake, 1, 1), (mistold, 1, MISTOLD)):
         for s, w in zip(scores, weights, strict=True):
-            losses.append(share * (F.relu(1 + sign * s) * w).sum() / (w.sum() + 1e-6))
+            losses.append(share * (F.softplus(sign * s) * w).sum() / (w.sum() + 1e-6))
     return torch.stack(losses).sum()
 
 
+def steepness(critic: Critic, pictures: Tensor, values: Tensor) -> Tensor:
+    """Mean squared norm of the gradient of scores, summed over the places, to photos: a critic that
+    is flat around photos leaves those it teaches time to follow (R1 penalty, Mescheder et al.
+    2018)."""
+    pictures = pictures.detach().requires_grad_(True)
+    scores = [s.sum() for s in critic.scores(critic(pictures), values)]
+    (gradient,) = torch.autograd.grad(torch.stack(scores).sum(), pictures, create_graph=True)
+    return gradient.square().sum((1, 2, 3)).mean()
+
+
 def fooling_loss(fake: list[Tensor], weights: list[Tensor]) -> Tensor:
-    """What the renderer lowers: minus the scores of its pictures, weighted as for the critic."""
-    scores = [(f * w).sum() / w.sum() for f, w in zip(fake, weights, strict=True)]
-    return -torch.stack(scores).mean()
+    """What the network in training lowers: how unlikely its pictures are photos, weighted as for
+    the critic."""
+    losses = [(F.softplus(-f) * w).sum() / w.sum() for f, w in zip(fake, weights, strict=True)]
+    return torch.stack(losses).mean()
 
 
 def feature_distance(real: list[Tensor], fake: list[Tensor]) -> Tensor:

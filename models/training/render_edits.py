@@ -8,7 +8,7 @@ from torch import Tensor
 from ..architectures.rendered import CONTROL
 from .attribute_net import BINARY_SPAN, LARGEST
 from .directions import ATTRIBUTES
-from .render_report import FULL_STRENGTH
+from .render_report import FACE, FULL_STRENGTH
 
 NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
 
@@ -20,13 +20,17 @@ def _by_name(**values: float) -> Tensor:
 
 # Motion alone turns a head: pixels that only pretend to turn it are patterns that fool readers.
 TAUGHT = torch.tensor([name != "head_turn" for name in NAMES])
+# How much more of each counts when read: to a critic closed mouths are likelier than open ones.
+MORE_COUNTS = _by_name(mouth_open=3.0)
 STRONGEST = 4.0  # edit that is trained
 REACHED = 0.85  # a binary attribute need not be surer than this: what is left is exaggeration
 # How often each is taught, by how hard it is to learn; a turned head is not drawn.
 OFTEN = _by_name(smile=1.5, age=1.5, glasses=3.0, mouth_open=3.0, head_turn=0.4)
 # How much the linear change is an example: of an opening mouth it shows the mean of teeth and dark,
 # of glasses the mean of all frames.
-FOLLOWED = _by_name(smile=0.2, glasses=0.2, beard=0.5, mouth_open=0.03)
+FOLLOWED = _by_name(
+    smile=0.2, age=0.5, gender_expression=0.5, glasses=0.1, beard=0.4, mouth_open=0.03
+)
 ALL_GLASSES = 1.5  # strength that puts them on: nobody wears half of a pair
 LEAST_FOLLOWED = 0.3  # share of any strength, so that a slider never ends
 LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in NAMES])
@@ -42,21 +46,25 @@ def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
         `(B, A)` each: strengths, what they should change of the values, and the strengths whose
         linear change is an example: an attribute that is reached should not be driven further.
     """
-    number, count = len(values), len(ATTRIBUTES)
-    strengths = torch.zeros(number, count)
+    number, count, device = len(values), len(ATTRIBUTES), values.device
+    strengths = torch.zeros(number, count, device=device)
+
+    def chances() -> Tensor:
+        return torch.rand(number, generator=generator, device=device)
+
     for share in (1.0, 0.2):
-        which = torch.multinomial(OFTEN, number, replacement=True, generator=generator)
+        often = OFTEN.to(device)
+        which = torch.multinomial(often, number, replacement=True, generator=generator)
         feminine = values[:, NAMES.index("gender_expression")] < 0
         instead = NAMES.index("mouth_open")
         which = torch.where(feminine & (which == NAMES.index("beard")), instead, which)
         own = values.gather(1, which[:, None])[:, 0]
-        size = 0.5 + (STRONGEST - 0.5) * torch.rand(number, generator=generator)
-        random_sign = torch.randint(0, 2, (number,), generator=generator).float() * 2 - 1
-        away = torch.rand(number, generator=generator) < 0.8
+        size = 0.5 + (STRONGEST - 0.5) * chances()
+        away, random_sign = chances() < 0.8, torch.where(chances() < 0.5, 1.0, -1.0)
         sign = torch.where(away & (own != 0), -own.sign(), random_sign)
-        taken = torch.rand(number, generator=generator) < share
-        strengths[torch.arange(number)[taken], which[taken]] = (sign * size)[taken]
-    binary = torch.tensor([attribute.binary for attribute in ATTRIBUTES])
+        taken = chances() < share
+        strengths[taken.nonzero()[:, 0], which[taken]] = (sign * size)[taken]
+    binary = torch.tensor([attribute.binary for attribute in ATTRIBUTES], device=device)
     per_unit = torch.where(binary, BINARY_SPAN / FULL_STRENGTH, 1.0)
     per_unit[NAMES.index("age")] = 0.7
     per_unit[NAMES.index("glasses")] = BINARY_SPAN / ALL_GLASSES
@@ -65,13 +73,21 @@ def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
     wanted = torch.clamp(before + strengths * per_unit, -limit, limit) - before
     wanted = torch.where(wanted * strengths > 0, wanted, 0.0)  # what is past the limit stays
     example = torch.maximum(wanted.abs() / per_unit, LEAST_FOLLOWED * strengths.abs())
-    example = torch.where(LIGHTING, strengths.abs(), example)  # light adds up, at any strength
+    # light adds up, at any strength
+    example = torch.where(LIGHTING.to(device), strengths.abs(), example)
     return strengths, wanted, torch.minimum(example, strengths.abs()) * strengths.sign()
 
 
 def followed_shares(edit: Tensor) -> Tensor:
     """How much faces edited along the given attributes `(B, A)` should follow the linear change."""
-    return torch.where(edit, FOLLOWED, 1.0).amin(1)
+    return torch.where(edit, FOLLOWED.to(edit.device), 1.0).amin(1)
+
+
+def allowed_shares(edit: Tensor) -> Tensor:
+    """Where changes of faces edited along the given attributes `(B, A)` may show, `(B, 1, S, S)`:
+    light everywhere, others on the face."""
+    lit = (edit & LIGHTING.to(edit.device)).any(1)
+    return torch.where(lit[:, None, None, None], 1.0, FACE.to(edit.device))
 
 
 def expected_changes(values: Tensor) -> Tensor:

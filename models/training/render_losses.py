@@ -8,10 +8,13 @@ from torch import Tensor
 
 from ..architectures.rendered import RenderedFaceNet
 from ..evaluation.face_measures import luminance, weighted_deviation
+from .attribute_net import AttributeNet, as_values, reading_loss, seen
+from .directions import ATTRIBUTES
 from .render_critic import soft
+from .render_edits import MORE_COUNTS, TAUGHT
 from .render_report import FACE
 
-ALTOGETHER = 2e-3  # of a face's log ratio of detail beside the local differences
+ALTOGETHER = 5e-3  # of a face's log ratio of detail beside the local differences
 
 
 def pixel_distance(drawn: Tensor, crops: Tensor) -> Tensor:
@@ -63,8 +66,49 @@ def detail_distance(real: Tensor, fake: Tensor) -> Tensor:
 def contrast_distance(before: Tensor, after: Tensor) -> Tensor:
     """Mean size of the log ratio of the deviations of luminance on the face, squared where small
     (Huber 1964)."""
+    face = FACE.to(before.device)
     old, new = (
-        weighted_deviation(luminance(crops.float())[:, 0], FACE) + 0.01 for crops in (before, after)
+        weighted_deviation(luminance(crops.float())[:, 0], face) + 0.01 for crops in (before, after)
     )
     ratio = (new / old).log()
     return F.smooth_l1_loss(ratio, torch.zeros_like(ratio), beta=0.2)
+
+
+def reading_losses(
+    reader: AttributeNet,
+    pictures: tuple[Tensor, Tensor],
+    values: Tensor,
+    wanted: Tensor,
+    along: Tensor,
+    edit: Tensor,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """How far what a reader reads off edited pictures is from what they should show: of the
+    attributes that are edited, and of all others.
+
+    Args:
+        reader: stays as it is.
+        pictures: before and after the edit, `(B, 3, S, S)` each.
+        values: `(B, A + 2)` before the edit, see `attribute_net.attribute_values`.
+        wanted: `(B, A)`, change of the values.
+        along: `(A, 2)`, `render_edits.expected_changes`.
+        edit: `(B, A)`, which attributes are edited by name.
+        generator: of how the reader looks at them.
+    """
+    number, count = len(values), len(ATTRIBUTES)
+    shapes = values.shape[1] - count
+    before, after = pictures
+    # Colours are for the critic to judge: a reader is moved by violet lips as much as by red ones.
+    light = luminance(after)
+    after = light + (after - light).detach()
+    view = seen(torch.cat([before, after]), generator)
+    with torch.autocast(view.device.type, torch.bfloat16):
+        with torch.no_grad():
+            unedited = as_values(reader(view[:number]).float())
+        outputs = reader(view[number:]).float()
+    targets = F.pad(values[:, :count] + wanted, (0, shapes))
+    named = edit * TAUGHT.to(edit.device) * torch.where(wanted > 0, MORE_COUNTS.to(edit.device), 1)
+    read = (reading_loss(outputs, targets)[:, :count] * named).sum(1).mean()
+    expected = torch.cat([wanted.masked_fill(edit, 0.0), wanted @ along], 1)
+    apart = (as_values(outputs) - unedited - expected) * F.pad(~edit, (0, shapes), value=True)
+    return read, apart.square().sum(1).mean() / 4

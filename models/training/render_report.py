@@ -35,7 +35,8 @@ def measure(
 ) -> dict[str, float]:
     """Fidelity, sharpness, and for each direction how many of the faces it carries to the other
     side at `FULL_STRENGTH`, and the largest mean change of another attribute."""
-    crops = faces.floats(slice(0, number))
+    device = directions.device
+    crops, allowed = faces.floats(slice(0, number)).to(device), FACE.to(device)
     codes = net.encode(crops)
     drawn = net.draw(codes)
     figures = {
@@ -44,16 +45,16 @@ def measure(
     }
 
     def read(pictures: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             return as_values(reader(pictures.clamp(0, 1)).float())
 
     before = read(crops)
-    sign = -torch.where(before == 0, torch.ones(()), before.sign())
+    sign = -torch.where(before == 0, 1.0, before.sign())
     for i, (attribute, vector) in enumerate(zip(ATTRIBUTES, directions, strict=True)):
         change = FULL_STRENGTH * sign[:, i : i + 1] * vector
-        edited = net.edited_photos(crops, codes, codes + change, FACE)
+        edited = net.edited_photos(crops, codes, codes + change, allowed, drawn)
         moved = (read(edited) - before).abs()
-        figures[attribute.name] = float((moved[:, i] >= _REACHED[i]).float().mean())
+        figures[attribute.name] = float((moved[:, i] >= float(_REACHED[i])).float().mean())
         moved[:, i] = 0
         figures[f"{attribute.name}_others"] = float(moved.mean(0)[: len(ATTRIBUTES)].max())
     return figures
@@ -78,13 +79,14 @@ def draw_curve(table: Path, picture: Path) -> None:
 @torch.no_grad()
 def draw_samples(net: RenderedFaceNet, directions: Tensor, faces: FaceSet) -> Image.Image:
     """A sheet: unseen photos, their linear pictures, what is drawn, and every edit of the photo."""
-    crops = faces.floats(slice(0, _SHOWN))
+    device = directions.device
+    crops, allowed = faces.floats(slice(0, _SHOWN)).to(device), FACE.to(device)
     codes = net.encode(crops)
     drawn = net.draw(codes)
     rows, names = [crops, net.linear_picture(codes), drawn], ["photo", "linear", "drawn"]
     for attribute, vector in zip(ATTRIBUTES, directions, strict=True):
         for sign in (FULL_STRENGTH, -FULL_STRENGTH):
-            rows.append(net.edited_photos(crops, codes, codes + sign * vector, FACE))
+            rows.append(net.edited_photos(crops, codes, codes + sign * vector, allowed, drawn))
             names.append(f"{attribute.name} {sign:+g}")
     columns = [str(i + 1) for i in range(len(crops))]
-    return picture_grid([row.clamp(0, 1) for row in rows], names, columns, cell=128)
+    return picture_grid([row.clamp(0, 1).cpu() for row in rows], names, columns, cell=128)

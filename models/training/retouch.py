@@ -4,7 +4,8 @@ Every step edits photos as users do, and some as users would who take an edit ba
 step made of a photo is edited the opposite way, where the photo itself is what must come out. The
 others have no such example. As in the training of the renderer (`render.py`) they have to pass the
 critic, show the attribute, keep all others and the contrast, and stay close to the linear change.
-A few are mixed with other faces instead, since not every change is along a known direction.
+A few are mixed with other faces besides, since not every change is along a known direction. Photos
+are varied (`face_views.py`): users' own are not those of the collection.
 
 The renderer stays as it is.
 """
@@ -20,19 +21,25 @@ from torch import Tensor
 
 from . import adversarial
 from .adversarial import AdversarialTraining, Judged, Lessons
-from .attribute_net import PARITIES, as_values, reading_loss, seen
 from .directions import ATTRIBUTES
+from .face_views import varied
 from .render_critic import fooling_loss, weights_of
-from .render_edits import LIGHTING, NAMES, TAUGHT, edits_for, followed_shares
-from .render_losses import contrast_distance, departure, linear_change, pixel_distance
+from .render_edits import NAMES, allowed_shares, edits_for, followed_shares
+from .render_losses import (
+    contrast_distance,
+    departure,
+    linear_change,
+    pixel_distance,
+    reading_losses,
+)
 from .render_report import FACE
 
 LOSSES = ("realism", "attribute", "others", "contrast", "near_linear", "undone")
 COLUMNS = ("critic", *LOSSES, "psnr", "sharpness", *NAMES, *[f"{name}_others" for name in NAMES])
 _COUNT = len(ATTRIBUTES)
-_UNTOLD = 0.1  # share of edits whose strengths the retoucher is not told
 _CLEARLY = 1.0  # value at which a photo clearly shows an attribute
-_MIXED = 8  # one of so many photos is mixed with another face
+_MIXED = 8  # one of so many photos is mixed with another face besides
+_MOSTLY = {"glasses": 3.0}  # how often faces that show these are edited: they are few
 _TAKEN_BACK = 2  # for every so many photos an edit of the last step is undone
 
 
@@ -41,11 +48,11 @@ class Settings(adversarial.Settings):
     """How long to train, and the weight of each loss of `LOSSES`."""
 
     warm_steps: int = 300  # without the critic, which knows random corrections too well
-    steps: int = 4000
+    steps: int = 10500
     batch: int = 16  # photos of a step, beside the edits to be undone
-    rate: float = 5e-4
-    critic_rate: float = 3e-4
-    realism: float = 1.5
+    rate: float = 4e-4
+    critic_rate: float = 4e-4
+    realism: float = 3.0
     attribute: float = 4.0
     others: float = 4.0
     contrast: float = 8.0
@@ -64,7 +71,7 @@ class Edits:
         change: `(B, K)` of the codes.
         example: `(B, K)`, the change whose linear picture is an example.
         wanted: `(B, A)`, change of the values.
-        edit: `(B, A)`, which attributes are edited by name; mixed faces none.
+        edit: `(B, A)`, which attributes are edited by name.
         real: `(B, 3, S, S)`, photographs: those to be edited, or those to get back.
         undo: `(B,)`, 1 where the result must be `real`.
     """
@@ -87,8 +94,10 @@ class Edits:
 
 def shifted(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Pictures moved by up to a pixel each, by interpolation."""
-    shift = (torch.rand(len(pictures), 2, 1, generator=generator) * 2 - 1) * 2 / pictures.shape[-1]
-    still = torch.eye(2).expand(len(pictures), 2, 2)
+    device = pictures.device
+    shift = torch.rand(len(pictures), 2, 1, generator=generator, device=device) * 2 - 1
+    shift = shift * 2 / pictures.shape[-1]
+    still = torch.eye(2, device=device).expand(len(pictures), 2, 2)
     grid = F.affine_grid(torch.cat([still, shift], 2), list(pictures.shape), align_corners=False)
     return F.grid_sample(
         pictures, grid, mode="bicubic", padding_mode="border", align_corners=False
@@ -105,6 +114,9 @@ class RetouchTraining(AdversarialTraining):
         self.mixed = settings.batch // _MIXED
         self.taken_back = settings.batch // _TAKEN_BACK
         self.done: Edits | None = None  # of the last step, the other way round
+        self.share = torch.ones(len(self.train), device=self.device)
+        for name, share in _MOSTLY.items():
+            self.share[self.values[:, NAMES.index(name)] > 0] = share
 
     def one_step(self) -> dict[str, float]:
         """One step of the retoucher, and after the first steps of the critic; the losses."""
@@ -116,7 +128,7 @@ class RetouchTraining(AdversarialTraining):
         shown = edits.values[:, :_COUNT] + edits.wanted
         places: list[Tensor] = []
         if self.step >= self.warm_steps:
-            with torch.autocast("cpu", torch.bfloat16):
+            with self.precision():
                 fake = self.critic.scores(self.critic(pasted), shown)
             places = weights_of(fake, seen_change)
             losses["realism"] = fooling_loss(fake, places)
@@ -133,7 +145,7 @@ class RetouchTraining(AdversarialTraining):
         fresh = edits.undo == 0
         true = torch.where(fresh[:, None], edits.values[:, :_COUNT], shown)
         index = self.alike(edits.wanted[fresh])
-        real = torch.cat([edits.real, self.train.floats(index)])
+        real = torch.cat([edits.real, varied(self.train.floats(index), self.generator)])
         # what is edited by moving is interpolated, and must not be told from photos by that
         moved = (self.net.motion(edits.change) != 0).flatten(1).any(1)
         moved = torch.cat([moved, moved[fresh]])[:, None, None, None]
@@ -161,22 +173,25 @@ class RetouchTraining(AdversarialTraining):
 
     def fresh(self) -> Edits:
         """Edits of photos."""
-        crops, codes, values = self.next_faces()
+        crops, values = self.next_photos(self.share)
+        crops = varied(crops, self.generator)
+        codes = self.net.encode(crops)
         strengths, wanted, example = edits_for(values, self.generator)
         change, example = strengths @ self.directions, example @ self.directions
-        some = slice(0, self.mixed)
-        share = 0.2 + 0.8 * torch.rand(len(crops[some]), 1, generator=self.generator)
-        change[some] = share * (codes.roll(1, 0) - codes)[some]
-        wanted[some] = share * (values.roll(1, 0) - values)[some, :_COUNT]
-        example[some], strengths[some] = change[some], 0
-        none = torch.zeros(len(crops))
-        edit = strengths != 0
+        edit, some = strengths != 0, slice(0, self.mixed)
+        share = torch.rand(self.mixed, 1, generator=self.generator, device=self.device)
+        mixed = share * (codes.roll(1, 0) - codes)[some]
+        apart = share * (values.roll(1, 0) - values)[some, :_COUNT]
+        change[some] += mixed
+        example[some] += mixed
+        wanted[some] = torch.where(edit[some], wanted[some], apart)
+        none = torch.zeros(len(crops), device=self.device)
         return Edits(crops, codes, values, change, example, wanted, edit, crops, none)
 
     def taken(self, edits: Edits, pasted: Tensor) -> Edits:
         """Some of the edits of photos, to be undone."""
         some = slice(self.mixed, self.mixed + self.taken_back)
-        pasted = pasted[some]
+        pasted = pasted[some].clamp(0, 1)
         values = edits.values[some].clone()
         values[:, :_COUNT] += edits.wanted[some]
         return Edits(
@@ -188,49 +203,42 @@ class RetouchTraining(AdversarialTraining):
             -edits.wanted[some],
             edits.edit[some],
             edits.photos[some],
-            torch.ones(len(pasted)),
+            torch.ones(len(pasted), device=self.device),
         )
 
     def pasted(self, edits: Edits) -> tuple[Tensor, Tensor, Tensor]:
-        """Changes, edited photos in [0, 1], and changes as they show in those, `(B, 3, S, S)`."""
+        """Changes, edited photos, and changes as they show in those, `(B, 3, S, S)`."""
         with torch.no_grad():
             drawn = self.net.draw(torch.cat([edits.codes, edits.codes + edits.change]))
         before, after = drawn.chunk(2)
-        told = self.net.strengths(edits.change)
-        untold = torch.rand(len(told), 1, generator=self.generator) < _UNTOLD
-        lit = (edits.edit & LIGHTING).any(1)
-        allowed = torch.where(lit[:, None, None, None], 1.0, FACE)
-        with torch.autocast("cpu", torch.bfloat16):
-            change = self.learner(edits.photos, before, after, told.masked_fill(untold, 0.0))
-            pasted = self.net.move(edits.photos + allowed * change, edits.change).clamp(0, 1)
+        allowed = allowed_shares(edits.edit)
+        with self.precision():
+            change = self.learner(edits.photos, before, after, self.net.strengths(edits.change))
+            # not clamped: nothing would call back what has left the range
+            pasted = self.net.move(edits.photos + allowed * change, edits.change)
             seen_change = self.net.move(allowed * change.detach(), edits.change)
         return change, pasted, seen_change
 
     def losses(self, edits: Edits, change: Tensor, pasted: Tensor) -> dict[str, Tensor]:
         """Every one of `LOSSES`, but for realism, of what `pasted` returned."""
-        number, known = len(pasted), edits.edit.any(1)
-        # in turn: one network alone would be pleased by what only it takes for a smile
-        reader = self.readers[self.step // 2 % len(self.readers)]
-        view = seen(torch.cat([edits.photos, pasted]), self.generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            with torch.no_grad():
-                before = as_values(reader(view[:number]).float())
-            outputs = reader(view[number:]).float()
-        shapes = torch.ones(number, len(PARITIES) - _COUNT, dtype=torch.bool)
-        still = torch.cat([~edits.edit, shapes], 1)
-        along = edits.wanted @ self.expected
-        expected = torch.cat([edits.wanted.masked_fill(edits.edit, 0.0), along], 1)
-        targets = F.pad(edits.values[:, :_COUNT] + edits.wanted, (0, len(PARITIES) - _COUNT))
-        read = reading_loss(outputs, targets)[:, :_COUNT] * (edits.edit & TAUGHT)
+        read, apart = reading_losses(
+            self.reader(),
+            (edits.photos, pasted),
+            edits.values,
+            edits.wanted,
+            self.expected,
+            edits.edit,
+            self.generator,
+        )
         linear = self.net.linear_picture(edits.codes)
         example = linear_change(self.net, edits.codes, edits.example, linear)
         losses = {
-            "attribute": read.sum(1).mean(),
-            "others": ((as_values(outputs) - before - expected).square() * still).sum(1).mean() / 4,
-            "contrast": contrast_distance(edits.real[known], pasted[known]),
+            "attribute": read,
+            "others": apart,
+            "contrast": contrast_distance(edits.real, pasted),
             "near_linear": departure(change, example, followed_shares(edits.edit)),
         }
-        undo = edits.undo > 0
+        undo, face = edits.undo > 0, FACE.to(self.device)
         if undo.any():
-            losses["undone"] = pixel_distance(FACE * pasted[undo], FACE * edits.real[undo])
+            losses["undone"] = pixel_distance(face * pasted[undo], face * edits.real[undo])
         return losses
