@@ -22,7 +22,8 @@ from face_latents.models.training.directions import ATTRIBUTES
 from face_latents.models.training.face import train_face
 from face_latents.models.training.face_data import load_faces
 from face_latents.models.training.face_linear import fit_linear
-from face_latents.models.training.retouch import COLUMNS, RetouchTraining, Settings, shifted
+from face_latents.models.training.face_views import shifted
+from face_latents.models.training.retouch import COLUMNS, RetouchTraining, Settings
 from face_latents.models.values import PhotoContext
 from PIL import Image
 from rendered_support import CONTROLS, COUNT, SIZE, at_rest, codes, make_face_data, random_tensors

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..architectures.rendered import RenderedFaceNet
-from .attribute_net import PARITIES, AttributeNet, attribute_values, batches
+from .attribute_net import PARITIES, AttributeNet, attribute_values
 from .directions import ATTRIBUTES
 from .face_data import FaceSet
 from .render_critic import Critic, critic_loss, steepness
@@ -108,11 +108,11 @@ class AdversarialTraining(ABC):
     ) -> None:
         torch.manual_seed(settings.seed)
         self.net, self.settings, self.part = lessons.net.requires_grad_(False), settings, part
-        self.train, self.val, self.codes = lessons.train, lessons.val, lessons.codes
+        self.train, self.val = lessons.train, lessons.val
         self.device = lessons.codes.device
         self.directions = lessons.directions
         self.readers = [reader.eval().requires_grad_(False) for reader in lessons.readers]
-        self.values, self.parity = attribute_values(self.train), self.net.code_parity.float()
+        self.values = attribute_values(self.train)
         self.expected = expected_changes(self.values)
         self.shown = copy.deepcopy(self.net)  # with the running mean of what is trained
         self.shown.dtype = torch.bfloat16
@@ -141,7 +141,6 @@ class AdversarialTraining(ABC):
             self.step = int(load_state(state_file, *self.kept)["step"])
         drop_rows_after(self.curve, self.step)
         self.generator = torch.Generator(self.device).manual_seed(settings.seed + self.step)
-        self.chosen = batches(len(self.train), settings.batch, self.generator)
 
     @abstractmethod
     def one_step(self) -> dict[str, float]:
@@ -166,18 +165,8 @@ class AdversarialTraining(ABC):
                 progress(f"{self.part}, {row['psnr']:.2f} dB", self.step, s.steps)
                 sums = {}
 
-    def next_faces(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Crops, codes and values; every second batch is mirrored."""
-        index = next(self.chosen)
-        codes, (crops, values) = self.codes[index], self._photos(index)
-        return crops, codes * self.parity if self.step % 2 else codes, values
-
-    def next_photos(self, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops and values; each photo as often as its share `(N,)` says. Mirrored as above."""
-        number = min(self.settings.batch, len(share))
-        return self._photos(torch.multinomial(share, number, generator=self.generator))
-
-    def _photos(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def photos(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Crops and values; every second batch is mirrored."""
         crops, values = self.train.floats(index), self.values[index]
         if self.step % 2:
             return crops.flip(-1), values * torch.tensor(PARITIES, device=self.device)
@@ -212,22 +201,23 @@ class AdversarialTraining(ABC):
             wrong: `(n, A)`, what the first n of the photos do not show.
             mistold: weights of their scores when told that.
         """
-        loss = torch.zeros((), device=self.device)
+        judged = torch.zeros(())
         for number in range(self.settings.critic_steps):
             with self.precision():
                 features = self.critic(real.pictures)
                 first = [f[: len(wrong)] for f in features]
-                loss = critic_loss(
+                judged = critic_loss(
                     (self.critic.scores(features, real.values), real.weights),
                     (self.critic.scores(self.critic(fake.pictures), fake.values), fake.weights),
                     (self.critic.scores(first, wrong), mistold),
                 )
+            loss = judged
             if number == 0 and self.step % _FLATTENED == 0:
                 some = slice(0, max(1, len(real.pictures) // _PHOTOS_OF_ONE))
                 steep = steepness(self.critic, real.pictures[some], real.values[some])
-                loss = loss + _FLATTENED * self.settings.flatness / 2 * steep
+                loss = judged + _FLATTENED * self.settings.flatness / 2 * steep
             self._apply(self.critic_optimiser, list(self.critic.parameters()), loss)
-        return loss.item()
+        return judged.item()
 
     def _apply(
         self, optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], loss: Tensor

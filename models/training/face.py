@@ -62,7 +62,7 @@ def train_face(
         reader_steps: of each attribute network that teaches the renderer, 64 faces each.
         warm_steps, steps: of the renderer: on pixels alone, and in all.
         batch: faces per step.
-        retouch_warm_steps, retouch_steps: of the retoucher: of its critic alone, and in all.
+        retouch_warm_steps, retouch_steps: of the retoucher: without its critic, and in all.
         max_tier: 1 uses only the stricter part of the training faces.
         template: alignment and crop size.
         cache_dir: keeps the aligned crops for the next run.
@@ -102,8 +102,9 @@ def train_face(
     train, val = load("train", max_tier), load("val", 2)
     tensors = _kept(kept["linear"], lambda: _linear_part(train, components, seed, progress))
     tensors |= _kept(kept["control"], lambda: control_tensors(train, progress))
+    taught = train.to(place)
     readers = [
-        _reader(kept[f"reader{i}"], train.to(place), reader_steps, seed + i, i == 1, progress)
+        _reader(kept[f"reader{i}"], taught, reader_steps, seed + i, i == 1, progress)
         for i in range(2)
     ]
     torch.manual_seed(seed)
@@ -121,7 +122,7 @@ def train_face(
     codes = encode_all(net, train)
     scores, directions = regressed(net, codes, train)
     fixed = torch.stack(list(directions.values()))
-    lessons = Lessons(net, fixed, train, val, codes, readers).to(place)
+    lessons = Lessons(net, fixed, taught, val, codes, readers).to(place)
     drawing = render.RenderTraining(lessons, settings[0], kept["state"])
     drawing.run(progress)
     net = untrained_net(tensors, drawing.shown.renderer.cpu())

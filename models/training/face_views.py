@@ -38,11 +38,27 @@ def varied(crops: Tensor, generator: torch.Generator) -> Tensor:
     cosine, sine = scale * turn.cos(), scale * turn.sin()
     shift = SHIFT * 2 / size * normal(2)
     rows = torch.stack([cosine, -sine, shift[:, 0], sine, cosine, shift[:, 1]], 1)
-    grid = F.affine_grid(rows.reshape(-1, 2, 3), list(crops.shape), align_corners=False)
-    x = F.grid_sample(crops, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    x = _resampled(crops, rows.reshape(-1, 2, 3))
     x = x + between(SHARPER) * (x - soft(x))
     light = luminance(x)
     tint = TINT * normal(3, 1, 1)
     colour = between(CHROMA) * (x - light) + tint - luminance(tint)
     mean = light.mean((2, 3), keepdim=True)
     return (mean + between(CONTRAST) * (light - mean) + colour).clamp(0, 1)
+
+
+def shifted(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures moved by up to a pixel each, by interpolation."""
+    device = pictures.device
+    shift = torch.rand(len(pictures), 2, 1, generator=generator, device=device) * 2 - 1
+    shift = shift * 2 / pictures.shape[-1]
+    still = torch.eye(2, device=device).expand(len(pictures), 2, 2)
+    return _resampled(pictures, torch.cat([still, shift], 2))
+
+
+def _resampled(pictures: Tensor, places: Tensor) -> Tensor:
+    """What lies at affine places `(B, 2, 3)` of pictures, both in coordinates from -1 to 1."""
+    grid = F.affine_grid(places, list(pictures.shape), align_corners=False)
+    return F.grid_sample(
+        pictures, grid, mode="bicubic", padding_mode="border", align_corners=False
+    )

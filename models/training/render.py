@@ -19,9 +19,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from . import adversarial
 from .adversarial import AdversarialTraining, Judged, Lessons
+from .attribute_net import batches
 from .directions import ATTRIBUTES
 from .render_critic import feature_distance, fooling_loss, weights_of
 from .render_edits import NAMES, allowed_shares, edits_for, followed_shares
@@ -63,10 +65,18 @@ class RenderTraining(AdversarialTraining):
     def __init__(self, lessons: Lessons, settings: Settings, state_file: Path) -> None:
         super().__init__(lessons, "renderer", settings, state_file, COLUMNS)
         self.weights, self.warm_steps = asdict(settings), settings.warm_steps
+        self.codes, self.parity = lessons.codes, self.net.code_parity.float()
+        self.chosen = batches(len(self.train), settings.batch, self.generator)
 
     def one_step(self) -> dict[str, float]:
         """One step on the pixels alone, or of both sides; its losses."""
         return self.warm_step() if self.step < self.warm_steps else self.adversarial_step()
+
+    def next_faces(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Crops, codes and values."""
+        index = next(self.chosen)
+        codes, (crops, values) = self.codes[index], self.photos(index)
+        return crops, codes * self.parity if self.step % 2 else codes, values
 
     def warm_step(self) -> dict[str, float]:
         """One step on the pixels alone; its losses."""

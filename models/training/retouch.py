@@ -16,13 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from . import adversarial
 from .adversarial import AdversarialTraining, Judged, Lessons
 from .directions import ATTRIBUTES
-from .face_views import varied
+from .face_views import shifted, varied
 from .render_critic import fooling_loss, weights_of
 from .render_edits import NAMES, allowed_shares, edits_for, followed_shares
 from .render_losses import (
@@ -90,18 +89,6 @@ class Edits:
         """Both."""
         mine, theirs = vars(self), vars(other)
         return Edits(**{name: torch.cat([mine[name], theirs[name]]) for name in mine})
-
-
-def shifted(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures moved by up to a pixel each, by interpolation."""
-    device = pictures.device
-    shift = torch.rand(len(pictures), 2, 1, generator=generator, device=device) * 2 - 1
-    shift = shift * 2 / pictures.shape[-1]
-    still = torch.eye(2, device=device).expand(len(pictures), 2, 2)
-    grid = F.affine_grid(torch.cat([still, shift], 2), list(pictures.shape), align_corners=False)
-    return F.grid_sample(
-        pictures, grid, mode="bicubic", padding_mode="border", align_corners=False
-    )
 
 
 class RetouchTraining(AdversarialTraining):
@@ -173,7 +160,9 @@ class RetouchTraining(AdversarialTraining):
 
     def fresh(self) -> Edits:
         """Edits of photos."""
-        crops, values = self.next_photos(self.share)
+        number = min(self.settings.batch, len(self.share))
+        index = torch.multinomial(self.share, number, generator=self.generator)
+        crops, values = self.photos(index)
         crops = varied(crops, self.generator)
         codes = self.net.encode(crops)
         strengths, wanted, example = edits_for(values, self.generator)
