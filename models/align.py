@@ -44,6 +44,19 @@ def to_unit_float(pixels: Tensor) -> Tensor:
     return torch.nan_to_num(pixels.to(torch.float32), nan=0.0, posinf=0.0, neginf=0.0)
 
 
+def to_bytes(pixels: Tensor) -> Tensor:
+    """`(H, W, C)` in [0, 1] -> uint8, rounded; NaN and infinities as 0. Strip by strip: memory that
+    is used again costs a large photo less time than new memory."""
+    if pixels.dtype == torch.uint8:
+        return pixels
+    result = torch.empty(pixels.shape, dtype=torch.uint8, device=pixels.device)
+    for strip, made in zip(
+        pixels.split(MAX_BLOCK_ROWS), result.split(MAX_BLOCK_ROWS), strict=True
+    ):
+        made.copy_(to_unit_float(strip).mul_(255.0).add_(0.5).clamp_(0.0, 255.0))
+    return result
+
+
 def box_reduce(photo: Tensor, factor: int) -> Tensor:
     """Mean over `factor` x `factor` pixel blocks, in strips, so memory stays bounded.
 
@@ -61,12 +74,17 @@ def box_reduce(photo: Tensor, factor: int) -> Tensor:
     rows = max(1, MAX_BLOCK_ROWS // factor) * factor
     strips = []
     for top in range(0, height, rows):
-        strip = to_unit_float(photo[top : top + rows]).permute(2, 0, 1).unsqueeze(0)
-        pad_right, pad_bottom = -strip.shape[3] % factor, -strip.shape[2] % factor
+        strip = to_unit_float(photo[top : top + rows])
+        pad_right, pad_bottom = -strip.shape[1] % factor, -strip.shape[0] % factor
         if pad_right or pad_bottom:
-            strip = F.pad(strip, (0, pad_right, 0, pad_bottom), mode="replicate")
-        strips.append(F.avg_pool2d(strip, factor)[0])
-    return torch.cat(strips, 1)
+            planes = strip.permute(2, 0, 1).unsqueeze(0)
+            planes = F.pad(planes, (0, pad_right, 0, pad_bottom), mode="replicate")
+            strip = planes[0].permute(1, 2, 0)
+        high, wide, channels = strip.shape
+        # rows first: whole rows are what is added fastest
+        strip = strip.reshape(high // factor, factor, wide * channels).sum(1)
+        strips.append(strip.view(high // factor, wide // factor, factor, channels).sum(2))
+    return torch.cat(strips).div_(factor**2).permute(2, 0, 1)
 
 
 def warp_affine(

