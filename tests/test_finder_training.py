@@ -26,6 +26,14 @@ from face_latents.models.training.finder_loss import (
 from face_latents.models.training.finder_scenes import SCENE, detector_scenes, face_masks
 from face_latents.models.transforms import similarity_transform, transform_points
 
+CPU = torch.device("cpu")
+DEVICES = [
+    CPU,
+    pytest.param(
+        torch.device("cuda"),
+        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    ),
+]
 COLOURS = torch.tensor(
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]], dtype=torch.uint8
 )
@@ -134,7 +142,7 @@ def one_face(size: float, x: float = 60.0, y: float = 60.0) -> tuple[torch.Tenso
 def test_targets_lie_at_the_face() -> None:
     targets = cell_targets(*one_face(30.0), SCENE)
     assert bool(targets.positive.any())
-    cells = cell_centres(16)[targets.positive[0]]
+    cells = cell_centres(16, CPU)[targets.positive[0]]
     assert float((cells - 60).abs().max()) <= 0.16 * 30
     assert bool(targets.counted[0, 0, 0])
     assert not bool((targets.positive & ~targets.counted).any())
@@ -153,7 +161,7 @@ def perfect_output(targets: object) -> torch.Tensor:
     output = torch.zeros(1, 11, 16, 16)
     positive = targets.positive  # type: ignore[attr-defined]
     output[:, 0] = torch.where(positive, 12.0, -12.0)
-    offsets = targets.landmarks - cell_centres(16)[None, :, :, None]  # type: ignore[attr-defined]
+    offsets = targets.landmarks - cell_centres(16, CPU)[None, :, :, None]  # type: ignore[attr-defined]
     output[:, 1:] = offsets.reshape(1, 16, 16, 10).permute(0, 3, 1, 2) / 16
     return output
 
@@ -206,7 +214,8 @@ def test_tables_count_from_the_corner() -> None:
 class StubFeed:
     """Hands out the same pictures again and again."""
 
-    def __init__(self, bank: Bank) -> None:
+    def __init__(self, bank: Bank, device: torch.device = CPU) -> None:
+        self.device = device
         generator = torch.Generator().manual_seed(4)
         scenes = detector_scenes(bank, 12, generator)
         self.parts = {
@@ -222,25 +231,28 @@ class StubFeed:
         }
 
     def draw(self, kind: str, count: int) -> tuple[torch.Tensor, ...]:
-        return self.parts[kind]
+        return tuple(part.to(self.device) for part in self.parts[kind])
 
 
-def small_run(folder: Path) -> training.FinderRun:
+def small_run(folder: Path, device: torch.device = CPU) -> training.FinderRun:
     torch.manual_seed(0)
-    run = training.FinderRun(folder)
+    run = training.FinderRun(folder, device)
     for group in run.optimizer.param_groups:
         group["lr"] = 2e-3
     return run
 
 
-def test_steps_learn_and_the_state_resumes(bank: Bank, tmp_path: Path) -> None:
-    run, feed = small_run(tmp_path), StubFeed(bank)
+@pytest.mark.parametrize("device", DEVICES)
+def test_steps_learn_and_the_state_resumes(
+    bank: Bank, tmp_path: Path, device: torch.device
+) -> None:
+    run, feed = small_run(tmp_path, device), StubFeed(bank, device)
     losses = [training.find_step(run, feed) for _ in range(12)]  # type: ignore[arg-type]
     total = [sum(row[name] for name in ("detect", "judge", "refine")) for row in losses]
     assert sum(total[-3:]) < 0.8 * sum(total[:3])
     run.step, run.trained = 12, 33.0
     run.save()
-    resumed = small_run(tmp_path)
+    resumed = small_run(tmp_path, device)
     resumed.load()
     assert (resumed.step, resumed.trained, resumed.polishing) == (12, 33.0, False)
     for name, value in run.net.state_dict().items():

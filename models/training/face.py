@@ -20,6 +20,7 @@ from ..templates import TIGHT, AlignmentTemplate
 from . import render, retouch
 from .adversarial import Lessons
 from .attribute_net import AttributeNet, train_attribute_net
+from .devices import training_device
 from .directions import ATTRIBUTES
 from .face_data import FaceSet, load_faces
 from .face_export import encode_all, export_face, regressed
@@ -79,7 +80,7 @@ def train_face(
     if template.size != 128:
         raise FaceLatentsError(f"The renderer is trained at 128 pixels, not {template.size}.")
 
-    place = _device(device)
+    place = training_device(device)
 
     def load(split: str, tier: int) -> FaceSet:
         return load_faces(
@@ -134,23 +135,6 @@ def train_face(
     vectors = (scores, directions)
     export_face(out_file, tensors, retouching.shown.cpu(), vectors, len(train), val, settings)
     return load_face_model(out_file)
-
-
-def _device(name: str | None) -> torch.device:
-    """Where to train.
-
-    Raises:
-        FaceLatentsError: there is no such device.
-    """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=name)
-        return torch.device(name)
-    except (AssertionError, RuntimeError) as error:
-        raise FaceLatentsError(
-            f"Nothing can be trained on '{name}' here: {error}. Use device=cpu, or none at all."
-        ) from error
 
 
 def untrained_net(tensors: Mapping[str, Tensor], renderer: Renderer) -> rendered.RenderedFaceNet:

@@ -18,6 +18,7 @@ from ..architectures.finder import FinderNet, fold
 from ..evaluation.finder import evaluate_finder
 from ..finder import read_finder
 from ..safefile import load_tensors, save_tensors
+from .devices import training_device
 from .finder_feed import Feed
 from .finder_loss import (
     CLOSE_EYE_DISTANCE,
@@ -57,6 +58,7 @@ def train_finder(
     out_dir: str | Path,
     *,
     minutes: float = 90.0,
+    device: str | None = None,
     resume: bool = True,
     seed: int = 0,
 ) -> Path:
@@ -72,28 +74,34 @@ def train_finder(
         out_dir: receives the picture bank, `state.safetensors` (to resume), `finder.safetensors`
             (the result), `curve.csv`, `curve.png` and `samples_*.png`.
         minutes: total training time.
+        device: where the networks are trained, such as "cuda"; by default on CUDA if there is one.
+            Pictures are composed by one core beside it.
         resume: go on from `state.safetensors` where there is one.
         seed: of the initial weights and the scenes.
 
     Returns:
         Path of the exported checkpoint.
+
+    Raises:
+        FaceLatentsError: there is no such device.
     """
+    place = training_device(device)
     data_dir, out_dir = Path(data_dir), Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    run = FinderRun(out_dir)
+    run = FinderRun(out_dir, place)
     if resume and run.state_path.exists():
         run.load()
         logger.info("resumed at step %d after %.1f minutes", run.step, run.trained / 60)
     _start_curve(run.curve_path, run.step)
     bank, first_half = out_dir / "bank.safetensors", minutes * 60 * POLISH_FROM
     if run.trained < first_half:
-        with Feed(data_dir, bank, seed + run.step, ("scenes", "crops")) as feed:
+        with Feed(data_dir, bank, seed + run.step, ("scenes", "crops"), place) as feed:
             _train(run, feed, find_step, 0.0, first_half)
     if not run.polishing:
         run.start_polishing()
     if run.trained < minutes * 60:
-        with Feed(data_dir, bank, seed + run.step, ("close",)) as feed:
+        with Feed(data_dir, bank, seed + run.step, ("close",), place) as feed:
             _train(run, feed, polish_step, first_half, minutes * 60)
     metrics = evaluate_finder(
         data_dir, finder=read_finder(run.result), pictures=out_dir / "evaluation"
@@ -105,12 +113,12 @@ def train_finder(
 class FinderRun:
     """What a training run changes: networks, their running mean, optimiser, progress."""
 
-    def __init__(self, out_dir: Path) -> None:
-        self.out_dir = out_dir
+    def __init__(self, out_dir: Path, device: torch.device) -> None:
+        self.out_dir, self.device = out_dir, device
         self.state_path = out_dir / "state.safetensors"
         self.curve_path = out_dir / "curve.csv"
         self.result = out_dir / "finder.safetensors"
-        self.net = FinderNet().to(memory_format=torch.channels_last)
+        self.net = FinderNet().to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).eval()
         self.optimizer = torch.optim.AdamW(self.net.parameters(), weight_decay=1e-2)
         self.step, self.trained, self.polishing = 0, 0.0, False
@@ -211,7 +219,7 @@ def _start_curve(path: Path, step: int) -> None:
 
 def export(run: FinderRun, metrics: dict[str, float] | None = None) -> None:
     """Write the folded mean network as float16 safetensors with its metadata."""
-    average = copy.deepcopy(run.average)
+    average = copy.deepcopy(run.average).cpu()
     if not run.polishing:
         average.polisher.load_state_dict(average.refiner.state_dict())
     metadata = {
@@ -241,14 +249,14 @@ def find_step(run: FinderRun, feed: Feed) -> dict[str, float]:
     images, landmarks, size, present, outside = feed.draw("scenes", SCENES_PER_STEP)
     targets = cell_targets(landmarks, size, present, outside, SCENE)
     crops, points, is_face = feed.draw("crops", CROPS_PER_STEP)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(run.device.type, torch.bfloat16):
         output = net.detector(images)
     own_crops, own_points, own_is_face = mined_crops(
         images, output, targets, (landmarks, size, present), MINED_PER_STEP
     )
     crops = torch.cat([crops, own_crops])
     points, is_face = torch.cat([points, own_points]), torch.cat([is_face, own_is_face])
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(run.device.type, torch.bfloat16):
         refined, logits = net.refiner(crops)
     detect, place = detector_loss(output, targets)
     judge, refine, error = refiner_loss(refined, logits, points, is_face)
@@ -260,7 +268,7 @@ def find_step(run: FinderRun, feed: Feed) -> dict[str, float]:
 def polish_step(run: FinderRun, feed: Feed) -> dict[str, float]:
     """One step of the polisher alone."""
     images, points = feed.draw("close", CLOSE_PER_STEP)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(run.device.type, torch.bfloat16):
         polished, _ = run.net.train().polisher(images)
     refine, error = landmark_loss(polished, points, CLOSE_EYE_DISTANCE)
     _descend(run, refine)

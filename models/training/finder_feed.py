@@ -25,6 +25,7 @@ CHUNK = {"scenes": 32, "crops": 64, "close": 32}  # pictures made at a time
 FIRST_CHUNKS = 16  # made before training starts
 
 Parts = tuple[Tensor, ...]
+_CPU = torch.device("cpu")
 
 
 def _scenes(bank: Bank, count: int, generator: torch.Generator) -> Parts:
@@ -82,9 +83,18 @@ def _produce(
 
 
 class Feed:
-    """Context manager around the composing process, for some of the kinds of pictures."""
+    """Context manager around the composing process, for some of the kinds of pictures, which are
+    handed over on `device`."""
 
-    def __init__(self, data_dir: Path, cache: Path, seed: int, kinds: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        cache: Path,
+        seed: int,
+        kinds: tuple[str, ...],
+        device: torch.device = _CPU,
+    ) -> None:
+        self.device = device
         self.buffers = {
             kind: [
                 torch.zeros(CAPACITY[kind], *shape, dtype=dtype).share_memory_()
@@ -123,5 +133,5 @@ class Feed:
         number = list(self.buffers).index(kind)
         filled = min(int(self.made[number]), CAPACITY[kind])
         rows = torch.randint(filled, (count,), generator=self.generator)
-        images, *parts = (buffer[rows] for buffer in self.buffers[kind])
+        images, *parts = (buffer[rows].to(self.device) for buffer in self.buffers[kind])
         return images.float().div_(255), *parts

@@ -38,7 +38,7 @@ def cell_targets(
     Faces a little out of the detector's range of sizes, or cut by the frame, are left out
     altogether; close-ups are background.
     """
-    cells = cell_centres(scene // DETECTOR_STRIDE)
+    cells = cell_centres(scene // DETECTOR_STRIDE, landmarks.device)
     centre = landmarks.mean(2)
     gap = (cells[None, None] - centre[:, :, None, None]).abs().amax(-1)  # (B, K, h, w)
     inside = ((landmarks >= 0) & (landmarks <= scene - 1)).all(-1).sum(-1) >= 4
@@ -51,15 +51,15 @@ def cell_targets(
     )
     near &= (present & (size <= CLOSE_UP))[:, :, None, None]
     nearest = torch.where(positive, gap, torch.inf).argmin(1)  # (B, h, w)
-    batch = torch.arange(len(size)).reshape(-1, 1, 1)
+    batch = torch.arange(len(size), device=size.device).reshape(-1, 1, 1)
     is_positive = positive.any(1) & ~outside
     counted = (is_positive | ~near.any(1)) & ~outside
     return CellTargets(is_positive, counted, landmarks[batch, nearest], size[batch, nearest])
 
 
-def cell_centres(cells: int) -> Tensor:
+def cell_centres(cells: int, device: torch.device) -> Tensor:
     """(cells, cells, 2) pixel coordinates (x, y) of the cells' centres."""
-    axis = torch.arange(cells) * float(DETECTOR_STRIDE) + (DETECTOR_STRIDE - 1) / 2
+    axis = torch.arange(cells, device=device) * float(DETECTOR_STRIDE) + (DETECTOR_STRIDE - 1) / 2
     ys, xs = torch.meshgrid(axis, axis, indexing="ij")
     return torch.stack([xs, ys], -1)
 
@@ -77,7 +77,7 @@ def detector_loss(output: Tensor, targets: CellTargets) -> tuple[Tensor, Tensor]
     if not bool(positive.any()):
         return score_loss, output.sum() * 0.0
     offsets = output[:, 1:].float().permute(0, 2, 3, 1)[positive].reshape(-1, 5, 2)
-    cells = cell_centres(output.shape[-1]).expand(len(output), -1, -1, 2)[positive]
+    cells = cell_centres(output.shape[-1], output.device).expand(len(output), -1, -1, 2)[positive]
     predicted = offsets * DETECTOR_UNIT + cells.unsqueeze(1)
     error = (predicted - targets.landmarks[positive]) / targets.size[positive].reshape(-1, 1, 1)
     return score_loss, F.huber_loss(error, torch.zeros_like(error), delta=0.05) * 200
@@ -125,7 +125,7 @@ def mined_crops(
         Crops (N, 3, 64, 64), landmarks (N, 5, 2) in crop pixels and is_face (N,), without gradient.
     """
     score = output[:, 0].detach().float().sigmoid()
-    cells = cell_centres(output.shape[-1]).expand(len(output), -1, -1, 2)
+    cells = cell_centres(output.shape[-1], output.device).expand(len(output), -1, -1, 2)
     rows = []
     for wanted in (targets.positive, targets.counted & ~targets.positive):
         # A random factor, so that it is not always the same few.
@@ -146,8 +146,9 @@ def mined_crops(
     is_face = nearest < 0.2
     good = (is_face | (nearest > 0.45)) & usable_landmarks(found)
     found, is_face, batch, which = found[good].double(), is_face[good], batch[good], which[good]
-    truth = landmarks[good][torch.arange(len(which)), which]
+    truth = landmarks[good][torch.arange(len(which), device=which.device), which]
 
-    transform = similarity_transform(found, REFINER_TEMPLATE.pixels().expand_as(found))
+    place = REFINER_TEMPLATE.pixels().to(found.device)
+    transform = similarity_transform(found, place.expand_as(found))
     crops = warp_affine(images[batch], transform, (REFINER_SIZE, REFINER_SIZE))
     return crops, transform_points(transform, truth).float(), is_face

@@ -49,7 +49,7 @@ def draw_curve(table: Path, picture: Path) -> None:
 
 
 def _picture(image: Tensor, side: int) -> Image.Image:
-    array = (image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    array = (image.cpu().permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
     return Image.fromarray(array).resize((side, side), Image.Resampling.BILINEAR)
 
 
@@ -76,7 +76,7 @@ def draw_samples(net: FinderNet, feed: Feed, picture: Path) -> None:
     images = feed.draw("scenes", 24)[0]
     output = net.detector(images).float()
     score = output[:, 0].sigmoid()
-    cells = cell_centres(output.shape[-1])
+    cells = cell_centres(output.shape[-1], output.device)
     for index, image in enumerate(images):
         left, top = index % 8 * 192, index // 8 * 192
         canvas.paste(_picture(image, 192), (left, top))
