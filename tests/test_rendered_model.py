@@ -10,7 +10,12 @@ import pytest
 import torch
 from face_latents.models.architectures import rendered
 from face_latents.models.architectures.motion import displacement, move
-from face_latents.models.architectures.planes import from_planes, opponent_matrix, to_planes
+from face_latents.models.architectures.planes import (
+    coarse_colour,
+    from_planes,
+    opponent_matrix,
+    to_planes,
+)
 from face_latents.models.architectures.renderer import Renderer
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
 from face_latents.models.registry import detect_architecture
@@ -67,6 +72,19 @@ def test_planes_keep_brightness_and_lengths() -> None:
     torch.testing.assert_close(from_planes(to_planes(grey)), grey)
 
 
+def test_coarse_colour_keeps_brightness_and_loses_specks() -> None:
+    pictures = 0.2 + 0.6 * torch.rand(2, 3, 12, 16, generator=torch.Generator().manual_seed(0))
+    coarse = coarse_colour(pictures)
+    torch.testing.assert_close(coarse.mean(1), pictures.mean(1))
+    grey = pictures[:, :1].expand(-1, 3, -1, -1)
+    torch.testing.assert_close(coarse_colour(grey), grey)
+    plain = pictures[:, :, :1, :1].expand_as(pictures)
+    torch.testing.assert_close(coarse_colour(plain), plain)
+    fine = (to_planes(p)[:, 4:] for p in (pictures, coarse))
+    before, after = (colour.diff(dim=-1).square().mean() for colour in fine)
+    assert after < 0.2 * before
+
+
 def test_loading_round_trip_and_detection(tmp_path: Path) -> None:
     tensors = random_tensors()
     path = tmp_path / "rendered.safetensors"
@@ -108,7 +126,7 @@ def test_an_untrained_renderer_returns_the_linear_picture() -> None:
     for name in ("weight", "bias"):
         tensors[f"renderer.leave.{name}"].zero_()
     net = rendered.load(tensors)
-    assert torch.equal(net.decode(at_rest()), net.linear_picture(codes()))
+    assert torch.equal(net.decode(at_rest()), coarse_colour(net.linear_picture(codes())))
 
 
 def test_controls_tell_the_renderer_and_move_what_is_drawn() -> None:

@@ -22,6 +22,18 @@ def opponent_matrix(device: torch.device | None = None) -> Tensor:
     return (rows / rows.norm(dim=1, keepdim=True)).float()
 
 
+def soft(pictures: Tensor) -> Tensor:
+    """Each pixel the mean of its 3 x 3 neighbourhood."""
+    return F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+
+
+def coarse_colour(pictures: Tensor) -> Tensor:
+    """Pictures `(B, 3, H, W)` with the same brightness at every pixel, and colours without the
+    detail that planes do not keep: what a network draws there is specks."""
+    brightness = pictures.mean(1, keepdim=True)
+    return brightness + soft(soft(pictures - brightness))
+
+
 def to_planes(pictures: Tensor) -> Tensor:
     """Pictures `(B, 3, H, W)`, H and W even, to planes `(B, 6, H / 2, W / 2)`, float32.
 

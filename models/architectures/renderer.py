@@ -4,8 +4,9 @@ A weighted sum of eigenfaces is soft, and an edited one shows ghosts of what it 
 The renderer sees that picture, is told the first numbers of the code and how strongly the face has
 been edited along each control, and draws the face that this stands for: a residual network at a
 quarter, an eighth and half of the resolution (He et al. 2016; residual branches without
-normalisation as in Lim et al. 2017; pixel shuffles after Shi et al. 2016). Its last layer starts at
-zero, so an untrained renderer returns the linear picture as it is.
+normalisation as in Lim et al. 2017; pixel shuffles after Shi et al. 2016). Its colours are no finer
+than components keep them. The last layer starts at zero, so an untrained renderer returns the
+linear picture, with smoother colours.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .planes import coarse_colour
 
 SLOPE = 0.2  # of the leaky rectifiers
 
@@ -81,7 +84,7 @@ class Renderer(nn.Module):
         y = self.middle(F.leaky_relu(self.down(F.pixel_unshuffle(x, 2)) + told, SLOPE))
         x = self.after(x + F.pixel_shuffle(self.up(y), 2))
         y = self.detail(F.leaky_relu(F.pixel_shuffle(self.widen(x), 2), SLOPE))
-        return pictures + F.pixel_shuffle(self.leave(y), 2).float()
+        return coarse_colour(pictures + F.pixel_shuffle(self.leave(y), 2).float())
 
 
 def renderer_of(shapes: Mapping[str, tuple[int, ...]], controls: int) -> Renderer:

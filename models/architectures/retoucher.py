@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .planes import coarse_colour
 from .renderer import SLOPE, Block
 
 LEAST_CHANGE = 0.015  # mean absolute change in the neighbourhood at which a correction counts half
@@ -89,7 +90,8 @@ class Retoucher(nn.Module):
         x = self.fine_out(fine + F.pixel_shuffle(self.from_wide(x), 2))
         made = F.pixel_shuffle(self.leave(F.leaky_relu(x, SLOPE)), 2).float()
         correction, replaced = _CALM * made[:, :3], (made[:, 3:] + _KEPT).sigmoid()
-        return change + nearby(change) * (correction + replaced * (drawn - photos).float())
+        correction = coarse_colour(correction) + replaced * (drawn - photos).float()
+        return change + nearby(change) * correction
 
 
 def retoucher_of(shapes: Mapping[str, tuple[int, ...]]) -> Retoucher:

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..architectures.planes import soft
 from ..evaluation.face_measures import luminance
-from .render_critic import soft
 
 TURN, SCALE, SHIFT = math.radians(1.2), 0.02, 1.0  # standard deviations; the last in pixels
 SHARPER = (-0.4, 1.4)  # how much of the fine detail is added

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..architectures.planes import soft
+
 SLOPE = 0.2
 DETAIL = 16.0  # factor on fine detail
 LEAST_CHANGE = 0.01  # mean absolute change at which a place counts half
@@ -23,11 +25,6 @@ NOISE = 0.02  # standard deviation of what is added to every picture
 TOLD = 2.0  # attribute value that the critic is told as 1
 LEAST_PLACES = 0.02  # share of places at which a small change counts half of a large one
 MISTOLD = 0.5  # weight of photos with the wrong attributes beside that of drawn ones
-
-
-def soft(pictures: Tensor) -> Tensor:
-    """Each pixel the mean of its 3 x 3 neighbourhood."""
-    return F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
 
 
 class Critic(nn.Module):
