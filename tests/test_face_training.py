@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from face_latents.models.architectures.planes import soft
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.evaluation.face_measures import luminance, sharpness
 from face_latents.models.training.attribute_net import GEOMETRY, PARITIES, AttributeNet
@@ -98,7 +99,7 @@ def test_readings_are_compared_with_what_was_asked_for() -> None:
     assert losses(age=1.0)[1] == pytest.approx(9 / 4)
 
 
-def test_readers_teach_nothing_about_colours() -> None:
+def test_readers_teach_nothing_about_colours_and_specks() -> None:
     torch.manual_seed(0)
     reader, after = AttributeNet(8).eval(), faces(2).clone().requires_grad_(True)
     values, edit = torch.zeros(2, len(PARITIES)), torch.ones(2, COUNT, dtype=torch.bool)
@@ -116,6 +117,8 @@ def test_readers_teach_nothing_about_colours() -> None:
     red, green, blue = (gradient / torch.tensor([0.299, 0.587, 0.114])[:, None, None]).unbind(1)
     torch.testing.assert_close(red, green)
     torch.testing.assert_close(blue, green)
+    fine = gradient - soft(gradient)
+    assert fine.square().sum() < 0.3 * gradient.square().sum()
 
 
 def test_light_may_show_everywhere_and_other_edits_on_the_face() -> None:

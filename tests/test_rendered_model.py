@@ -18,6 +18,7 @@ from face_latents.models.architectures.planes import (
 )
 from face_latents.models.architectures.renderer import Renderer
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
+from face_latents.models.evaluation.face_measures import luminance
 from face_latents.models.registry import detect_architecture
 from face_latents.models.safefile import read_header, save_tensors
 from face_latents.models.templates import TIGHT
@@ -51,8 +52,13 @@ from face_latents.models.training.render_critic import (
     fooling_loss,
     weights_of,
 )
-from face_latents.models.training.render_edits import LIGHTING, edits_for, expected_changes
-from face_latents.models.training.render_losses import contrast_distance, linear_change
+from face_latents.models.training.render_edits import (
+    LIGHTING,
+    STRONGEST,
+    edits_for,
+    expected_changes,
+)
+from face_latents.models.training.render_losses import DARK, contrast_distance, linear_change
 from PIL import Image
 from rendered_support import CONTROLS, COUNT, SIZE, at_rest, codes, make_face_data, random_tensors
 from skimage import data
@@ -225,14 +231,15 @@ def test_the_fit_at_half_colour_spans_the_planes_of_the_faces() -> None:
 
 
 def test_edits_aim_at_the_other_side() -> None:
-    values = torch.full((400, len(PARITIES)), 1.5)
+    values = torch.full((400, len(PARITIES)), 1.9)
     strengths, wanted, example = edits_for(values, torch.Generator().manual_seed(0))
     chosen = strengths != 0
     assert set(chosen.sum(1).tolist()) <= {1, 2}
     assert (strengths[chosen] < 0).float().mean() > 0.8  # 80 % plus half of the rest
-    assert 3 < strengths.abs().max() <= 4
+    assert (strengths.abs() <= STRONGEST).all()
+    assert (strengths.abs().amax(0) > 0.8 * STRONGEST).sum() > len(ATTRIBUTES) // 2
     assert (wanted[~chosen] == 0).all()
-    assert (1.5 + wanted).abs().max() <= 2.5
+    assert (1.9 + wanted).abs().max() <= 2.5
     assert (wanted[chosen] * strengths[chosen] >= 0).all()
     assert (example.abs() <= strengths.abs()).all()
     assert (example[chosen] * strengths[chosen] > 0).all()
@@ -392,12 +399,30 @@ def test_the_linear_change_is_where_pixels_were_before_they_moved() -> None:
     net = rendered.load(tensors)
     edit = torch.cat([codes()[:, :COUNT], torch.zeros(3, CONTROLS)], 1)
     before, after = (net.linear_picture(c).clamp(0, 1) for c in (at_rest(), at_rest() + edit))
-    torch.testing.assert_close(linear_change(net, at_rest(), edit, before), after - before)
+    none = torch.zeros_like(edit)
+    torch.testing.assert_close(linear_change(net, at_rest(), edit, none, before), after - before)
     edit[:, COUNT:] = 0.4
-    change = linear_change(net, at_rest(), edit, before)
+    change = linear_change(net, at_rest(), edit, none, before)
     moved = net.move(before + change, at_rest() + edit)
     apart = (net.move(after, at_rest() + edit) - after)[..., 8:-8, 8:-8].abs().mean()
     assert (moved - after)[..., 8:-8, 8:-8].abs().mean() < 0.1 * apart
+
+
+def test_light_multiplies_and_leaves_the_hue() -> None:
+    net = rendered.load(random_tensors())
+    light = torch.cat([codes()[:, :COUNT], torch.zeros(3, CONTROLS)], 1)
+    before = 0.2 + 0.3 * torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    change = linear_change(net, at_rest(), 0 * light, light, before)
+    still = linear_change(net, at_rest(), 0 * light, 0 * light, before)
+    gain = (before + change - still) / before
+    torch.testing.assert_close(gain, gain.mean(1, keepdim=True).expand_as(gain))
+    # the gain is that of the mean face, whatever the face
+    mean, lit = (luminance(net.linear_picture(c)) for c in (0 * light, light))
+    inside = (gain[:, :1] > 0.31) & (gain[:, :1] < 2.4)
+    assert inside.float().mean() > 0.5
+    torch.testing.assert_close(gain[:, :1][inside], ((lit + DARK) / (mean + DARK))[inside])
+    assert gain.min() >= 0.299
+    assert gain.max() <= 2.501
 
 
 def test_contrast_is_measured_as_a_ratio_on_the_face() -> None:

@@ -113,7 +113,7 @@ def described(
     held = encode_all(net, val)
     directions: dict[str, Direction] = {}
     figures: dict[str, object] = {}
-    for attribute in ATTRIBUTES:
+    for attribute, limit in zip(ATTRIBUTES, STRONGEST.tolist(), strict=True):
         name, vector = attribute.name, edits[attribute.name]
         measure = "AUC" if attribute.binary else "correlation"
         plain, conditioned = (
@@ -132,7 +132,7 @@ def described(
             name=name,
             unit=f"one standard deviation of {name} over the training faces "
             f"(positive: {attribute.meaning})",
-            safe_range=safe_range(net.decode, held[:48], vector, limit=STRONGEST),
+            safe_range=safe_range(net.decode, held[:48], vector, limit=limit),
             accuracy=round(conditioned, 3),
             method=f"joint regression of the codes of {trained_on} faces on their labels, and a "
             "control by which the renderer was taught to show the attribute and little else; "

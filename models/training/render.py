@@ -26,7 +26,7 @@ from .adversarial import AdversarialTraining, Judged, Lessons
 from .attribute_net import batches
 from .directions import ATTRIBUTES
 from .render_critic import feature_distance, fooling_loss, weights_of
-from .render_edits import NAMES, allowed_shares, edits_for, followed_shares
+from .render_edits import NAMES, allowed_shares, edits_for, followed_shares, light_apart
 from .render_losses import (
     contrast_distance,
     departure,
@@ -93,7 +93,9 @@ class RenderTraining(AdversarialTraining):
         number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
         every = torch.cat([codes, codes + strengths @ self.directions])
         linear = self.net.linear_picture(every)
-        example_change = linear_change(self.net, codes, example @ self.directions, linear[:number])
+        example_change = linear_change(
+            self.net, codes, *light_apart(example, self.directions), linear[:number]
+        )
         with self.precision():
             drawn, edited = self.net.renderer(linear, every, self.net.strengths(every)).chunk(2)
             # Only the edited picture may learn from the change: otherwise spoiling the unedited
@@ -104,7 +106,8 @@ class RenderTraining(AdversarialTraining):
             pasted = self.net.move(crops + allowed * change, every[number:])
             with torch.no_grad():
                 real_features = self.critic(crops)
-            pictures = torch.cat([drawn, pasted]).clamp(0, 1)
+            # not clamped: nothing would call back what has left the range
+            pictures = torch.cat([drawn, pasted])
             fake_features = self.critic(pictures)
             shown = torch.cat([values[:, :count], values[:, :count] + wanted])
             fake = self.critic.scores(fake_features, shown)

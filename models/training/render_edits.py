@@ -13,17 +13,20 @@ from .render_report import FACE, FULL_STRENGTH
 NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
 
 
-def _by_name(**values: float) -> Tensor:
-    """`(A,)`, 1 for every attribute that is not named."""
-    return torch.tensor([values.get(name, 1.0) for name in NAMES])
+def _by_name(otherwise: float = 1.0, **values: float) -> Tensor:
+    """`(A,)`, and `otherwise` for every attribute that is not named."""
+    return torch.tensor([values.get(name, otherwise) for name in NAMES])
 
 
 # Motion alone turns a head: pixels that only pretend to turn it are patterns that fool readers.
 TAUGHT = torch.tensor([name != "head_turn" for name in NAMES])
 # How much more of each counts when read: to a critic closed mouths are likelier than open ones.
-MORE_COUNTS = _by_name(mouth_open=3.0)
-STRONGEST = 4.0  # edit that is trained
-REACHED = 0.85  # a binary attribute need not be surer than this: what is left is exaggeration
+MORE_COUNTS = _by_name(mouth_open=2.0)
+# Strongest edit of each that is trained. Light from the front is far from either side.
+STRONGEST = _by_name(4.0, light_left_right=5.0)
+# A binary attribute need not be surer than this: what is left is exaggeration. But a mouth that
+# is hardly open is often taken for a closed one.
+REACHED = _by_name(0.85, mouth_open=0.95)
 # How often each is taught, by how hard it is to learn; a turned head is not drawn.
 OFTEN = _by_name(smile=1.5, age=1.5, glasses=3.0, mouth_open=3.0, head_turn=0.4)
 # How much the linear change is an example: of an opening mouth it shows the mean of teeth and dark,
@@ -59,7 +62,7 @@ def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
         instead = NAMES.index("mouth_open")
         which = torch.where(feminine & (which == NAMES.index("beard")), instead, which)
         own = values.gather(1, which[:, None])[:, 0]
-        size = 0.5 + (STRONGEST - 0.5) * chances()
+        size = 0.5 + (STRONGEST.to(device)[which] - 0.5) * chances()
         away, random_sign = chances() < 0.8, torch.where(chances() < 0.5, 1.0, -1.0)
         sign = torch.where(away & (own != 0), -own.sign(), random_sign)
         taken = chances() < share
@@ -68,7 +71,7 @@ def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
     per_unit = torch.where(binary, BINARY_SPAN / FULL_STRENGTH, 1.0)
     per_unit[NAMES.index("age")] = 0.7
     per_unit[NAMES.index("glasses")] = BINARY_SPAN / ALL_GLASSES
-    limit = torch.where(binary, REACHED * BINARY_SPAN / 2, LARGEST)
+    limit = torch.where(binary, REACHED.to(device) * BINARY_SPAN / 2, LARGEST)
     before = values[:, :count]
     wanted = torch.clamp(before + strengths * per_unit, -limit, limit) - before
     wanted = torch.where(wanted * strengths > 0, wanted, 0.0)  # what is past the limit stays
@@ -76,6 +79,15 @@ def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
     # light adds up, at any strength
     example = torch.where(LIGHTING.to(device), strengths.abs(), example)
     return strengths, wanted, torch.minimum(example, strengths.abs()) * strengths.sign()
+
+
+def light_apart(strengths: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Changes of codes `(B, K)` by strengths `(B, A)` of directions: by all but light, by light."""
+    lighting = LIGHTING.to(strengths.device)
+    return (
+        strengths.masked_fill(lighting, 0.0) @ directions,
+        strengths.masked_fill(~lighting, 0.0) @ directions,
+    )
 
 
 def followed_shares(edit: Tensor) -> Tensor:

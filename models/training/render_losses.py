@@ -6,14 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..architectures.planes import soft
 from ..architectures.rendered import RenderedFaceNet
 from ..evaluation.face_measures import luminance, weighted_deviation
 from .attribute_net import AttributeNet, as_values, reading_loss, seen
 from .directions import ATTRIBUTES
-from .render_critic import soft
 from .render_edits import MORE_COUNTS, TAUGHT
 from .render_report import FACE
 
+DARK = 0.05  # luminance below which light hardly multiplies
+GAINS = (0.3, 2.5)  # least and most that light multiplies by
 ALTOGETHER = 5e-3  # of a face's log ratio of detail beside the local differences
 
 
@@ -22,14 +24,31 @@ def pixel_distance(drawn: Tensor, crops: Tensor) -> Tensor:
     return F.l1_loss(drawn.float(), crops) + 8 * F.mse_loss(drawn.float(), crops)
 
 
-def linear_change(net: RenderedFaceNet, codes: Tensor, edit: Tensor, before: Tensor) -> Tensor:
-    """How an edit `(B, K)` of codes `(B, K)` changes their linear pictures, `(B, 3, S, S)`.
+def linear_change(
+    net: RenderedFaceNet, codes: Tensor, edit: Tensor, light: Tensor, before: Tensor
+) -> Tensor:
+    """How an edit changes the linear pictures of codes `(B, K)`, `(B, 3, S, S)`.
 
     Each pixel is where it was before it moved: what motion does is not for the drawing to do once
-    more. `before` are the pictures of the codes.
+    more. Light multiplies: every face is lit as the mean face is (quotient image, Shashua &
+    Riklin-Raviv 2001). Added to skin of another colour the same light would be a green shadow or a
+    purple shine.
+
+    Args:
+        net: of the linear pictures and the motion.
+        codes: of the faces.
+        edit: `(B, K)`, change of the codes but for the light.
+        light: `(B, K)`, change of the codes by their light.
+        before: the pictures of the codes.
     """
+    before = before.clamp(0, 1)
     after = net.linear_picture(codes + edit).clamp(0, 1)
-    return net.move(after, codes - edit) - before.clamp(0, 1)
+    change = net.move(after, codes - edit) - before
+    mean, lit = luminance(net.linear_picture(torch.cat([light[:1] * 0, light]))).split(
+        [1, len(light)]
+    )
+    gain = ((lit + DARK) / (mean + DARK)).clamp(*GAINS)
+    return change + before * (gain - 1)
 
 
 def departure(change: Tensor, expected: Tensor, weight: Tensor) -> Tensor:
@@ -98,9 +117,10 @@ def reading_losses(
     number, count = len(values), len(ATTRIBUTES)
     shapes = values.shape[1] - count
     before, after = pictures
-    # Colours are for the critic to judge: a reader is moved by violet lips as much as by red ones.
-    light = luminance(after)
-    after = light + (after - light).detach()
+    # Colours and fine detail are for the critic to judge: a reader is moved by violet lips as much
+    # as by red ones, and by speckles more than by teeth.
+    coarse = soft(soft(luminance(after)))
+    after = after.detach() + (coarse - coarse.detach())
     view = seen(torch.cat([before, after]), generator)
     with torch.autocast(view.device.type, torch.bfloat16):
         with torch.no_grad():
