@@ -9,13 +9,12 @@ from torch import Tensor
 from ..architectures.planes import soft
 from ..architectures.rendered import RenderedFaceNet
 from ..evaluation.face_measures import luminance, weighted_deviation
+from ..paste_change import apply_log_odds, log_odds_change
 from .attribute_net import AttributeNet, as_values, reading_loss, seen
 from .directions import ATTRIBUTES
 from .render_edits import MORE_COUNTS, TAUGHT
 from .render_report import FACE
 
-DARK = 0.05  # luminance below which light hardly multiplies
-GAINS = (0.3, 2.5)  # least and most that light multiplies by
 ALTOGETHER = 5e-3  # of a face's log ratio of detail beside the local differences
 
 
@@ -30,9 +29,9 @@ def linear_change(
     """How an edit changes the linear pictures of codes `(B, K)`, `(B, 3, S, S)`.
 
     Each pixel is where it was before it moved: what motion does is not for the drawing to do once
-    more. Light multiplies: every face is lit as the mean face is (quotient image, Shashua &
-    Riklin-Raviv 2001). Added to skin of another colour the same light would be a green shadow or a
-    purple shine.
+    more. Every face is lit as the mean face is (after the quotient image, Shashua & Riklin-Raviv
+    2001), by one shift of the log-odds of all channels, which Paste Back carries over as it is.
+    Added to skin of another colour the same light would be a green shadow or a purple shine.
 
     Args:
         net: of the linear pictures and the motion.
@@ -44,11 +43,9 @@ def linear_change(
     before = before.clamp(0, 1)
     after = net.linear_picture(codes + edit).clamp(0, 1)
     change = net.move(after, codes - edit) - before
-    mean, lit = luminance(net.linear_picture(torch.cat([light[:1] * 0, light]))).split(
-        [1, len(light)]
-    )
-    gain = ((lit + DARK) / (mean + DARK)).clamp(*GAINS)
-    return change + before * (gain - 1)
+    pictures = net.linear_picture(torch.cat([light[:1] * 0, light]))
+    mean, lit = luminance(pictures).split([1, len(light)])
+    return change + apply_log_odds(before, log_odds_change(mean, lit)) - before
 
 
 def departure(change: Tensor, expected: Tensor, weight: Tensor) -> Tensor:
