@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..architectures.planes import soft
 from ..evaluation.smile_shape import mouth_shape
 from .directions import ATTRIBUTES, label
 from .face_data import FaceSet, landmarks_of
@@ -124,9 +125,9 @@ def disturbed(crops: Tensor, generator: torch.Generator) -> Tensor:
     place = _integers(9, number, generator)
     for i, (top, left) in enumerate(place):
         x[i] = padded[i, :, top : top + size, left : left + size]
-    soft = F.interpolate(F.avg_pool2d(x, 2), size=(size, size), mode="bilinear")
+    softer = F.interpolate(F.avg_pool2d(x, 2), size=(size, size), mode="bilinear")
     share = _chances(number, generator)
-    x = torch.lerp(x, soft, (share * 2 - 0.8).clamp(0, 1))
+    x = torch.lerp(x, softer, (share * 2 - 0.8).clamp(0, 1))
     x = x + 0.06 * _chances(number, generator) * _noise(x, generator)
     holes = _integers(size - 24, number, generator)
     for i, (top, left) in enumerate(holes):
@@ -143,8 +144,7 @@ def seen(crops: Tensor, generator: torch.Generator) -> Tensor:
     padded = F.pad(crops.float(), (3, 3, 3, 3), mode="replicate")
     x = padded[..., top : top + size, left : left + size]
     share = 0.6 * _chances(len(x), generator)
-    soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    return torch.lerp(x, soft, share) + 0.03 * _chances(len(x), generator) * _noise(x, generator)
+    return torch.lerp(x, soft(x), share) + 0.03 * _chances(len(x), generator) * _noise(x, generator)
 
 
 def batches(number: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
