@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .align import align_with_transform
 from .errors import FaceLatentsError
+from .light import luminance
 from .paste_maps import gaussian_blur, prepare_maps, sample_maps
 from .paste_mask import face_mask, motion_mask
 from .paste_pixels import crop_fractions, photo_box
@@ -18,7 +19,6 @@ _MARGIN = 0.04  # of the crop's side, where the map fades out
 GRAIN = 1 / 255  # one 8-bit step: the least spread of a photo
 INK = 0.08  # the same for drawings, most of whose pixels are empty and exactly explained
 _LEAST_BLUR = 0.7  # pixels; the edges of small drawings are never explained exactly
-_LUMINANCE = (0.299, 0.587, 0.114)
 _DARKER = 0.6  # than the photo, where nothing glows
 # Dark violet, red and yellow, evenly rising in lightness.
 _SCALE = ((0.0, 0.0, 0.02), (0.35, 0.07, 0.43), (0.87, 0.32, 0.22), (0.99, 0.77, 0.15))
@@ -114,7 +114,7 @@ def heat_image(photo: Tensor, heat: Tensor) -> Tensor:
         ``(H, W, 3)`` in [0, 1]: the grey photo where the heat is 0; dark violet, red and yellow as
         it rises.
     """
-    grey = photo.float().clamp(0, 1) @ photo.new_tensor(_LUMINANCE).float() * _DARKER
+    grey = luminance(photo.float().clamp(0, 1).permute(2, 0, 1))[0] * _DARKER
     result = grey.unsqueeze(-1).repeat(1, 1, 3)
     hot = heat > 0  # few pixels of a large photo
     value = heat[hot].clamp(0, 1)

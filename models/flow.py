@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .light import luminance
 from .paste_maps import gaussian_blur, resize
 
 _LEVELS = (24, 48, 96)  # sides of the pictures compared, coarse to fine
 _LARGEST = 128  # larger pictures are compared at this side: motion is smooth
 _STEPS = 4  # linearisations per level
 _SOLVER_STEPS = 24  # conjugate gradient steps per linearisation
-_LUMA = (0.299, 0.587, 0.114)
 _DEAD_ZONE = (0.001, 0.004)  # shares of the side: shorter motion is dropped, longer is kept
 _MIN_JACOBIAN = 0.25  # local area factor below which the motion is smoothed further
 
@@ -28,7 +28,7 @@ def features(picture: Tensor, radius: float) -> Tensor:
 
     Each has its local mean removed and is divided by its local spread, within `radius` pixels.
     """
-    luma = (picture * picture.new_tensor(_LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+    luma = luminance(picture)
     stack = torch.cat([luma, picture[:1] - luma, picture[2:] - luma])
     detail = stack - gaussian_blur(stack, radius)
     spread = gaussian_blur(detail.square(), radius).sqrt()

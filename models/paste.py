@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from .errors import FaceLatentsError
+from .light import apply_log_odds
 from .paste_beyond import extended, goes_beyond
-from .paste_change import apply_log_odds
 from .paste_crop import own_face
 from .paste_detail import SOFT, fade_detail, reach_of
 from .paste_maps import prepare_maps, resize, sample_maps
@@ -94,9 +94,7 @@ def paste_back(
         )
     if len(context.landmarks) == 0:
         blend = method == "blend"
-        return paste_whole(
-            photo, context, before, after, blend=blend, strength=strength, mask=mask
-        )
+        return paste_whole(photo, context, before, after, blend=blend, strength=strength, mask=mask)
     if photo_box(transform, size, photo.shape[0], photo.shape[1]) is None:
         return result
     crop_landmarks = transform_points(transform, context.landmarks.cpu())

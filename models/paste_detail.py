@@ -10,13 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .light import luminance
 from .paste_maps import gaussian_blur
 
 SOFT = 0.7  # crop pixels: standard deviation of the blur that tells detail from what is changed
 _FINE = 1.5  # the same for the crop's own detail, which stands for the photo's
 _WINDOW = 2.5  # over which it is compared
 _TEXTURE = 4e-4  # (0.02)^2: energy below which it is grain, and stays
-_LUMA = (0.299, 0.587, 0.114)
 _ALL, _NONE = 0.6, 0.2  # shares of the crop's detail found again: all stays, or nothing
 _LEAST = 0.01  # share that is no loss yet, but rounding
 
@@ -27,8 +27,7 @@ def lost_detail(before: Tensor, after: Tensor) -> Tensor:
     Args:
         before, after: `(3, N, N)`, the photo's own face, moved, and what the edit makes of it.
     """
-    weights = before.new_tensor(_LUMA).view(3, 1, 1)
-    old, new = ((face * weights).sum(0, keepdim=True) for face in (before, after))
+    old, new = (luminance(face) for face in (before, after))
     old, new = (face - gaussian_blur(face, _FINE) for face in (old, new))
     cross, energy = gaussian_blur(torch.cat([old * new, old.square()]), _WINDOW)
     found = (cross + _TEXTURE) / (energy + _TEXTURE)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .light import luminance
 from .paste_maps import gaussian_blur
 from .transforms import invert_transform, transform_points
 
@@ -17,7 +18,6 @@ _SHARPENING = (
 )
 _LARGEST_GAIN = 2.0
 _GRAIN_FLOOR = 1e-6  # (0.001)^2: below this there is no detail to restore
-_LUMA = (0.299, 0.587, 0.114)
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels; right, bottom excluded
 
@@ -98,7 +98,7 @@ def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Ten
 
 def _detail(picture: Tensor) -> Tensor:
     """Local energy of the brightness Laplacian of ``(3, H, W)``: ``(1, H, W)``."""
-    luma = (picture * picture.new_tensor(_LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+    luma = luminance(picture)
     padded = F.pad(luma[None], (1, 1, 1, 1), mode="replicate")[0]
     around = padded[:, 1:-1, 2:] + padded[:, 1:-1, :-2] + padded[:, 2:, 1:-1] + padded[:, :-2, 1:-1]
     return gaussian_blur((4 * luma - around).square(), DETAIL_REACH / 3)

@@ -8,13 +8,14 @@ import pytest
 import torch
 from face_latents.models.architectures.planes import soft
 from face_latents.models.errors import FaceLatentsError
-from face_latents.models.evaluation.face_measures import luminance, sharpness
+from face_latents.models.evaluation.face_measures import sharpness
+from face_latents.models.light import luminance
 from face_latents.models.training.attribute_net import GEOMETRY, PARITIES, AttributeNet
 from face_latents.models.training.directions import ATTRIBUTES
 from face_latents.models.training.face import train_face
 from face_latents.models.training.face_views import varied
 from face_latents.models.training.render_critic import Critic, steepness
-from face_latents.models.training.render_edits import NAMES, allowed_shares, expected_changes
+from face_latents.models.training.render_edits import NAMES, expected_changes, lights_of
 from face_latents.models.training.render_losses import reading_losses
 from face_latents.models.training.run_state import load_state, save_state
 from skimage import data
@@ -121,13 +122,12 @@ def test_readers_teach_nothing_about_colours_and_specks() -> None:
     assert fine.square().sum() < 0.3 * gradient.square().sum()
 
 
-def test_light_may_show_everywhere_and_other_edits_on_the_face() -> None:
-    edit = torch.zeros(2, COUNT, dtype=torch.bool)
-    edit[0, NAMES.index("light_left_right")] = edit[1, NAMES.index("smile")] = True
-    allowed = allowed_shares(edit)
-    assert (allowed[0] == 1).all()
-    assert allowed[1, 0, 0, 0] == 0
-    assert allowed[1, 0, 70, 64] == 1
+def test_lights_are_the_directions_of_light() -> None:
+    directions = torch.rand(COUNT, 5 + COUNT) + 0.1
+    lights = lights_of(directions)
+    lit = [i for i, name in enumerate(NAMES) if "light" in name or name == "brightness"]
+    assert torch.equal((lights != 0).any(1).nonzero()[:, 0], torch.tensor(sorted(lit)))
+    assert torch.equal(lights[lit], directions[lit, :5])
 
 
 def test_mouths_go_along_on_average() -> None:

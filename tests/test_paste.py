@@ -8,8 +8,9 @@ import pytest
 import torch
 from face_latents.models import paste_maps
 from face_latents.models.errors import FaceLatentsError
+from face_latents.models.light import apply_log_odds, log_odds_change
 from face_latents.models.paste import METHODS, paste_back
-from face_latents.models.paste_change import apply_log_odds, light_of, log_odds_change
+from face_latents.models.paste_change import light_of
 from face_latents.models.paste_maps import gaussian_blur, prepare_maps, resize, sample_maps
 from face_latents.models.paste_mask import face_mask, smootherstep
 from face_latents.models.values import PhotoContext

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UnsupportedModelError
+from ..light import luminance
 from ..safefile import TensorSpec
 from ..statistics import CodeStatistics
 
@@ -21,7 +22,6 @@ NAME = "digits"
 SIZE = 28
 CLASSES = 10
 _GRID = SIZE // 4  # side of the coarsest maps
-_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _SLOPE = 0.2
 _BLOCK = 16  # items computed at once, see `_in_blocks`
 _LARGEST = 4096  # of any size, so that a strange file cannot ask for absurd memory
@@ -113,8 +113,7 @@ class DigitNet(nn.Module):
 
     def encode(self, crops: Tensor) -> Tensor:
         """`(B, 3, 28, 28)` in [0, 1] to codes `(B, Z)` float32; colour counts as its luminance."""
-        weights = crops.new_tensor(_LUMINANCE).reshape(1, 3, 1, 1)
-        return _in_blocks(self.encoder, (crops.float() * weights).sum(1, keepdim=True))
+        return _in_blocks(self.encoder, luminance(crops.float()))
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes `(B, Z)` to grey pictures `(B, 3, 28, 28)` float32 in [0, 1]."""

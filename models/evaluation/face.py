@@ -11,7 +11,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ..architectures import linear, rendered
+from ..architectures import linear
+from ..architectures.rendered_net import RenderedFaceNet
 from ..face_model import FaceModel, bundled_face_model_path, load_face_model
 from ..safefile import load_tensors, save_tensors
 from ..training.face_data import AGE_BINS, FaceSet, load_faces
@@ -125,9 +126,9 @@ def _pca_psnr(model: FaceModel, crops: Tensor, fidelity: Tensor) -> float:
     of the bundled model's otherwise."""
     if model.metadata.get("architecture") == linear.NAME:
         return round(float(fidelity.mean()), 2)
-    if not isinstance(model.module, rendered.RenderedFaceNet):
+    if not isinstance(model.module, RenderedFaceNet):
         model = load_face_model(bundled_face_model_path())
-    net = cast(rendered.RenderedFaceNet, model.module)
+    net = cast(RenderedFaceNet, model.module)
     values = [
         psnr(net.linear_picture(net.encode(part)).clamp(0, 1), part) for part in crops.split(BATCH)
     ]

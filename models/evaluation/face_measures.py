@@ -8,12 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_LUMA = (0.299, 0.587, 0.114)
-
-
-def luminance(crops: Tensor) -> Tensor:
-    """`(B, 3, H, W)` to `(B, 1, H, W)`, Rec. 601 weights."""
-    return (crops * crops.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+from ..light import luminance
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ..align import align
 from ..errors import FaceLatentsError
 from ..face_model import FaceModel, bundled_face_model_path, load_face_model
 from ..finder import load_finder
+from ..light import luminance
 from ..paste import METHODS, paste_back
 from ..paste_maps import gaussian_blur, prepare_maps, sample_maps
 from ..paste_mask import face_mask
@@ -23,7 +24,7 @@ from ..paste_pair import edited_pair
 from ..paste_pixels import Box, crop_fractions, photo_box
 from ..transforms import transform_points, transform_scale
 from ..values import PhotoContext
-from .face_measures import luminance, sharpness
+from .face_measures import sharpness
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 _BAND = (0.01, 0.35)  # mask values that count as its border

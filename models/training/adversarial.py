@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..architectures.rendered import RenderedFaceNet
+from ..architectures.rendered_net import RenderedFaceNet
 from .attribute_net import PARITIES, AttributeNet, attribute_values
 from .directions import ATTRIBUTES
 from .face_data import FaceSet

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ... import latent_ops
-from ..architectures import rendered
+from ..architectures.rendered_net import RenderedFaceNet
 from ..basis import LatentBasis
 from ..basis_build import basis_from_means, build_basis
 from ..basis_file import save_basis
@@ -126,7 +126,7 @@ def face_basis(
     axes of their own, any rotation of them is as white.
     """
     net = load_face_model(bundled_face_model_path())
-    module = cast(rendered.RenderedFaceNet, net.module)
+    module = cast(RenderedFaceNet, net.module)
     parity = module.code_parity
     # motions are 0 in every photo, so they come last whatever they are scaled by
     std = torch.cat([module.std, torch.ones(len(module.fields))])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..architectures import rendered
+from ..architectures.rendered_net import RenderedFaceNet
 from ..architectures.renderer import Renderer
 from ..architectures.retoucher import Retoucher
 from ..errors import FaceLatentsError
@@ -26,6 +27,7 @@ from .face_data import FaceSet, load_faces
 from .face_export import encode_all, export_face, regressed
 from .face_linear import fit_linear
 from .motion_fields import control_parity, fit_fields
+from .render_edits import lights_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -123,6 +125,8 @@ def train_face(
     codes = encode_all(net, train)
     scores, directions = regressed(net, codes, train)
     fixed = torch.stack(list(directions.values()))
+    tensors["control.light"] = lights_of(fixed).contiguous()
+    net = untrained_net(tensors, net.renderer)
     lessons = Lessons(net, fixed, taught, val, codes, readers).to(place)
     drawing = render.RenderTraining(lessons, settings[0], kept["state"])
     drawing.run(progress)
@@ -137,7 +141,7 @@ def train_face(
     return load_face_model(out_file)
 
 
-def untrained_net(tensors: Mapping[str, Tensor], renderer: Renderer) -> rendered.RenderedFaceNet:
+def untrained_net(tensors: Mapping[str, Tensor], renderer: Renderer) -> RenderedFaceNet:
     """The network of a fitted linear part and controls, with any renderer."""
     weights = {rendered.PREFIX + n: t for n, t in renderer.state_dict().items()}
     return rendered.load({**tensors, **weights})

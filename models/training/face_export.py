@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..architectures import rendered
+from ..architectures.rendered_net import RenderedFaceNet
 from ..evaluation.face_measures import psnr, sharpness
 from ..face_model import save_face_model
 from ..safe_range import safe_range
@@ -38,7 +39,7 @@ ENCODE_BATCH = 256
 def export_face(
     out_file: str | Path,
     tensors: Mapping[str, Tensor],
-    trained: rendered.RenderedFaceNet,
+    trained: RenderedFaceNet,
     vectors: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
     trained_on: int,
     val: FaceSet,
@@ -73,7 +74,7 @@ def export_face(
     save_face_model(out_file, every, metadata, TIGHT.resized(net.size), directions)
 
 
-def encode_all(net: rendered.RenderedFaceNet, faces: FaceSet) -> Tensor:
+def encode_all(net: RenderedFaceNet, faces: FaceSet) -> Tensor:
     """Codes `(N, K)` of all crops."""
     parts = torch.arange(len(faces)).split(ENCODE_BATCH)
     with torch.no_grad():
@@ -81,7 +82,7 @@ def encode_all(net: rendered.RenderedFaceNet, faces: FaceSet) -> Tensor:
 
 
 def regressed(
-    net: rendered.RenderedFaceNet, codes: Tensor, faces: FaceSet
+    net: RenderedFaceNet, codes: Tensor, faces: FaceSet
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Score vectors and conditioned directions `(K,)` of every attribute, by regression of the
     codes `(N, K)` on labels; directions with their control, and set apart."""
@@ -97,7 +98,7 @@ def regressed(
 
 
 def described(
-    net: rendered.RenderedFaceNet,
+    net: RenderedFaceNet,
     space: LatentSpace,
     val: FaceSet,
     scores: Mapping[str, Tensor],
@@ -144,7 +145,7 @@ def described(
     return directions, figures
 
 
-def fidelity(net: rendered.RenderedFaceNet, faces: FaceSet) -> dict[str, float]:
+def fidelity(net: RenderedFaceNet, faces: FaceSet) -> dict[str, float]:
     """Of encode + decode: mean PSNR in dB (clamped to [0, 1]), median ratio of sharpness, and the
     PSNR of the linear picture."""
     drawn, linear, clear = [], [], []
@@ -164,7 +165,7 @@ def fidelity(net: rendered.RenderedFaceNet, faces: FaceSet) -> dict[str, float]:
 
 
 def model_metadata(
-    net: rendered.RenderedFaceNet,
+    net: RenderedFaceNet,
     faces: int,
     metrics: Mapping[str, float],
     figures: Mapping[str, object],
@@ -183,7 +184,7 @@ def model_metadata(
     }
 
 
-def _cosine(net: rendered.RenderedFaceNet, a: Tensor, b: Tensor) -> float:
+def _cosine(net: RenderedFaceNet, a: Tensor, b: Tensor) -> float:
     """Over the components: controls are no part of it."""
     a, b = net.coefficients(torch.stack([a, b]))
     return round(float(torch.cosine_similarity(a, b, dim=0)), 3)

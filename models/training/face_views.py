@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..architectures.planes import soft
-from ..evaluation.face_measures import luminance
+from ..light import luminance
 
 TURN, SCALE, SHIFT = math.radians(1.2), 0.02, 1.0  # standard deviations; the last in pixels
 SHARPER = (-0.4, 1.4)  # how much of the fine detail is added

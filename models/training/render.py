@@ -26,7 +26,7 @@ from .adversarial import AdversarialTraining, Judged, Lessons
 from .attribute_net import batches
 from .directions import ATTRIBUTES
 from .render_critic import feature_distance, fooling_loss, weights_of
-from .render_edits import NAMES, allowed_shares, edits_for, followed_shares, light_apart
+from .render_edits import NAMES, edits_for, followed_shares
 from .render_losses import (
     contrast_distance,
     departure,
@@ -35,6 +35,7 @@ from .render_losses import (
     pixel_distance,
     reading_losses,
 )
+from .render_report import FACE
 
 LOSSES = ("pixels", "realism", "features", "detail", "attribute", "others", "contrast",
           "near_linear")  # fmt: skip
@@ -93,16 +94,14 @@ class RenderTraining(AdversarialTraining):
         number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
         every = torch.cat([codes, codes + strengths @ self.directions])
         linear = self.net.linear_picture(every)
-        example_change = linear_change(
-            self.net, codes, *light_apart(example, self.directions), linear[:number]
-        )
+        example_change = linear_change(self.net, codes, example @ self.directions, linear[:number])
         with self.precision():
             drawn, edited = self.net.renderer(linear, every, self.net.strengths(every)).chunk(2)
             # Only the edited picture may learn from the change: otherwise spoiling the unedited
             # one is a way to a larger or smaller one.
             change = edited - drawn.detach()
             # what users get back: their photo plus the change, moved
-            allowed = allowed_shares(edit)
+            allowed = FACE.to(self.device)
             pasted = self.net.move(crops + allowed * change, every[number:])
             with torch.no_grad():
                 real_features = self.critic(crops)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..architectures.rendered import CONTROL
+from ..architectures.rendered_net import CONTROL
 from .attribute_net import BINARY_SPAN, LARGEST
 from .directions import ATTRIBUTES
-from .render_report import FACE, FULL_STRENGTH
+from .render_report import FULL_STRENGTH
 
 NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
 
@@ -27,8 +27,12 @@ STRONGEST = _by_name(4.0, light_left_right=5.0)
 # A binary attribute need not be surer than this: what is left is exaggeration. But a mouth that
 # is hardly open is often taken for a closed one.
 REACHED = _by_name(0.85, mouth_open=0.95)
-# How often each is taught, by how hard it is to learn; a turned head is not drawn.
-OFTEN = _by_name(smile=1.5, age=1.5, glasses=3.0, mouth_open=3.0, head_turn=0.4)
+# What is light is not drawn at all, see `architectures/lighting.py`.
+LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in NAMES])
+# How often each is taught, by how hard it is to learn; a turned head is not drawn either.
+OFTEN = _by_name(smile=2.0, age=1.5, glasses=3.0, mouth_open=4.0, head_turn=0.3).masked_fill(
+    LIGHTING, 0.0
+)
 # How much the linear change is an example: of an opening mouth it shows the mean of teeth and dark,
 # of glasses the mean of all frames.
 FOLLOWED = _by_name(
@@ -36,7 +40,6 @@ FOLLOWED = _by_name(
 )
 ALL_GLASSES = 1.5  # strength that puts them on: nobody wears half of a pair
 LEAST_FOLLOWED = 0.3  # share of any strength, so that a slider never ends
-LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in NAMES])
 
 
 def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,30 +79,12 @@ def edits_for(values: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
     wanted = torch.clamp(before + strengths * per_unit, -limit, limit) - before
     wanted = torch.where(wanted * strengths > 0, wanted, 0.0)  # what is past the limit stays
     example = torch.maximum(wanted.abs() / per_unit, LEAST_FOLLOWED * strengths.abs())
-    # light adds up, at any strength
-    example = torch.where(LIGHTING.to(device), strengths.abs(), example)
     return strengths, wanted, torch.minimum(example, strengths.abs()) * strengths.sign()
-
-
-def light_apart(strengths: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Changes of codes `(B, K)` by strengths `(B, A)` of directions: by all but light, by light."""
-    lighting = LIGHTING.to(strengths.device)
-    return (
-        strengths.masked_fill(lighting, 0.0) @ directions,
-        strengths.masked_fill(~lighting, 0.0) @ directions,
-    )
 
 
 def followed_shares(edit: Tensor) -> Tensor:
     """How much faces edited along the given attributes `(B, A)` should follow the linear change."""
     return torch.where(edit, FOLLOWED.to(edit.device), 1.0).amin(1)
-
-
-def allowed_shares(edit: Tensor) -> Tensor:
-    """Where changes of faces edited along the given attributes `(B, A)` may show, `(B, 1, S, S)`:
-    light everywhere, others on the face."""
-    lit = (edit & LIGHTING.to(edit.device)).any(1)
-    return torch.where(lit[:, None, None, None], 1.0, FACE.to(edit.device))
 
 
 def expected_changes(values: Tensor) -> Tensor:
@@ -108,6 +93,12 @@ def expected_changes(values: Tensor) -> Tensor:
     count = len(ATTRIBUTES)
     attributes, shapes = (part - part.mean(0) for part in (values[:, :count], values[:, count:]))
     return torch.linalg.lstsq(attributes.double(), shapes.double()).solution.float()
+
+
+def lights_of(directions: Tensor) -> Tensor:
+    """Components of those of directions `(A, K + A)` that are light, `(A, K)`; 0 of others."""
+    components = directions[:, : -len(NAMES)]
+    return torch.where(LIGHTING[:, None], components, 0.0)
 
 
 def with_controls(vectors: Tensor) -> Tensor:

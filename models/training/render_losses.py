@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..architectures.planes import soft
-from ..architectures.rendered import RenderedFaceNet
-from ..evaluation.face_measures import luminance, weighted_deviation
-from ..paste_change import apply_log_odds, log_odds_change
+from ..architectures.rendered_net import RenderedFaceNet
+from ..evaluation.face_measures import weighted_deviation
+from ..light import luminance
 from .attribute_net import AttributeNet, as_values, reading_loss, seen
 from .directions import ATTRIBUTES
 from .render_edits import MORE_COUNTS, TAUGHT
@@ -23,29 +23,14 @@ def pixel_distance(drawn: Tensor, crops: Tensor) -> Tensor:
     return F.l1_loss(drawn.float(), crops) + 8 * F.mse_loss(drawn.float(), crops)
 
 
-def linear_change(
-    net: RenderedFaceNet, codes: Tensor, edit: Tensor, light: Tensor, before: Tensor
-) -> Tensor:
-    """How an edit changes the linear pictures of codes `(B, K)`, `(B, 3, S, S)`.
+def linear_change(net: RenderedFaceNet, codes: Tensor, edit: Tensor, before: Tensor) -> Tensor:
+    """How an edit `(B, K)` changes the pictures `before` of codes `(B, K)`: `(B, 3, S, S)`.
 
     Each pixel is where it was before it moved: what motion does is not for the drawing to do once
-    more. Every face is lit as the mean face is (after the quotient image, Shashua & Riklin-Raviv
-    2001), by one shift of the log-odds of all channels, which Paste Back carries over as it is.
-    Added to skin of another colour the same light would be a green shadow or a purple shine.
-
-    Args:
-        net: of the linear pictures and the motion.
-        codes: of the faces.
-        edit: `(B, K)`, change of the codes but for the light.
-        light: `(B, K)`, change of the codes by their light.
-        before: the pictures of the codes.
+    more.
     """
-    before = before.clamp(0, 1)
     after = net.linear_picture(codes + edit).clamp(0, 1)
-    change = net.move(after, codes - edit) - before
-    pictures = net.linear_picture(torch.cat([light[:1] * 0, light]))
-    mean, lit = luminance(pictures).split([1, len(light)])
-    return change + apply_log_odds(before, log_odds_change(mean, lit)) - before
+    return net.move(after, codes - edit) - before.clamp(0, 1)
 
 
 def departure(change: Tensor, expected: Tensor, weight: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..architectures.rendered import RenderedFaceNet
+from ..architectures.rendered_net import RenderedFaceNet
 from ..evaluation.face_measures import psnr, sharpness
 from ..paste_mask import face_mask
 from ..plotting import line_chart, picture_grid

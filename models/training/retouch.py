@@ -23,7 +23,7 @@ from .adversarial import AdversarialTraining, Judged, Lessons
 from .directions import ATTRIBUTES
 from .face_views import shifted, varied
 from .render_critic import fooling_loss, weights_of
-from .render_edits import NAMES, allowed_shares, edits_for, followed_shares, light_apart
+from .render_edits import NAMES, edits_for, followed_shares
 from .render_losses import (
     contrast_distance,
     departure,
@@ -68,8 +68,7 @@ class Edits:
         codes: `(B, K)` of them.
         values: `(B, A + 2)`, what they show.
         change: `(B, K)` of the codes.
-        example: `(B, K)`, the change whose linear picture is an example, but for its light.
-        light: `(B, K)`, the same by its light.
+        example: `(B, K)`, the change whose linear picture is an example.
         wanted: `(B, A)`, change of the values.
         edit: `(B, A)`, which attributes are edited by name.
         real: `(B, 3, S, S)`, photographs: those to be edited, or those to get back.
@@ -81,7 +80,6 @@ class Edits:
     values: Tensor
     change: Tensor
     example: Tensor
-    light: Tensor
     wanted: Tensor
     edit: Tensor
     real: Tensor
@@ -169,7 +167,7 @@ class RetouchTraining(AdversarialTraining):
         codes = self.net.encode(crops)
         strengths, wanted, example = edits_for(values, self.generator)
         change = strengths @ self.directions
-        example, light = light_apart(example, self.directions)
+        example = example @ self.directions
         edit, some = strengths != 0, slice(0, self.mixed)
         share = torch.rand(self.mixed, 1, generator=self.generator, device=self.device)
         mixed = share * (codes.roll(1, 0) - codes)[some]
@@ -178,7 +176,7 @@ class RetouchTraining(AdversarialTraining):
         example[some] += mixed
         wanted[some] = torch.where(edit[some], wanted[some], apart)
         none = torch.zeros(len(crops), device=self.device)
-        return Edits(crops, codes, values, change, example, light, wanted, edit, crops, none)
+        return Edits(crops, codes, values, change, example, wanted, edit, crops, none)
 
     def taken(self, edits: Edits, pasted: Tensor) -> Edits:
         """Some of the edits of photos, to be undone."""
@@ -192,7 +190,6 @@ class RetouchTraining(AdversarialTraining):
             values,
             -edits.change[some],
             -edits.example[some],
-            -edits.light[some],
             -edits.wanted[some],
             edits.edit[some],
             edits.photos[some],
@@ -204,7 +201,7 @@ class RetouchTraining(AdversarialTraining):
         with torch.no_grad():
             drawn = self.net.draw(torch.cat([edits.codes, edits.codes + edits.change]))
         before, after = drawn.chunk(2)
-        allowed = allowed_shares(edits.edit)
+        allowed = FACE.to(self.device)
         with self.precision():
             change = self.learner(edits.photos, before, after, self.net.strengths(edits.change))
             # not clamped: nothing would call back what has left the range
@@ -224,7 +221,7 @@ class RetouchTraining(AdversarialTraining):
             self.generator,
         )
         linear = self.net.linear_picture(edits.codes)
-        example = linear_change(self.net, edits.codes, edits.example, edits.light, linear)
+        example = linear_change(self.net, edits.codes, edits.example, linear)
         losses = {
             "attribute": read,
             "others": apart,

@@ -1,0 +1,58 @@
+"""Light that controls of a code throw on a face, exactly as strong as they say.
+
+The light is that of the mean face: what the control's direction does to the brightness of each of
+its pixels, as a shift of log-odds, is done to every face (after the quotient image, Shashua &
+Riklin-Raviv 2001). No network draws it, so it has no stains and no colour of its own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..light import apply_log_odds, log_odds_change, luminance
+
+# Exponent of the ratio of contrasts that is taken back. Whoever takes the photo exposes it for the
+# lit face: contrast does not grow as much as the light alone would make it.
+_EXPOSED = 0.5
+_FACE = 0.9  # radius, in halves of the side, within which contrast is measured
+_LEAST = 0.05  # added to contrasts: what has none may gain some
+
+
+def lit_by(mean: Tensor, maps: Tensor, strengths: Tensor) -> Tensor:
+    """Brightness `(B, S, S)` of the mean face `(S, S)` under lights.
+
+    Args:
+        mean: `(S, S)` of the mean face.
+        maps: `(C, S, S)`, what each light adds to it per unit of strength.
+        strengths: `(B, C)`.
+    """
+    return mean + torch.einsum("bc,cxy->bxy", strengths, maps)
+
+
+def relit(pictures: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """Pictures `(B, 3, S, S)` under another light, not clamped.
+
+    Args:
+        pictures: nominally in [0, 1].
+        before, after: `(B, S, S)`, brightness of the mean face under the former light and the new.
+    """
+    lit = apply_log_odds(pictures, log_odds_change(before, after)[:, None])
+    old, new = luminance(pictures), luminance(lit)
+    weight = _middle(pictures)
+    centre, contrast = _spread(new, weight)
+    kept = ((_spread(old, weight)[1] + _LEAST) / (contrast + _LEAST)) ** _EXPOSED
+    return apply_log_odds(lit, log_odds_change(new, centre + kept * (new - centre)))
+
+
+def _middle(pictures: Tensor) -> Tensor:
+    """Weights `(S, S)` of sum 1: the disc within a crop that is mostly face."""
+    axis = torch.linspace(-1, 1, pictures.shape[-1], device=pictures.device)
+    inside = (axis.square() + axis.square()[:, None] < _FACE**2).to(pictures)
+    return inside / inside.sum()
+
+
+def _spread(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean and standard deviation of `(B, 1, S, S)`, `(B, 1, 1, 1)` each."""
+    mean = (values * weight).sum((2, 3), keepdim=True)
+    return mean, ((values - mean).square() * weight).sum((2, 3), keepdim=True).sqrt()

@@ -1,0 +1,40 @@
+"""Brightness of pictures, and light as a shift of log-odds.
+
+A change of light is carried as a shift of log(v / (1 - v)) of each value. It keeps 0 at 0 and 1 at
+1: nostrils, lashes and pupils stay dark instead of turning to fog, highlights do not clip, texture
+keeps its contrast relative to the skin around it, and one shift of all channels keeps colours.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_FLOOR = 0.05  # values are kept this far from 0 and 1, which bounds the gain
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def luminance(pictures: Tensor) -> Tensor:
+    """`(..., 3, H, W)` to `(..., 1, H, W)`, Rec. 601 weights."""
+    return (pictures * pictures.new_tensor(_LUMA)[:, None, None]).sum(-3, keepdim=True)
+
+
+def log_odds_change(before: Tensor, after: Tensor) -> Tensor:
+    """Shift of log-odds that sends `before` to `after`; exactly 0 where they are equal.
+
+    Args:
+        before, after: any equal shape, nominally in [0, 1].
+    """
+    return torch.logit(after, eps=_FLOOR) - torch.logit(before, eps=_FLOOR)
+
+
+def apply_log_odds(values: Tensor, change: Tensor) -> Tensor:
+    """Shift `values` by `change` in log-odds: ``g v / (1 + (g - 1) v)`` with g = exp(change).
+
+    Values outside [0, 1] keep their distance to the range, so that nothing out of range is lost
+    and nothing is sent out of range.
+    """
+    inside = values.clamp(0, 1)
+    gain = torch.exp(change)
+    moved = gain * inside / (1 + (gain - 1) * inside)
+    return moved + (values - inside)
