@@ -122,7 +122,7 @@ class FaceModel:
     def drawn(self, codes: Tensor) -> Tensor:
         """Codes `(B, *space.shape)` of a model that `retouches` as `(B, 3, S, S)`, on the module's
         device: what `edited_photos` needs of codes that it is given again and again."""
-        return cast(RetouchingNet, self.module).draw(codes.to(self.device, torch.float32))
+        return cast(RetouchingNet, self.module).drawn(codes.to(self.device, torch.float32))
 
     def edited_photos(
         self, crops: Tensor, before: Tensor, after: Tensor, drawn: Tensor | None = None
@@ -156,12 +156,12 @@ class FaceModel:
             `(2, S, S)` float32 on the CPU, (dx, dy) in shares of the crop's side: the face at x
             comes from x + u. None for a model that moves nothing by itself.
         """
-        motion = getattr(self.module, "motion", None)
+        motion = getattr(self.module, "motion_between", None)
         if motion is None:
             return None
-        change = (after.to("cpu", torch.float32) - before.to("cpu", torch.float32))[None]
+        codes = (code.to(self.device, torch.float32)[None] for code in (before, after))
         with torch.no_grad():
-            moved: Tensor = motion(change.to(self.device))[0].cpu()
+            moved: Tensor = motion(*codes)[0].cpu()
         return moved
 
     def to_decodable(self, codes: Tensor, space: LatentSpace) -> Tensor:

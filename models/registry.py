@@ -81,14 +81,14 @@ class RetouchingNet(Protocol):
     def retouches(self, change: Tensor) -> Tensor:
         """Which changes of codes `(B, *code_shape)` it can fit, `(B,)`."""
 
-    def draw(self, codes: Tensor) -> Tensor:
-        """Codes `(B, *code_shape)` to faces `(B, 3, S, S)` that have not moved yet."""
+    def drawn(self, codes: Tensor) -> Tensor:
+        """Codes `(B, *code_shape)` as they are drawn where nothing is edited, `(B, 3, S, S)`."""
 
     def edited_photos(
         self, photos: Tensor, before: Tensor, after: Tensor, *, drawn: Tensor | None = None
     ) -> Tensor:
         """Aligned crops `(B, 3, S, S)` and their codes before and after an edit to edited crops.
-        `drawn` is what `draw` made of the former, if it is at hand."""
+        `drawn` is what `drawn` made of the former, if it is at hand."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from face_latents.models.training.directions import ATTRIBUTES
 from face_latents.models.training.face import train_face
 from face_latents.models.training.face_views import varied
 from face_latents.models.training.render_critic import Critic, steepness
-from face_latents.models.training.render_edits import NAMES, expected_changes, lights_of
+from face_latents.models.training.render_edits import NAMES, expected_changes, told_to_controls
 from face_latents.models.training.render_losses import reading_losses
 from face_latents.models.training.run_state import load_state, save_state
 from skimage import data
@@ -122,12 +122,12 @@ def test_readers_teach_nothing_about_colours_and_specks() -> None:
     assert fine.square().sum() < 0.3 * gradient.square().sum()
 
 
-def test_lights_are_the_directions_of_light() -> None:
-    directions = torch.rand(COUNT, 5 + COUNT) + 0.1
-    lights = lights_of(directions)
-    lit = [i for i, name in enumerate(NAMES) if "light" in name or name == "brightness"]
-    assert torch.equal((lights != 0).any(1).nonzero()[:, 0], torch.tensor(sorted(lit)))
-    assert torch.equal(lights[lit], directions[lit, :5])
+def test_controls_are_told_their_directions_and_which_are_light() -> None:
+    directions = torch.rand(COUNT, 5 + COUNT)
+    told = told_to_controls(directions)
+    assert torch.equal(told["control.along"], directions[:, :5])
+    lit = {name for name, light in zip(NAMES, told["control.lights"], strict=True) if light}
+    assert lit == {"light_left_right", "brightness"}
 
 
 def test_mouths_go_along_on_average() -> None:

@@ -22,9 +22,11 @@ OTHER = 0
 def lit_tensors(retouched: bool = True) -> dict[str, torch.Tensor]:
     """A model whose second control is light, and a mean face of middle brightness."""
     tensors = random_tensors(retouched=retouched)
-    light = torch.zeros(CONTROLS, COUNT)
-    light[LAMP] = codes(1)[0, :COUNT] / 4
-    tensors["control.light"] = light
+    along = torch.zeros(CONTROLS, COUNT)
+    along[LAMP] = codes(1)[0, :COUNT] / 4
+    along[OTHER, 0] = 1.0
+    tensors["control.along"] = along
+    tensors["control.lights"] = torch.tensor([0, 1], dtype=torch.int8)
     tensors["control.fields"][LAMP] = 0
     tensors["linear.mean"][:4] = 0.9 + 0.2 * tensors["linear.mean"][:4]
     tensors["linear.mean"][4:] *= 0.1
@@ -39,7 +41,7 @@ def net() -> RenderedFaceNet:
 def lamp(net: RenderedFaceNet, strength: float) -> torch.Tensor:
     """The change of a code that turns the light on."""
     change = torch.zeros(1, COUNT + CONTROLS)
-    change[0, :COUNT], change[0, COUNT + LAMP] = net.light[LAMP] * strength, CONTROL * strength
+    change[0, :COUNT], change[0, COUNT + LAMP] = net.along[LAMP] * strength, CONTROL * strength
     return change
 
 
@@ -82,16 +84,16 @@ def test_what_is_not_lit_stays_to_the_last_bit(net: RenderedFaceNet) -> None:
     lit = net.edited_photos(photos(), at_rest(), after)
     assert torch.equal(lit[0], photos()[0])
     assert (lit[1:] != photos()[1:]).any()
-    drawn = net.draw(at_rest()) + 1e-3  # a drawing of another batch, rounded in another way
+    drawn = net.drawn(at_rest()) + 1e-3  # a drawing of another batch, rounded in another way
     assert torch.equal(net.edited_photos(photos(), at_rest(), after, drawn=drawn), lit)
 
 
 def test_other_edits_are_made_beside_the_light(net: RenderedFaceNet) -> None:
     change = torch.zeros(1, COUNT + CONTROLS)
-    change[0, 0], change[0, COUNT + OTHER] = 1.0, 0.3
+    change[0, 0], change[0, COUNT + OTHER] = 1.5, 1.5 * CONTROL
     plain = net.edited_photos(photos(), at_rest(), at_rest() + change)
     both = net.edited_photos(photos(), at_rest(), at_rest() + change + lamp(net, 1.5))
-    lights = [net.lights(c) for c in (0 * change, lamp(net, 1.5))]
+    lights = [net.strengths(c) for c in (0 * change, lamp(net, 1.5))]
     shades = [lit_by(net.mean_face, net.light_maps, light) for light in lights]
     torch.testing.assert_close(both, relit(plain, *shades), atol=1e-4, rtol=0)
 
@@ -123,7 +125,7 @@ def test_colours_stay_those_of_the_skin(net: RenderedFaceNet) -> None:
 
 def test_a_mirrored_face_is_lit_from_the_other_side() -> None:
     tensors = lit_tensors()
-    tensors["control.light"][LAMP, ::2] = 0  # antisymmetric, as its parity says
+    tensors["control.along"][LAMP, ::2] = 0  # antisymmetric, as its parity says
     net = rendered.load(tensors)
     after = at_rest() + lamp(net, 2.0)
     lit = net.edited_photos(photos(), at_rest(), after)
@@ -144,11 +146,15 @@ def test_a_file_tells_its_lights_or_has_none(tmp_path: Path) -> None:
     save_face_model(path, lit_tensors(), {}, TIGHT.resized(SIZE))
     model = load_face_model(path)
     assert isinstance(model.module, RenderedFaceNet)
-    assert torch.equal(model.module.light, lit_tensors()["control.light"])
+    assert model.module.lights.tolist() == [0, 1]
     without = rendered.load(random_tensors())
-    assert (without.light == 0).all()
+    assert (without.lights == 0).all()
     assert torch.equal(without.unlit(codes()), codes())
-    odd = lit_tensors() | {"control.light": torch.zeros(CONTROLS, COUNT + 1)}
-    save_face_model(tmp_path / "odd.safetensors", odd, {}, TIGHT.resized(SIZE))
-    with pytest.raises(FaceLatentsError, match=r"control.light"):
-        load_face_model(tmp_path / "odd.safetensors")
+    odd = {
+        "control.along": torch.zeros(CONTROLS, COUNT + 1),
+        "control.lights": torch.tensor([0, 2], dtype=torch.int8),
+    }
+    for name, tensor in odd.items():
+        save_face_model(path, lit_tensors() | {name: tensor}, {}, TIGHT.resized(SIZE))
+        with pytest.raises(FaceLatentsError, match=name):
+            load_face_model(path)

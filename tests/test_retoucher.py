@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from face_latents.models.architectures import rendered
+from face_latents.models.architectures.motion import moved
+from face_latents.models.architectures.mouth import from_frame
 from face_latents.models.architectures.renderer import Renderer
 from face_latents.models.architectures.retoucher import Retoucher, nearby
 from face_latents.models.errors import UnsupportedModelError
@@ -79,12 +81,15 @@ def test_a_retoucher_of_other_controls_is_refused() -> None:
 def test_without_a_retoucher_the_change_that_is_drawn_is_added() -> None:
     net = rendered.load(random_tensors())
     made = net.edited_photos(photos(), at_rest(), edited_codes())
-    change = net.draw(edited_codes()) - net.draw(at_rest())
-    expected = net.move(photos() + change, edited_codes() - at_rest())
+    offsets = net.lip_offsets(at_rest())
+    change = net.draw(edited_codes(), offsets) - net.drawn(at_rest())
+    change = moved(change, from_frame(offsets, SIZE))
+    motion = net.motion_between(at_rest(), edited_codes())
+    expected = moved(photos() + change, motion)
     torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
     assert (made - photos()).abs().max() > 0.05
     half = net.edited_photos(photos(), at_rest(), edited_codes(), 0.5)
-    expected = net.move(photos() + change / 2, edited_codes() - at_rest())
+    expected = moved(photos() + change / 2, motion)
     torch.testing.assert_close(half, expected, atol=1e-5, rtol=0)
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SQUARINGS = 5
+_INVERTING = 6  # steps; the error shrinks with each by the steepness of the motion
 
 
 def displacement(velocity: Tensor) -> Tensor:
@@ -32,38 +33,37 @@ def displacement(velocity: Tensor) -> Tensor:
     return moved
 
 
-def motion_of(fields: Tensor, strengths: Tensor, side: int) -> Tensor:
-    """How faces move: `(B, 2, side, side)` (dx, dy) in shares of the side.
-
-    Args:
-        fields: velocities `(M, 2, N, N)` in shares of the side.
-        strengths: `(B, M)`.
-        side: of the pictures.
-    """
-    velocity = torch.einsum("bm,mcxy->bcxy", strengths.float(), fields.float())
+def motion_of(velocity: Tensor, side: int) -> Tensor:
+    """How faces of velocities `(B, 2, N, N)` move: `(B, 2, side, side)` (dx, dy), both in shares of
+    the side."""
     return F.interpolate(
         displacement(velocity), size=(side, side), mode="bilinear", align_corners=False
     )
 
 
-def move(pictures: Tensor, fields: Tensor, strengths: Tensor) -> Tensor:
-    """Move pictures along velocity fields.
-
-    Args:
-        pictures: `(B, 3, S, S)`.
-        fields: velocities `(M, 2, N, N)` in shares of the side.
-        strengths: `(B, M)`; a picture whose strengths are all 0 comes back bit for bit.
-
-    Returns:
-        `(B, 3, S, S)` float32.
-    """
-    still = (strengths == 0).all(1)
+def moved(pictures: Tensor, motion: Tensor, mode: str = "bicubic") -> Tensor:
+    """Pictures or maps `(B, C, S, S)` after motions `(B, 2, S, S)` in shares of the side, float32;
+    those that do not move come back bit for bit."""
+    still = (motion == 0).flatten(1).all(1)
     if bool(still.all()):
         return pictures
-    motion = motion_of(fields, strengths, pictures.shape[-1])
     grid = _places(motion) + 2 * motion.permute(0, 2, 3, 1)
-    moved = _read(pictures.float(), grid, "bicubic")
-    return torch.where(still[:, None, None, None], pictures, moved)
+    return torch.where(
+        still[:, None, None, None], pictures, _read(pictures.float(), grid, mode)
+    )
+
+
+def one_after_other(first: Tensor, second: Tensor) -> Tensor:
+    """The motion that is two motions in turn, `(B, 2, S, S)` each."""
+    return second + moved(first, second, "bilinear")
+
+
+def followed_back(motion: Tensor) -> Tensor:
+    """The motion that undoes one whose steepness is below 1, `(B, 2, S, S)` each."""
+    back = torch.zeros_like(motion)
+    for _ in range(_INVERTING):
+        back = -moved(motion, back, "bilinear")
+    return back
 
 
 def _places(maps: Tensor) -> Tensor:

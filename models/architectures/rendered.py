@@ -8,13 +8,14 @@ drawn again by a renderer (`renderer.py`). Components keep colour at half resolu
 The last numbers of a code are its controls, `CONTROL` for each unit of strength. They are 0 in
 every encoded photo: it is as it is, and a direction edits it from there. They tell the renderer
 how far a face was edited, which no sum of eigenfaces says, and move the drawn face (`motion.py`).
-Those of light are not drawn: they light the picture as it is (`lighting.py`).
+Those of light are not drawn: they light the picture as it is (`lighting.py`). Edited faces are
+drawn and moved in a frame where all lips meet at one height (`mouth.py`).
 
 Where an edit is put back into the photo, a retoucher (`retoucher.py`) fits what was drawn to the
 photo's own face; a file may lack it.
 
 Tensors of a file (S pixels): see `linear_specs`, `control_specs`, and those of renderer and
-retoucher (`renderer.*`, `retoucher.*`) in float16. A file without `control.light` has no lights.
+retoucher (`renderer.*`, `retoucher.*`) in float16. A file without `control.lights` has none.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ NAME = "rendered"
 PREFIX = "renderer."
 RETOUCHER = "retoucher."
 _COMPONENTS = "linear.components"
-_FIELDS, _PARITY, _LIGHT = "control.fields", "control.parity", "control.light"
+_FIELDS, _PARITY = "control.fields", "control.parity"
+_ALONG, _LIGHTS = "control.along", "control.lights"
 
 
 def linear_specs(count: int, size: int) -> dict[str, TensorSpec]:
@@ -57,8 +59,8 @@ def control_specs(count: int, side: int, components: int) -> dict[str, TensorSpe
     return {
         _FIELDS: TensorSpec((count, 2, side, side), ("F16", "F32")),  # see `motion.move`
         _PARITY: TensorSpec((count,), ("I8",)),  # -1: the mirrored face is edited the opposite way
-        # what a unit of strength adds to the coefficients; 0 for controls that are not light
-        _LIGHT: TensorSpec((count, components), ("F32",)),
+        _ALONG: TensorSpec((count, components), ("F32",)),  # of a code, per unit of strength
+        _LIGHTS: TensorSpec((count,), ("I8",)),  # 1 of a control that is light, else 0
     }
 
 
@@ -103,8 +105,8 @@ def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
             f"The retoucher is told {retoucher.tell.in_features} controls; there are {controls}."
         )
     specs = linear_specs(count, 2 * rows) | control_specs(controls, side, count)
-    if _LIGHT not in shapes:
-        del specs[_LIGHT]
+    for name in {_ALONG, _LIGHTS} - set(shapes):
+        del specs[name]
     for prefix, network in ((PREFIX, renderer), (RETOUCHER, retoucher)):
         for name, tensor in ({} if network is None else network.state_dict()).items():
             specs[prefix + name] = TensorSpec(tuple(tensor.shape), ("F16", "F32"))
@@ -119,6 +121,8 @@ def load(tensors: Mapping[str, Tensor]) -> RenderedFaceNet:
     """
     linear.check_values({n: t for n, t in tensors.items() if n.startswith("linear.")})
     linear.check_parity(_PARITY, tensors[_PARITY])
+    if not set(tensors.get(_LIGHTS, torch.zeros(1)).tolist()) <= {0, 1}:
+        raise UnsupportedModelError(f"{_LIGHTS} must hold only 0 and 1.")
     count, _, rows, _ = tensors[_COMPONENTS].shape
     controls, _, side, _ = tensors[_FIELDS].shape
     weights = {n: t.float() for n, t in tensors.items() if n.startswith((PREFIX, RETOUCHER))}
@@ -138,7 +142,8 @@ def load(tensors: Mapping[str, Tensor]) -> RenderedFaceNet:
         | {
             "fields": tensors[_FIELDS].float(),
             "control_parity": tensors[_PARITY],
-            "light": tensors.get(_LIGHT, torch.zeros(controls, count)),
+            "along": tensors.get(_ALONG, torch.zeros(controls, count)),
+            "lights": tensors.get(_LIGHTS, torch.zeros(controls, dtype=torch.int8)),
         }
     )
     net.prepare()

@@ -26,8 +26,9 @@ from .directions import ATTRIBUTES
 from .face_data import FaceSet, load_faces
 from .face_export import encode_all, export_face, regressed
 from .face_linear import fit_linear
+from .face_views import in_frame
 from .motion_fields import control_parity, fit_fields
-from .render_edits import lights_of
+from .render_edits import told_to_controls
 
 Progress = Callable[[str, int, int], None]
 
@@ -105,9 +106,8 @@ def train_face(
     train, val = load("train", max_tier), load("val", 2)
     tensors = _kept(kept["linear"], lambda: _linear_part(train, components, seed, progress))
     tensors |= _kept(kept["control"], lambda: control_tensors(train, progress))
-    taught = train.to(place)
     readers = [
-        _reader(kept[f"reader{i}"], taught, reader_steps, seed + i, i == 1, progress)
+        _reader(kept[f"reader{i}"], train.to(place), reader_steps, seed + i, i == 1, progress)
         for i in range(2)
     ]
     torch.manual_seed(seed)
@@ -122,12 +122,12 @@ def train_face(
             seed=seed,
         ),
     )
-    codes = encode_all(net, train)
-    scores, directions = regressed(net, codes, train)
+    scores, directions = regressed(net, encode_all(net, train), train)
     fixed = torch.stack(list(directions.values()))
-    tensors["control.light"] = lights_of(fixed).contiguous()
+    tensors |= told_to_controls(fixed)
     net = untrained_net(tensors, net.renderer)
-    lessons = Lessons(net, fixed, taught, val, codes, readers).to(place)
+    framed = in_frame(net, train)
+    lessons = Lessons(net, fixed, framed, val, encode_all(net, framed), readers).to(place)
     drawing = render.RenderTraining(lessons, settings[0], kept["state"])
     drawing.run(progress)
     net = untrained_net(tensors, drawing.shown.renderer.cpu())

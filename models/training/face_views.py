@@ -3,6 +3,8 @@
 The table's landmarks are those of one finder and the photos those of one collection. Users' faces
 are aligned by the bundled finder (its error is about 3% of the eye distance), and their photos are
 often sharper. A network that works on the photo itself should not depend on either.
+
+Networks learn in the frame in which they are used (`architectures/mouth.py`).
 """
 
 from __future__ import annotations
@@ -13,13 +15,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..architectures.motion import moved
+from ..architectures.mouth import to_frame
 from ..architectures.planes import soft
+from ..architectures.rendered_net import RenderedFaceNet
 from ..light import luminance
+from .face_data import FaceSet
 
 TURN, SCALE, SHIFT = math.radians(1.2), 0.02, 1.0  # standard deviations; the last in pixels
 SHARPER = (-0.4, 1.4)  # how much of the fine detail is added
 CHROMA, CONTRAST = (0.7, 1.3), (0.85, 1.15)
 TINT = 0.02  # standard deviation of what is added to a channel
+_BATCH = 256
+
+
+def in_frame(net: RenderedFaceNet, faces: FaceSet) -> FaceSet:
+    """The faces in the frame where all lips meet at one height."""
+    crops = torch.empty_like(faces.crops)
+    for part in torch.arange(len(faces)).split(_BATCH):
+        photos = faces.floats(part)
+        offsets = net.lip_offsets(net.encode(photos))
+        framed = moved(photos, to_frame(offsets, net.size)).clamp(0, 1)
+        crops[part] = (framed * 255).round().to(torch.uint8)
+    return FaceSet(crops, faces.rows)
 
 
 def varied(crops: Tensor, generator: torch.Generator) -> Tensor:

@@ -95,10 +95,10 @@ def expected_changes(values: Tensor) -> Tensor:
     return torch.linalg.lstsq(attributes.double(), shapes.double()).solution.float()
 
 
-def lights_of(directions: Tensor) -> Tensor:
-    """Components of those of directions `(A, K + A)` that are light, `(A, K)`; 0 of others."""
-    components = directions[:, : -len(NAMES)]
-    return torch.where(LIGHTING[:, None], components, 0.0)
+def told_to_controls(directions: Tensor) -> dict[str, Tensor]:
+    """What a file says of the directions `(A, K + A)` of its controls."""
+    along = directions[:, : -len(NAMES)].contiguous()
+    return {"control.along": along, "control.lights": LIGHTING.to(torch.int8)}
 
 
 def with_controls(vectors: Tensor) -> Tensor:
