@@ -11,12 +11,23 @@ import torch
 from torch import Tensor
 
 _FLOOR = 0.05  # values are kept this far from 0 and 1, which bounds the gain
+_LEAST = 1e-3
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def luminance(pictures: Tensor) -> Tensor:
     """`(..., 3, H, W)` to `(..., 1, H, W)`, Rec. 601 weights."""
     return (pictures * pictures.new_tensor(_LUMA)[:, None, None]).sum(-3, keepdim=True)
+
+
+def with_brightness(pictures: Tensor, brightness: Tensor) -> Tensor:
+    """Pictures `(..., 3, H, W)` of another luminance `(..., 1, H, W)` in their own hues: what is
+    darker keeps the ratio of its channels, what is lighter goes towards white."""
+    old = luminance(pictures)
+    darker = pictures * (brightness.clamp(min=0) / old.clamp(min=_LEAST))
+    share = (brightness.clamp(max=1) - old) / (1 - old).clamp(min=_LEAST)
+    made = torch.where(brightness < old, darker, pictures + (1 - pictures) * share)
+    return made + (brightness - luminance(made))
 
 
 def log_odds_change(before: Tensor, after: Tensor) -> Tensor:

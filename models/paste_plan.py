@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .flow import estimate_motion
 from .flow import warp as move
+from .light import log_odds_change
 from .paste_change import face_change, light_of
 from .paste_detail import lost_detail
 from .paste_mask import follow_edges, motion_mask
@@ -78,7 +79,8 @@ def plan_edit(
         # The photo's edges move along with its pixels.
         edges = follow_edges(mask, move(crop, motion))
         moved = move(before, motion)
-        whole = face_change(moved, after)
+        # the photo's own face is in its own colours already
+        whole = log_odds_change(moved, after) if own else face_change(moved, after)
         light = light_of(whole.mean(0), mask)
         change = (whole - light) * edges
         if own:

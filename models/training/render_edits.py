@@ -22,11 +22,12 @@ def _by_name(otherwise: float = 1.0, **values: float) -> Tensor:
 TAUGHT = torch.tensor([name != "head_turn" for name in NAMES])
 # How much more of each counts when read: to a critic closed mouths are likelier than open ones.
 MORE_COUNTS = _by_name(mouth_open=2.0)
-# Strongest edit of each that is trained. Light from the front is far from either side.
-STRONGEST = _by_name(4.0, light_left_right=5.0)
+# Strongest edit of each that is trained. Light from the front is far from either side, and many
+# closed mouths are far from open ones.
+STRONGEST = _by_name(4.0, light_left_right=5.0, mouth_open=5.0)
 # A binary attribute need not be surer than this: what is left is exaggeration. But a mouth that
 # is hardly open is often taken for a closed one.
-REACHED = _by_name(0.85, mouth_open=0.95)
+REACHED = _by_name(0.85, mouth_open=1.0)
 # What is light is not drawn at all, see `architectures/lighting.py`.
 LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in NAMES])
 # How often each is taught, by how hard it is to learn; a turned head is not drawn either.
