@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..architectures.mouth import LIPS
 from ..flow import estimate_motion
 from ..paste_maps import resize
 from ..paste_mask import face_mask, frame_mask, motion_mask
@@ -24,9 +25,8 @@ from .face_data import FaceSet
 
 SIDE = 64  # places of a field
 _FRAME = 0.16  # share of the side over which motion falls to 0 at the crop's frame
-# Where closed lips meet, in shares of the side: the darkest row in every column of the mean faces
-# with closed mouths, and how far above or below it single faces have it.
-_LIPS, _LIPS_SPREAD = 0.70, 0.025
+# How far above or below the usual row lips of single faces meet, in shares of the side.
+_LIPS_SPREAD = 0.025
 _FEWEST = 40  # faces of each group that a stratum needs
 
 
@@ -116,10 +116,10 @@ def parted(field: Tensor) -> Tensor:
     """
     rows = (torch.arange(SIDE) + 0.5) / SIDE
     middle = field[1, :, SIDE // 2 - 1 : SIDE // 2 + 1].mean(1)
-    above = rows < _LIPS
+    above = rows < LIPS
     most = torch.where(above, middle.argmax(), middle.argmin())  # dy > 0 shows what was below: up
-    reach = (rows[most] - _LIPS).abs()
-    away = rows - _LIPS
+    reach = (rows[most] - LIPS).abs()
+    away = rows - LIPS
     stretched = torch.where(away.abs() < reach, reach * (away / _LIPS_SPREAD).clamp(-1, 1), away)
     corners = TIGHT.points[3:, 0]
     half = (corners[1] - corners[0]) / 2
