@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -153,17 +154,34 @@ def _call(function: Callable[..., Any], given: Mapping[str, Any], args: argparse
     """Call with the given arguments and the ``name=value`` settings of the command line."""
     parameters = inspect.signature(function).parameters
     settings = _settings(args.options)
-    open_ = [name for name in parameters if name not in given and name != "progress"]
+    open_ = {
+        name: words
+        for name, parameter in parameters.items()
+        if name not in given and (words := _types(parameter))
+    }
     unknown = [name for name in settings if name not in open_]
     if unknown:
-        listed = ", ".join(open_) or "none"
         raise FaceLatentsError(
-            f"'{args.what}' has no setting {', '.join(unknown)}. Its settings are: {listed}."
+            f"'{args.what}' has no setting {', '.join(unknown)}. "
+            f"Its settings are: {', '.join(open_) or 'none'}."
         )
+    for name, value in settings.items():
+        listed = "Sequence" in open_[name]
+        if isinstance(value, str) and (listed or not open_[name] & {"str", "Path"}):
+            wanted = "true or false" if "bool" in open_[name] else "a number"
+            wanted = "a list such as [1, 2]" if listed else wanted
+            raise FaceLatentsError(f"{name}={value} is not understood; {name} takes {wanted}.")
     if "progress" not in parameters:
         return function(**given, **settings)
     with _StageBars() as bars:
         return function(**given, **settings, progress=bars)
+
+
+def _types(parameter: inspect.Parameter) -> set[str]:
+    """Names in the annotation of a parameter that a text can set; else none."""
+    words = set(re.findall(r"\w+", str(parameter.annotation)))
+    plain_ones = {"int", "float", "str", "bool", "Path", "Sequence"}
+    return words if words & plain_ones and "Callable" not in words else set()
 
 
 def _settings(texts: list[str]) -> dict[str, Any]:
