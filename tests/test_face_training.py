@@ -7,15 +7,21 @@ from pathlib import Path
 import pytest
 import torch
 from face_latents.models.architectures.planes import soft
+from face_latents.models.architectures.rendered_net import CONTROL
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.evaluation.face_measures import sharpness
 from face_latents.models.light import luminance
 from face_latents.models.training.attribute_net import GEOMETRY, PARITIES, AttributeNet
-from face_latents.models.training.directions import ATTRIBUTES
+from face_latents.models.training.directions import ATTRIBUTES, set_apart
 from face_latents.models.training.face import train_face
 from face_latents.models.training.face_views import varied
 from face_latents.models.training.render_critic import Critic, steepness
-from face_latents.models.training.render_edits import NAMES, expected_changes, told_to_controls
+from face_latents.models.training.render_edits import (
+    NAMES,
+    expected_changes,
+    told_to_controls,
+    with_controls,
+)
 from face_latents.models.training.render_losses import reading_losses
 from face_latents.models.training.run_state import load_state, save_state
 from skimage import data
@@ -123,9 +129,13 @@ def test_readers_teach_nothing_about_colours_and_specks() -> None:
 
 
 def test_controls_are_told_their_directions_and_which_are_light() -> None:
-    directions = torch.rand(COUNT, 5 + COUNT)
+    axes = with_controls(torch.rand(COUNT, 5, generator=torch.Generator().manual_seed(0)))
+    apart = set_apart(dict(zip(NAMES, axes, strict=True)))
+    directions = torch.stack(list(apart.values()))
     told = told_to_controls(directions)
-    assert torch.equal(told["control.along"], directions[:, :5])
+    strengths = directions[:, 5:] / CONTROL
+    assert (strengths != 0).sum() > COUNT  # some go along two controls
+    torch.testing.assert_close(strengths @ told["control.along"], directions[:, :5])
     lit = {name for name, light in zip(NAMES, told["control.lights"], strict=True) if light}
     assert lit == {"light_left_right", "brightness"}
 

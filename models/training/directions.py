@@ -121,8 +121,8 @@ CONTROLS: tuple[Attribute, ...] = (
 # What is taken out of a direction: as much of another one as undoes most of its side
 # effect. A smile then parts the lips little; more of the others would undo the edit itself.
 TAKEN_OUT: tuple[tuple[str, str, float], ...] = (
-    ("smile", "mouth_open", 0.73),
-    ("mouth_open", "smile", 0.25),
+    ("smile", "mouth_open", 0.695),
+    ("mouth_open", "smile", 0.275),
     ("beard", "gender_expression", 0.2),
 )
 

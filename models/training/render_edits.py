@@ -27,11 +27,11 @@ MORE_COUNTS = _by_name(mouth_open=2.0)
 STRONGEST = _by_name(4.0, light_left_right=5.0, mouth_open=5.0)
 # A binary attribute need not be surer than this: what is left is exaggeration. But a mouth that
 # is hardly open is often taken for a closed one.
-REACHED = _by_name(0.85, mouth_open=1.0)
+REACHED = _by_name(0.85, mouth_open=0.95)
 # What is light is not drawn at all, see `architectures/lighting.py`.
 LIGHTING = torch.tensor([name in ("light_left_right", "brightness") for name in NAMES])
 # How often each is taught, by how hard it is to learn; a turned head is not drawn either.
-OFTEN = _by_name(smile=2.0, age=1.5, glasses=3.0, mouth_open=4.0, head_turn=0.3).masked_fill(
+OFTEN = _by_name(smile=1.5, age=1.5, glasses=3.0, mouth_open=3.0, head_turn=0.4).masked_fill(
     LIGHTING, 0.0
 )
 # How much the linear change is an example: of an opening mouth it shows the mean of teeth and dark,
@@ -97,8 +97,10 @@ def expected_changes(values: Tensor) -> Tensor:
 
 
 def told_to_controls(directions: Tensor) -> dict[str, Tensor]:
-    """What a file says of the directions `(A, K + A)` of its controls."""
-    along = directions[:, : -len(NAMES)].contiguous()
+    """What a file says of its controls, given the directions `(A, K + A)`: each is edited along
+    its own and, where they were set apart, along other controls, too."""
+    strengths = directions[:, -len(NAMES) :] / CONTROL
+    along = torch.linalg.solve(strengths, directions[:, : -len(NAMES)]).contiguous()
     return {"control.along": along, "control.lights": LIGHTING.to(torch.int8)}
 
 

@@ -53,7 +53,7 @@ class Settings(adversarial.Settings):
     critic_rate: float = 4e-4
     realism: float = 3.0
     attribute: float = 4.0
-    others: float = 5.0
+    others: float = 4.0
     contrast: float = 8.0
     near_linear: float = 1.2
     undone: float = 6.0
