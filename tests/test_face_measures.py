@@ -153,9 +153,9 @@ def test_what_the_judge_is_trained_on_stays_a_picture() -> None:
 def test_recognisers() -> None:
     assert load_recogniser(None) is gradient_descriptor
     assert measure_of(load_recogniser(None)) == "gradient histograms"
-    own = load_recogniser(f"{luminance.__module__}:luminance")
+    own = load_recogniser("face_latents.models.light:luminance")
     assert own is luminance
-    assert measure_of(own) == "face_latents.models.evaluation.face_measures:luminance"
+    assert measure_of(own) == "face_latents.models.light:luminance"
     assert load_recogniser(luminance) is luminance
     for wrong in ("no_such_module:embed", "json:nothing", "json", "json:__doc__", ":x", ""):
         with pytest.raises(FaceLatentsError, match="recogniser"):

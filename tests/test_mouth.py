@@ -62,6 +62,7 @@ def test_the_frame_is_entered_and_left() -> None:
     assert (lip_offsets(framed).abs() < 0.35 * offsets.abs() + 0.3 / 128).all()
     torch.testing.assert_close(moved(framed, from_frame(offsets, SIDE)), faces, atol=0.02, rtol=0)
     motion = to_frame(offsets, SIDE)
+    torch.testing.assert_close(motion.flip(-1), motion)
     assert (motion[:, 0] == 0).all()
     assert (motion[:, 1, :64] == 0).all()  # eyes and nose stay
     assert (motion[:, 1, :, :12] == 0).all()

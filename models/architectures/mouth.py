@@ -28,7 +28,7 @@ _SURE = 0.04  # how much darker than its surroundings a line has to be at that d
 _ARM = 5  # how far away its surroundings are
 _SHARPNESS = 100.0  # by how much the darkest line counts more than others
 _ROWS = (68.0, 82.0, 100.0, 122.0)  # between the inner two all moves, beyond the outer two nothing
-_ACROSS = (14.0, 34.0, 94.0, 114.0)
+_ACROSS = (14.0, 34.0, 93.0, 113.0)  # symmetric: a mirrored face is moved as its mirror image
 
 
 def lip_offsets(pictures: Tensor) -> Tensor:
