@@ -20,6 +20,17 @@ def luminance(pictures: Tensor) -> Tensor:
     return (pictures * pictures.new_tensor(_LUMA)[:, None, None]).sum(-3, keepdim=True)
 
 
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean `(B,)` of `(B, H, W)`, places counting by `weight` `(H, W)`."""
+    return (values * weight).sum((1, 2)) / weight.sum()
+
+
+def weighted_deviation(values: Tensor, weight: Tensor) -> Tensor:
+    """Standard deviation `(B,)` of `(B, H, W)`, places counting by `weight` `(H, W)`."""
+    away = values - weighted_mean(values, weight)[:, None, None]
+    return weighted_mean(away.square(), weight).sqrt()
+
+
 def with_brightness(pictures: Tensor, brightness: Tensor) -> Tensor:
     """Pictures `(..., 3, H, W)` of another luminance `(..., 1, H, W)` in their own hues: what is
     darker keeps the ratio of its channels, what is lighter goes towards white."""

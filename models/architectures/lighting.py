@@ -10,7 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..light import apply_log_odds, log_odds_change, luminance
+from ..light import (
+    apply_log_odds,
+    log_odds_change,
+    luminance,
+    weighted_deviation,
+    weighted_mean,
+)
 
 # Exponent of the ratio of contrasts that is taken back. Whoever takes the photo exposes it for the
 # lit face: contrast does not grow as much as the light alone would make it.
@@ -39,20 +45,14 @@ def relit(pictures: Tensor, before: Tensor, after: Tensor) -> Tensor:
     """
     lit = apply_log_odds(pictures, log_odds_change(before, after)[:, None])
     old, new = luminance(pictures), luminance(lit)
-    weight = _middle(pictures)
-    centre, contrast = _spread(new, weight)
-    kept = ((_spread(old, weight)[1] + _LEAST) / (contrast + _LEAST)) ** _EXPOSED
+    middle = _middle(pictures)
+    former, contrast = (weighted_deviation(shade[:, 0], middle) for shade in (old, new))
+    kept = ((former + _LEAST) / (contrast + _LEAST)) ** _EXPOSED
+    centre, kept = (x[:, None, None, None] for x in (weighted_mean(new[:, 0], middle), kept))
     return apply_log_odds(lit, log_odds_change(new, centre + kept * (new - centre)))
 
 
 def _middle(pictures: Tensor) -> Tensor:
-    """Weights `(S, S)` of sum 1: the disc within a crop that is mostly face."""
+    """`(S, S)`, 1 in the disc within a crop that is mostly face, else 0."""
     axis = torch.linspace(-1, 1, pictures.shape[-1], device=pictures.device)
-    inside = (axis.square() + axis.square()[:, None] < _FACE**2).to(pictures)
-    return inside / inside.sum()
-
-
-def _spread(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and standard deviation of `(B, 1, S, S)`, `(B, 1, 1, 1)` each."""
-    mean = (values * weight).sum((2, 3), keepdim=True)
-    return mean, ((values - mean).square() * weight).sum((2, 3), keepdim=True).sqrt()
+    return (axis.square() + axis.square()[:, None] < _FACE**2).to(pictures)

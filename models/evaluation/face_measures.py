@@ -11,17 +11,6 @@ from torch import Tensor
 from ..light import luminance
 
 
-def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Mean `(B,)` of `(B, H, W)`, places counting by `weight` `(H, W)`."""
-    return (values * weight).sum((1, 2)) / weight.sum()
-
-
-def weighted_deviation(values: Tensor, weight: Tensor) -> Tensor:
-    """Standard deviation `(B,)` of `(B, H, W)`, places counting by `weight` `(H, W)`."""
-    away = values - weighted_mean(values, weight)[:, None, None]
-    return weighted_mean(away.square(), weight).sqrt()
-
-
 def psnr(a: Tensor, b: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each pair in dB, `(B,)`, peak 1; 99 for equal pictures."""
     error = (a.double() - b.double()).square().mean((1, 2, 3))

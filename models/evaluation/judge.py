@@ -17,14 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..light import luminance
+from ..light import luminance, weighted_deviation, weighted_mean
 from ..paste_mask import face_mask
 from ..safefile import TensorSpec, load_tensors, save_tensors
 from ..safeheader import FLOAT_DTYPES
 from ..templates import TIGHT
 from ..training.directions import ATTRIBUTES, held_out, label
 from ..training.face_data import ATTRIBUTION, FaceSet, load_faces
-from .face_measures import weighted_deviation, weighted_mean
 
 PROBABILITIES = ("smile", "glasses", "beard", "mouth_open", "gender_expression")
 AGE_GROUPS = (40.0, 60.0)  # years that part young, middle and old

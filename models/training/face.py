@@ -106,8 +106,9 @@ def train_face(
     train, val = load("train", max_tier), load("val", 2)
     tensors = _kept(kept["linear"], lambda: _linear_part(train, components, seed, progress))
     tensors |= _kept(kept["control"], lambda: control_tensors(train, progress))
+    shown = train.to(place)
     readers = [
-        _reader(kept[f"reader{i}"], train.to(place), reader_steps, seed + i, i == 1, progress)
+        _reader(kept[f"reader{i}"], shown, reader_steps, seed + i, i == 1, progress)
         for i in range(2)
     ]
     torch.manual_seed(seed)

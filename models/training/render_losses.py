@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ..architectures.planes import soft
 from ..architectures.rendered_net import RenderedFaceNet
-from ..evaluation.face_measures import weighted_deviation
-from ..light import luminance
+from ..light import luminance, weighted_deviation
 from .attribute_net import AttributeNet, as_values, reading_loss, seen
 from .directions import ATTRIBUTES
 from .render_edits import MORE_COUNTS, TAUGHT
