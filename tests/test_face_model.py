@@ -207,7 +207,7 @@ def test_bundled_model_is_what_its_metadata_says(bundled: FaceModel) -> None:
     assert bundled.template.name == "tight"
     assert torch.equal(bundled.template.points, TIGHT.points)
     assert bundled.space.shape[0] <= 1024
-    for key in ("licence", "attribution", "training_data", "intended_use"):
+    for key in ("licence", "attribution", "training_data", "intended_use", "limits"):
         assert bundled.metadata[key]
     assert "CC BY 4.0" in bundled.metadata["attribution"]
     files = bundled_face_model_path().parent.glob("*.safetensors")

@@ -34,6 +34,13 @@ from .face_data import ATTRIBUTION, FaceSet
 from .render_edits import STRONGEST, with_controls
 
 ENCODE_BATCH = 256
+LIMITS = (
+    "Adults seen from the front, up to about 25 degrees; no children were in the data. Decodes are "
+    "softer than the photo. Hands, hair and cloth over a face are redrawn as smears. Strong edits "
+    "of mouths, new glasses and turned heads show. Labels are impressions of annotators and "
+    "networks (gender is binary, age a guess); light and skin tone are not told apart. Figures per "
+    "age and gender group: evaluation."
+)
 
 
 def export_face(
@@ -179,6 +186,7 @@ def model_metadata(
         "training_data": f"{faces} aligned faces of FairFace (adults), each also mirrored",
         "intended_use": "Editing photos with the consent of the person shown. Not for identifying, "
         "classifying or judging people.",
+        "limits": LIMITS,
         "metrics": json.dumps(metrics),
         "direction_figures": json.dumps(figures),
     }
