@@ -115,7 +115,7 @@ def load_faces(
         progress: called with (done, all).
 
     Raises:
-        FaceLatentsError: the table or a shard is missing.
+        FaceLatentsError: the table or a shard is missing or damaged.
     """
     rows = read_rows(data_dir, split, max_tier=max_tier)
     cache = None
@@ -145,14 +145,27 @@ def load_faces(
 
 
 def _photo(folder: Path, row: dict[str, str], archives: dict[str, zipfile.ZipFile]) -> Tensor:
-    shard = row["shard"]
-    if shard not in archives:
-        path = folder / Path(shard).name
-        if not path.is_file():
-            raise FaceLatentsError(f"{path} was not found; the table {METADATA_FILE} names it.")
-        archives[shard] = zipfile.ZipFile(path)
-    with Image.open(io.BytesIO(archives[shard].read(row["name"]))) as image:
-        return torch.from_numpy(np.array(image.convert("RGB")))
+    path = folder / Path(row["shard"]).name
+    return torch.from_numpy(np.array(picture_in(path, row["name"], archives)))
+
+
+def picture_in(path: Path, name: str, archives: dict[str, zipfile.ZipFile]) -> Image.Image:
+    """A picture of a zip file, RGB; open files are kept in `archives` by their name.
+
+    Raises:
+        FaceLatentsError: there is no such file, or it is damaged or lacks the picture.
+    """
+    if not path.is_file():
+        raise FaceLatentsError(f"{path} was not found; the table of the pictures names it.")
+    try:
+        if path.name not in archives:
+            archives[path.name] = zipfile.ZipFile(path)
+        with Image.open(io.BytesIO(archives[path.name].read(name))) as image:
+            return image.convert("RGB")
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise FaceLatentsError(
+            f"{name} could not be read from {path}: {error}. Copy or download the file again."
+        ) from error
 
 
 def landmarks_of(row: dict[str, str]) -> Tensor:

@@ -9,7 +9,6 @@ split enters.
 from __future__ import annotations
 
 import csv
-import io
 import logging
 import zipfile
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from torch import Tensor
 from ..safefile import load_tensors, save_tensors
 from ..templates import LANDMARK_NAMES, TIGHT
 from ..transforms import similarity_transform
+from .face_data import picture_in
 
 logger = logging.getLogger(__name__)
 
@@ -85,17 +85,17 @@ def row_landmarks(row: dict[str, str]) -> Tensor:
 def read_images(
     data_dir: Path, rows: list[dict[str, str]]
 ) -> Iterator[tuple[dict[str, str], Image.Image]]:
-    """Decode the rows' pictures from their zip files."""
+    """Decode the rows' pictures from their zip files.
+
+    Raises:
+        FaceLatentsError: a file is missing or damaged.
+    """
     archives: dict[str, zipfile.ZipFile] = {}
     try:
         for row in rows:
             shard = row.get("shard")
-            folder, file = ("faces", shard) if shard else ("portraits_context", None)
-            name = file or "portraits_context.zip"
-            if name not in archives:
-                archives[name] = zipfile.ZipFile(data_dir / folder / name)
-            data = archives[name].read(row["name"])
-            yield row, Image.open(io.BytesIO(data)).convert("RGB")
+            place = ("faces", shard) if shard else ("portraits_context", "portraits_context.zip")
+            yield row, picture_in(data_dir.joinpath(*place), row["name"], archives)
     finally:
         for archive in archives.values():
             archive.close()

@@ -16,6 +16,7 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
+from ..errors import FaceLatentsError
 from .finder_crops import polisher_crops, refiner_crops
 from .finder_data import Bank, load_bank
 from .finder_scenes import SCENE, detector_scenes
@@ -113,7 +114,10 @@ class Feed:
         least = min(CHUNK[kind] for kind in self.buffers) * FIRST_CHUNKS
         while int(self.made.min()) < least:
             if not self.process.is_alive():
-                raise RuntimeError("the process that composes the training pictures ended early")
+                raise FaceLatentsError(
+                    "The process that composes the training pictures ended early; what it printed "
+                    "says why."
+                )
             time.sleep(0.5)
         return self
 
