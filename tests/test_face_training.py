@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from face_latents.models.architectures.controls import CONTROL
 from face_latents.models.architectures.planes import soft
-from face_latents.models.architectures.rendered_net import CONTROL
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.evaluation.face_measures import sharpness
 from face_latents.models.light import luminance
 from face_latents.models.training.attribute_net import GEOMETRY, PARITIES, AttributeNet
 from face_latents.models.training.directions import ATTRIBUTES, set_apart
 from face_latents.models.training.face import train_face
+from face_latents.models.training.face_data import load_faces
 from face_latents.models.training.face_views import varied
 from face_latents.models.training.render_critic import Critic, steepness
 from face_latents.models.training.render_edits import (
@@ -24,6 +26,7 @@ from face_latents.models.training.render_edits import (
 )
 from face_latents.models.training.render_losses import reading_losses
 from face_latents.models.training.run_state import load_state, save_state
+from rendered_support import make_face_data
 from skimage import data
 
 COUNT = len(ATTRIBUTES)
@@ -138,6 +141,10 @@ def test_controls_are_told_their_directions_and_which_are_light() -> None:
     torch.testing.assert_close(strengths @ told["control.along"], directions[:, :5])
     lit = {name for name, light in zip(NAMES, told["control.lights"], strict=True) if light}
     assert lit == {"light_left_right", "brightness"}
+    per_strength, edit = told["control.mouth"]
+    mouth = torch.tensor([float(name == "mouth_open") for name in NAMES])
+    torch.testing.assert_close(strengths @ per_strength, mouth, atol=1e-5, rtol=0)
+    torch.testing.assert_close(edit, strengths[NAMES.index("mouth_open")])
 
 
 def test_mouths_go_along_on_average() -> None:
@@ -180,3 +187,20 @@ def test_an_unknown_device_is_refused(tmp_path: Path) -> None:
     for name in ("gpu0", "cuda:99"):
         with pytest.raises(FaceLatentsError, match="device=cpu"):
             train_face(tmp_path, tmp_path / "x.safetensors", device=name)
+
+
+@pytest.mark.parametrize("damage", ["no zip", "cut", "picture gone", "absent"])
+def test_a_damaged_archive_is_named(tmp_path: Path, damage: str) -> None:
+    folder = make_face_data(tmp_path / "faces")
+    archive = folder / "faces-00.zip"
+    if damage == "absent":
+        archive.unlink()
+    elif damage == "no zip":
+        archive.write_bytes(b"not a zip at all")
+    elif damage == "cut":
+        archive.write_bytes(archive.read_bytes()[:-20_000])
+    else:
+        with zipfile.ZipFile(archive, "w") as emptied:
+            emptied.writestr("other.png", b"")
+    with pytest.raises(FaceLatentsError, match=r"faces-00\.zip"):
+        load_faces(folder, "train")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from face_latents.models.architectures import rendered
+from face_latents.models.architectures.controls import CONTROL
 from face_latents.models.architectures.lighting import lit_by, relit
-from face_latents.models.architectures.rendered_net import CONTROL, RenderedFaceNet
+from face_latents.models.architectures.rendered_net import RenderedFaceNet
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.face_model import load_face_model, save_face_model
 from face_latents.models.light import apply_log_odds, log_odds_change, luminance

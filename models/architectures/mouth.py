@@ -48,7 +48,7 @@ def lip_offsets(pictures: Tensor) -> Tensor:
 def to_frame(offsets: Tensor, side: int) -> Tensor:
     """The motion `(B, 2, side, side)` that brings faces whose lips have offsets `(B,)` into the
     frame, in shares of the side; a picture there shows at x what was at x + u."""
-    down = offsets[:, None, None] * _near_mouth(side, offsets)
+    down = offsets[:, None, None] * near_mouth(side, offsets)
     return torch.stack([torch.zeros_like(down), down], 1)
 
 
@@ -57,16 +57,17 @@ def from_frame(offsets: Tensor, side: int) -> Tensor:
     return followed_back(to_frame(offsets, side))
 
 
-def _near_mouth(side: int, like: Tensor) -> Tensor:
-    """`(side, side)`: 1 at the mouth, 0 away from it."""
+def near_mouth(side: int, like: Tensor) -> Tensor:
+    """`(side, side)` of the device and type of another: 1 at the mouth, 0 away from it."""
     places = (torch.arange(side, device=like.device, dtype=like.dtype) + 0.5) / side * _SIDE - 0.5
     rows, columns = (
-        _smooth((places - a) / (b - a)) * (1 - _smooth((places - c) / (d - c)))
+        smooth((places - a) / (b - a)) * (1 - smooth((places - c) / (d - c)))
         for a, b, c, d in (_ROWS, _ACROSS)
     )
     return rows[:, None] * columns
 
 
-def _smooth(x: Tensor) -> Tensor:
+def smooth(x: Tensor) -> Tensor:
+    """From 0 at 0 to 1 at 1, level beyond both."""
     x = x.clamp(0, 1)
     return x * x * (3 - 2 * x)

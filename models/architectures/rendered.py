@@ -9,13 +9,15 @@ The last numbers of a code are its controls, `CONTROL` for each unit of strength
 every encoded photo: it is as it is, and a direction edits it from there. They tell the renderer
 how far a face was edited, which no sum of eigenfaces says, and move the drawn face (`motion.py`).
 Those of light are not drawn: they light the picture as it is (`lighting.py`). Edited faces are
-drawn and moved in a frame where all lips meet at one height (`mouth.py`).
+drawn and moved in a frame where all lips meet at one height (`mouth.py`); closed mouths are opened
+by motion more than by drawing (`opening.py`).
 
 Where an edit is put back into the photo, a retoucher (`retoucher.py`) fits what was drawn to the
 photo's own face; a file may lack it.
 
 Tensors of a file (S pixels): see `linear_specs`, `control_specs`, and those of renderer and
-retoucher (`renderer.*`, `retoucher.*`) in float16. A file without `control.lights` has none.
+retoucher (`renderer.*`, `retoucher.*`) in float16. A file without `control.lights` has none, one
+without `control.mouth` and `control.open` opens mouths by drawing.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ RETOUCHER = "retoucher."
 _COMPONENTS = "linear.components"
 _FIELDS, _PARITY = "control.fields", "control.parity"
 _ALONG, _LIGHTS = "control.along", "control.lights"
+_MOUTH, _OPEN = "control.mouth", "control.open"
 
 
 def linear_specs(count: int, size: int) -> dict[str, TensorSpec]:
@@ -61,6 +64,10 @@ def control_specs(count: int, side: int, components: int) -> dict[str, TensorSpe
         _PARITY: TensorSpec((count,), ("I8",)),  # -1: the mirrored face is edited the opposite way
         _ALONG: TensorSpec((count, components), ("F32",)),  # of a code, per unit of strength
         _LIGHTS: TensorSpec((count,), ("I8",)),  # 1 of a control that is light, else 0
+        # how much each control opens a mouth, and strengths of the edit that opens it by 1
+        _MOUTH: TensorSpec((2, count), ("F32",)),
+        # log-odds that a mouth is open, per unit of each coefficient, and of the mean face
+        _OPEN: TensorSpec((components + 1,), ("F32",)),
     }
 
 
@@ -105,7 +112,7 @@ def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
             f"The retoucher is told {retoucher.tell.in_features} controls; there are {controls}."
         )
     specs = linear_specs(count, 2 * rows) | control_specs(controls, side, count)
-    for name in {_ALONG, _LIGHTS} - set(shapes):
+    for name in {_ALONG, _LIGHTS, _MOUTH, _OPEN} - set(shapes):
         del specs[name]
     for prefix, network in ((PREFIX, renderer), (RETOUCHER, retoucher)):
         for name, tensor in ({} if network is None else network.state_dict()).items():
@@ -144,6 +151,8 @@ def load(tensors: Mapping[str, Tensor]) -> RenderedFaceNet:
             "control_parity": tensors[_PARITY],
             "along": tensors.get(_ALONG, torch.zeros(controls, count)),
             "lights": tensors.get(_LIGHTS, torch.zeros(controls, dtype=torch.int8)),
+            "mouth": tensors.get(_MOUTH, torch.zeros(2, controls)),
+            "open": tensors.get(_OPEN, torch.zeros(count + 1)),
         }
     )
     net.prepare()

@@ -52,7 +52,7 @@ class Renderer(nn.Module):
         wide: int = 96,
         deep: int = 256,
         fine: int = 48,
-        blocks: tuple[int, int, int] = (1, 2, 1),
+        blocks: tuple[int, int, int] = (1, 2, 2),
     ) -> None:
         super().__init__()
         self.enter = nn.Conv2d(48, wide, 3, padding=1)

@@ -22,13 +22,14 @@ from . import render, retouch
 from .adversarial import Lessons
 from .attribute_net import AttributeNet, train_attribute_net
 from .devices import training_device
-from .directions import ATTRIBUTES
+from .directions import ATTRIBUTES, label
 from .face_data import FaceSet, load_faces
 from .face_export import encode_all, export_face, regressed
 from .face_linear import fit_linear
 from .face_views import in_frame
 from .motion_fields import control_parity, fit_fields
-from .render_edits import told_to_controls
+from .openness import fit_openness
+from .render_edits import NAMES, told_to_controls
 
 Progress = Callable[[str, int, int], None]
 
@@ -123,9 +124,10 @@ def train_face(
             seed=seed,
         ),
     )
-    scores, directions = regressed(net, encode_all(net, train), train)
+    codes = encode_all(net, train)
+    scores, directions = regressed(net, codes, train)
     fixed = torch.stack(list(directions.values()))
-    tensors |= told_to_controls(fixed)
+    tensors |= told_to_controls(fixed) | openness_tensors(net, codes, train)
     net = untrained_net(tensors, net.renderer)
     framed = in_frame(net, train)
     lessons = Lessons(net, fixed, framed, val, encode_all(net, framed), readers).to(place)
@@ -152,6 +154,12 @@ def control_tensors(train: FaceSet, progress: Progress) -> dict[str, Tensor]:
     """The controls as they stand in a file."""
     fields = fit_fields(train, progress).half()
     return {"control.fields": fields, "control.parity": control_parity()}
+
+
+def openness_tensors(net: RenderedFaceNet, codes: Tensor, train: FaceSet) -> dict[str, Tensor]:
+    """How open mouths are, as it stands in a file, given the codes `(N, K)` of the faces."""
+    labels = label(train, ATTRIBUTES[NAMES.index("mouth_open")])
+    return {"control.open": fit_openness(net.coefficients(codes), labels, net.parity)}
 
 
 def _kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

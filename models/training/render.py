@@ -51,7 +51,7 @@ class Settings(adversarial.Settings):
     batch: int = 24
     rate: float = 1.5e-4
     pixels: float = 10.0
-    realism: float = 3.5
+    realism: float = 6.0
     features: float = 2.0
     detail: float = 900.0
     attribute: float = 2.4
@@ -92,7 +92,8 @@ class RenderTraining(AdversarialTraining):
         crops, codes, values = self.next_faces()
         strengths, wanted, example = edits_for(values, self.generator)
         number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
-        every = torch.cat([codes, codes + strengths @ self.directions])
+        acted = self.net.acted(codes, codes + strengths @ self.directions)
+        every = torch.cat([codes, acted.drawn])
         linear = self.net.linear_picture(every)
         example_change = linear_change(self.net, codes, example @ self.directions, linear[:number])
         with self.precision():
@@ -102,7 +103,7 @@ class RenderTraining(AdversarialTraining):
             change = edited - drawn.detach()
             # what users get back: their photo plus the change, moved
             allowed = FACE.to(self.device)
-            pasted = self.net.move(crops + allowed * change, every[number:])
+            pasted = self.net.put(crops, allowed * change, acted, codes.new_zeros(number))
             with torch.no_grad():
                 real_features = self.critic(crops)
             # not clamped: nothing would call back what has left the range
@@ -110,7 +111,8 @@ class RenderTraining(AdversarialTraining):
             fake_features = self.critic(pictures)
             shown = torch.cat([values[:, :count], values[:, :count] + wanted])
             fake = self.critic.scores(fake_features, shown)
-            places = weights_of(fake, self.net.move(allowed * change.detach(), every[number:]))
+            seen_change = self.net.move(allowed * change.detach(), acted.moving)
+            places = weights_of(fake, seen_change)
         read, apart = reading_losses(
             self.reader(),
             (crops, pictures[number:]),

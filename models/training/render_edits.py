@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..architectures.rendered_net import CONTROL
+from ..architectures.controls import CONTROL
 from .attribute_net import BINARY_SPAN, LARGEST
 from .directions import ATTRIBUTES
 from .render_report import FULL_STRENGTH
@@ -99,9 +99,13 @@ def expected_changes(values: Tensor) -> Tensor:
 def told_to_controls(directions: Tensor) -> dict[str, Tensor]:
     """What a file says of its controls, given the directions `(A, K + A)`: each is edited along
     its own and, where they were set apart, along other controls, too."""
-    strengths = directions[:, -len(NAMES) :] / CONTROL
+    strengths, mouth = directions[:, -len(NAMES) :] / CONTROL, NAMES.index("mouth_open")
     along = torch.linalg.solve(strengths, directions[:, : -len(NAMES)]).contiguous()
-    return {"control.along": along, "control.lights": LIGHTING.to(torch.int8)}
+    return {
+        "control.along": along,
+        "control.lights": LIGHTING.to(torch.int8),
+        "control.mouth": torch.stack([torch.linalg.inv(strengths)[:, mouth], strengths[mouth]]),
+    }
 
 
 def with_controls(vectors: Tensor) -> Tensor:

@@ -28,8 +28,9 @@ def linear_change(net: RenderedFaceNet, codes: Tensor, edit: Tensor, before: Ten
     Each pixel is where it was before it moved: what motion does is not for the drawing to do once
     more.
     """
-    after = net.linear_picture(codes + edit).clamp(0, 1)
-    return net.move(after, codes - edit) - before.clamp(0, 1)
+    acted = net.acted(codes, codes + edit)
+    after = net.linear_picture(acted.drawn).clamp(0, 1)
+    return net.move(after, codes - acted.moving) - before.clamp(0, 1)
 
 
 def departure(change: Tensor, expected: Tensor, weight: Tensor) -> Tensor:

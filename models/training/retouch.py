@@ -51,11 +51,11 @@ class Settings(adversarial.Settings):
     batch: int = 16  # photos of a step, beside the edits to be undone
     rate: float = 4e-4
     critic_rate: float = 4e-4
-    realism: float = 3.0
+    realism: float = 4.0
     attribute: float = 4.0
     others: float = 4.0
     contrast: float = 8.0
-    near_linear: float = 1.2
+    near_linear: float = 2.0
     undone: float = 6.0
 
 
@@ -198,15 +198,18 @@ class RetouchTraining(AdversarialTraining):
 
     def pasted(self, edits: Edits) -> tuple[Tensor, Tensor, Tensor]:
         """Changes, edited photos, and changes as they show in those, `(B, 3, S, S)`."""
+        acted = self.net.acted(edits.codes, edits.codes + edits.change)
         with torch.no_grad():
-            drawn = self.net.draw(torch.cat([edits.codes, edits.codes + edits.change]))
+            drawn = self.net.draw(torch.cat([edits.codes, acted.drawn]))
         before, after = drawn.chunk(2)
         allowed = FACE.to(self.device)
         with self.precision():
-            change = self.learner(edits.photos, before, after, self.net.strengths(edits.change))
+            strengths = self.net.strengths(acted.drawn - edits.codes)
+            change = self.learner(edits.photos, before, after, strengths)
             # not clamped: nothing would call back what has left the range
-            pasted = self.net.move(edits.photos + allowed * change, edits.change)
-            seen_change = self.net.move(allowed * change.detach(), edits.change)
+            framed = edits.codes.new_zeros(len(change))
+            pasted = self.net.put(edits.photos, allowed * change, acted, framed)
+            seen_change = self.net.move(allowed * change.detach(), acted.moving)
         return change, pasted, seen_change
 
     def losses(self, edits: Edits, change: Tensor, pasted: Tensor) -> dict[str, Tensor]:
