@@ -219,6 +219,14 @@ def test_deterministic(finder: FaceFinder, astronaut: torch.Tensor) -> None:
     assert first.score == second.score
 
 
+def test_landmarks_may_take_part_in_training(finder: FaceFinder, astronaut: torch.Tensor) -> None:
+    face = finder.find(astronaut)[0]
+    shift = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    (face.landmarks + shift).square().sum().backward()
+    assert shift.grad is not None
+    assert not face.box.is_inference()
+
+
 def test_min_score(finder: FaceFinder, astronaut: torch.Tensor) -> None:
     assert finder.find(astronaut, min_score=1.01) == []
     assert len(finder.find(astronaut, min_score=0.05)) >= 1
