@@ -29,9 +29,9 @@ MOUTH = 0  # the control that opens mouths
 SKIN = torch.tensor([0.7, 0.5, 0.4])
 
 
-def mouth_tensors(log_odds: float, seed: int = 0) -> dict[str, torch.Tensor]:
+def mouth_tensors(log_odds: float) -> dict[str, torch.Tensor]:
     """A model whose first control opens mouths; those of all faces are as open as said."""
-    tensors = random_tensors(seed, retouched=True)
+    tensors = random_tensors(retouched=True)
     along = torch.zeros(CONTROLS, COUNT)
     along[:, 0] = 1.0
     tensors["control.along"] = along
