@@ -11,7 +11,7 @@ from face_latents.models.architectures import rendered
 from face_latents.models.architectures.motion import moved
 from face_latents.models.architectures.mouth import from_frame
 from face_latents.models.architectures.renderer import Renderer
-from face_latents.models.architectures.retoucher import Retoucher, hued, nearby
+from face_latents.models.architectures.retoucher import Retoucher, nearby
 from face_latents.models.errors import UnsupportedModelError
 from face_latents.models.face_model import FaceModel, load_face_model, save_face_model
 from face_latents.models.light import luminance
@@ -116,40 +116,6 @@ def test_a_retoucher_can_put_the_drawn_face_in_place_of_the_photo() -> None:
     share = 0.5 / (0.5 + 0.015)
     expected = (edited - drawn) + share * (drawn - photo)[None]
     torch.testing.assert_close(luminance(made), luminance(expected), atol=1e-4, rtol=0)
-
-
-def test_what_becomes_darker_keeps_its_hue() -> None:
-    skin = torch.tensor([0.8, 0.55, 0.45])[:, None, None].expand(1, 3, 32, 32).contiguous()
-    line = torch.zeros(1, 1, 32, 32)
-    line[..., 15:17, :] = -0.4
-    put = skin + hued(skin, line.expand(1, 3, 32, 32))
-    torch.testing.assert_close(luminance(put), luminance(skin) + line, atol=1e-5, rtol=0)
-
-    def colourful(pictures: torch.Tensor) -> torch.Tensor:
-        return (pictures[:, 0] - pictures[:, 2]) / luminance(pictures)[:, 0]
-
-    own = colourful(skin)[0, 15, 9]
-    added = colourful(skin + line)[0, 15, 9] - own
-    assert 0 < colourful(put)[0, 15, 9] - own < 0.65 * added
-    black = skin + hued(skin, torch.where(line < 0, 0.1 - skin, 0.0))
-    assert colourful(black)[0, 15, 9].abs() < own
-
-
-def test_colours_come_softly_and_brightness_as_it_is() -> None:
-    photo = photos(1, 32)
-    assert hued(photo, torch.zeros_like(photo)).abs().max() < 1e-6
-    change = 0.3 * (photos(2, 32)[1:] - 0.5)
-    made = hued(photo, change)
-    torch.testing.assert_close(luminance(made), luminance(change), atol=1e-5, rtol=0)
-    skin = torch.full((1, 3, 32, 32), 0.5)
-    tint = torch.tensor([0.05, -0.03, 0.0])[:, None, None].expand(1, 3, 32, 32)
-    torch.testing.assert_close(hued(skin, tint), tint, atol=3e-3, rtol=0)  # coarse colour arrives
-    strong = hued(skin, 8 * tint)
-    assert (strong - luminance(strong)).abs().max() < 0.25
-    spots = torch.zeros(1, 1, 32, 32)
-    spots[..., 2::4, 2::4] = 1
-    fine = hued(skin, spots * (tint - luminance(tint)))
-    assert fine.abs().max() < 0.2 * tint.abs().max()
 
 
 def test_equal_codes_give_the_photo_bit_for_bit(model: FaceModel) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..light import luminance
+from .hue import cheek_colour
 from .mouth import LIPS, near_mouth, smooth
 
 # How much further than beside a drawing a mouth moves that opens or closes by motion: the fields
@@ -40,7 +41,6 @@ _IVORY = (1.04, 0.99, 0.93)
 # there; how far that is looked for; how far from the middle it is seen; its colour beside the dark.
 _CHIN, _MOVED = (10.0, 15.0), 0.5
 _PRESSED, _NEAR, _LINE, _LIGHTER = (1.8, 3.3), 7.0, (14.0, 20.0), (1.9, 1.7, 1.7)
-_CHEEKS = ((64.0, 79.0), (28.0, 46.0))  # rows, and columns from either side
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +144,7 @@ def _pixels(shares: Tensor) -> Tensor:
 
 def _colours(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Of the dark and of teeth in pictures `(B, 3, S, S)`, `(B, 3, 1, 1)` each, beside cheeks."""
-    share = pictures.shape[-1] / _SIDE
-    (top, bottom), (left, right) = (tuple(round(n * share) for n in ends) for ends in _CHEEKS)
-    cheek = pictures[:, :, top : max(bottom, top + 1)]
-    cheeks = torch.cat([cheek[..., left:right], cheek.flip(-1)[..., left:right]], -1)
-    skin = cheeks.mean((2, 3), keepdim=True)
+    skin = cheek_colour(pictures)
     bright = (torch.logit(luminance(skin), eps=0.05) + _BRIGHT).sigmoid()
     dark, ivory = (skin.new_tensor(c)[:, None, None] for c in (_DARK, _IVORY))
     return skin * dark, bright * ivory

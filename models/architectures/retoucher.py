@@ -7,8 +7,7 @@ The retoucher sees the photo's own face beside the drawn change and corrects it:
 at half, a quarter and an eighth of the resolution, with skips between equal ones (Ronneberger et
 al. 2015). Where that is not enough it puts the edited face, as it is drawn, in place of the photo's
 own. It acts only near what changes, and its last layer starts at zero, so an untrained one adds
-little to the change. What becomes darker or lighter keeps its own hue, in proportion: a dark frame
-of glasses, put on skin by subtracting, would have the skin's red left over.
+little to the change. What it gives is brightness above all; its colours are bound by `hue.py`.
 """
 
 from __future__ import annotations
@@ -19,14 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..light import luminance, with_brightness
-from .planes import soft
+from .hue import hued
 from .renderer import SLOPE, Block
 
 LEAST_CHANGE = 0.015  # mean absolute change in the neighbourhood at which a correction counts half
 _CELL = 8  # pixels of a neighbourhood
 _CALM = 0.1  # of corrections: steps of training that move all pixels alike must be small ones
-_COLOUR = 0.15  # largest change of a channel against the brightness, but for the photo's own hue
 _KEPT = -4.0  # log-odds of the share of the photo's own face that is replaced, unless it is learnt
 
 
@@ -95,17 +92,6 @@ class Retoucher(nn.Module):
         correction, replaced = _CALM * made[:, :3], (made[:, 3:] + _KEPT).sigmoid()
         correction = correction + replaced * (drawn - photos).float()
         return hued(photos.float(), change + nearby(change) * correction)
-
-
-def hued(photos: Tensor, change: Tensor) -> Tensor:
-    """Changes `(B, 3, S, S)` of photos, of the same brightness at every pixel, in the photos' own
-    hues. What other colour they bring is softened and bounded: finer it would be specks, and on
-    photos lit unlike those of training beards and brows would have green rims."""
-    wanted = photos + change
-    shaded = with_brightness(photos, luminance(wanted))
-    colour = soft(soft(wanted - shaded))
-    colour = _COLOUR * torch.tanh(colour / _COLOUR)
-    return shaded + (colour - luminance(colour)) - photos
 
 
 def retoucher_of(shapes: Mapping[str, tuple[int, ...]]) -> Retoucher:
