@@ -21,7 +21,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence on stderr; 130 after Ctrl-C.
     """
     parser = build_parser()
-    args = parser.parse_args(argv)
+    args, rest = parser.parse_known_args(argv)
+    # argparse takes settings before options only
+    if any(text.startswith("-") for text in rest) or (rest and not hasattr(args, "options")):
+        parser.error(f"not understood: {' '.join(rest)}")
+    elif rest:
+        args.options += rest
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if args.debug:
         logging.getLogger(__package__.partition(".")[0]).setLevel(logging.DEBUG)

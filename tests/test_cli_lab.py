@@ -23,3 +23,23 @@ def test_settings_that_cannot_be(
 ) -> None:
     assert main(["evaluate", what, setting, "--data", str(tmp_path)]) != 0
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_settings_stand_before_options_or_after(
+    first: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(tmp_path)]
+    line = ["lsd", "rounds=0", *options] if first else ["lsd", *options, "rounds=0"]
+    assert main(["evaluate", *line]) == 2
+    assert "rounds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [["evaluate", "lsd", "--speed"], ["demo", "a.jpg", "b.jpg"]])
+def test_what_is_not_understood_is_named(
+    line: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(line)
+    assert stopped.value.code == 2
+    assert line[-1] in capsys.readouterr().err
