@@ -13,7 +13,7 @@ from .paste_maps import gaussian_blur
 _HALF_WIDTH = 2.00
 _HALF_HEIGHT = 2.12
 _EXPONENT = 2.5  # superellipse: squarer than an oval, as jaws and foreheads are
-_CORE = 0.55  # radius up to which the mask is 1
+_ENDS = (0.55, 1.0)  # radii up to which the mask is 1, and from which it is 0
 _EDGE_FLOOR = 0.002  # colour variance (0.045^2) below which a difference is texture, not an edge
 _EDGE_GAIN = 1.25  # makes up for what the windows smear
 _FRAME = 0.10  # share of the crop over which masks fall to 0 at the crop's own frame
@@ -25,13 +25,16 @@ def smootherstep(t: Tensor) -> Tensor:
     return (t * t * t * (t * (t * 6 - 15) + 10)).clamp(0, 1)
 
 
-def face_mask(landmarks: Tensor, size: int, resolution: int) -> Tensor:
+def face_mask(
+    landmarks: Tensor, size: int, resolution: int, ends: tuple[float, float] = _ENDS
+) -> Tensor:
     """Soft mask of the face in its aligned crop.
 
     Args:
         landmarks: ``(5, 2)`` in crop pixels (pixel centres at integers) of a crop of `size`.
         size: side of the crop the landmarks refer to.
         resolution: side of the mask wanted; it covers the same square.
+        ends: up to which share of the oval it is 1, and from which it is 0.
 
     Returns:
         ``(resolution, resolution)`` float32 in [0, 1], exactly 0 along the crop's frame.
@@ -51,7 +54,7 @@ def face_mask(landmarks: Tensor, size: int, resolution: int) -> Tensor:
     dx = ((axis - centre[0]).abs() / (_HALF_WIDTH * unit)).pow(_EXPONENT)
     dy = ((axis - centre[1]).abs() / (_HALF_HEIGHT * unit)).pow(_EXPONENT)
     radius = (dx[None, :] + dy[:, None]).pow(1 / _EXPONENT)
-    oval = smootherstep((1 - radius) / (1 - _CORE))
+    oval = smootherstep((ends[1] - radius) / (ends[1] - ends[0]))
     return (oval * frame_mask(resolution)).float()
 
 

@@ -362,14 +362,19 @@ def test_fields_of_one_parity_mirror() -> None:
     torch.testing.assert_close(mirrored, projected * parity[:, None, None, None])
 
 
-def test_fields_end_before_the_frame_unless_the_outline_moves() -> None:
+def test_fields_end_where_what_they_move_ends() -> None:
     field = torch.ones(2, SIDE, SIDE) + torch.linspace(0, 1, SIDE)[:, None]
     places = (TIGHT.points * SIDE).long()
-    face, head = (bounded(field, outline) for outline in (False, True))
+    inner, face, head = (bounded(field, reach) for reach in ("features", "face", "head"))
     frame = torch.cat([face[:, 0], face[:, -1], face[:, :, 0], face[:, :, -1]], 1)
     assert (frame == 0).all()
     assert (face[:, places[:, 1], places[:, 0]].mean(1) > 1).all()
     assert (face[:, SIDE // 2, 3].abs() < 1e-4).all()
+    # the jaw's outline, and all beyond it, stays where it is
+    assert (face[:, SIDE // 2, 8] > 0.1).all()
+    assert (inner[:, SIDE // 2, :9] < 1e-4).all()
+    assert (inner[:, -6:] == 0).all()
+    assert (inner[:, places[:, 1], places[:, 0]] > 0.85 * face[:, places[:, 1], places[:, 0]]).all()
     # the head turns where it is
     at_landmarks = head[:, places[:, 1], places[:, 0]].mean(1)
     torch.testing.assert_close(at_landmarks, torch.zeros(2), atol=1e-5, rtol=0)

@@ -18,7 +18,7 @@ from .planes import opponent_matrix, soft
 _CHEEKS = ((64.0, 79.0), (28.0, 46.0))  # rows, and columns from either side, of 128
 # Bounds of colour at the skin's brightness, where the skin's own is (1, 0): along it, and across,
 # towards green. Of lips, eyes, brows and teeth of the validation faces most lie within.
-_LEAST, _MOST = (0.5, -0.25), (1.6, 0.1)
+_LEAST, _MOST = (0.7, -0.2), (1.6, 0.1)
 _GREY = 1e-5  # a skin's distance from grey up to which it is grey, but for rounding
 
 

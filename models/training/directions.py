@@ -122,7 +122,7 @@ CONTROLS: tuple[Attribute, ...] = (
 # effect. A smile then parts the lips little; more of the others would undo the edit itself.
 TAKEN_OUT: tuple[tuple[str, str, float], ...] = (
     ("smile", "mouth_open", 0.695),
-    ("mouth_open", "smile", 0.3),
+    ("mouth_open", "smile", 0.29),
     ("beard", "gender_expression", 0.2),
 )
 

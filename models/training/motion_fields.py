@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,8 @@ from .directions import ATTRIBUTES, label
 from .face_data import FaceSet
 
 SIDE = 64  # places of a field
+Reach = Literal["features", "face", "head"]
+_FEATURES = (0.45, 0.8)  # of the oval of a face: all moves up to there, nothing beyond
 _FRAME = 0.16  # share of the side over which motion falls to 0 at the crop's frame
 # How far above or below the usual row lips of single faces meet, in shares of the side.
 _LIPS_SPREAD = 0.025
@@ -39,7 +42,7 @@ class Moving:
         low, high: limits of its label, at most and at least.
         strength: of the direction that is to move a face from one group to the other.
         strata: attributes that are alike (above or below 0.5) in the faces compared.
-        outline: the head's outline moves too, and what is seen beside it; else only the face.
+        reach: how far from the middle of the face something moves, see `bounded`.
         parts_lips: a gap opens between the lips.
     """
 
@@ -48,18 +51,18 @@ class Moving:
     high: float
     strength: float
     strata: tuple[str, ...] = ()
-    outline: bool = False
+    reach: Reach = "face"
     parts_lips: bool = False
 
 
 MOVING = (
-    Moving("smile", 0.2, 0.8, 2.5, ("gender_expression", "mouth_open")),
+    Moving("smile", 0.2, 0.8, 2.0, ("gender_expression", "mouth_open"), reach="features"),
     Moving("age", 25, 55, 2.0, ("gender_expression", "smile")),
     Moving("gender_expression", 0.0, 1.0, 2.5, ("smile", "mouth_open")),
     # 2.5 opens a mouth, but the drawing opens it, too: motion alone would open it twice
     Moving("mouth_open", 0.2, 0.8, 6.0, ("gender_expression", "smile"), parts_lips=True),
     # from facing the camera to the viewer's right
-    Moving("head_turn", 0.03, 0.17, 1.3, outline=True),
+    Moving("head_turn", 0.03, 0.17, 1.3, reach="head"),
 )
 _BY_NAME = {attribute.name: attribute for attribute in ATTRIBUTES}
 
@@ -86,24 +89,28 @@ def fit_fields(
         if not weight:
             continue
         field = resize(total / weight, SIDE) / total.shape[-1] / moving.strength
-        field = bounded(field, moving.outline)
+        field = bounded(field, moving.reach)
         field = parted(field) if moving.parts_lips else field
         row = list(_BY_NAME).index(moving.name)
         fields[row] = with_parity(field[None], torch.tensor([parity]))[0]
     return fields
 
 
-def bounded(field: Tensor, outline: bool) -> Tensor:
-    """A field `(2, SIDE, SIDE)` that ends with the face, before the crop's frame.
+def bounded(field: Tensor, reach: Reach) -> Tensor:
+    """A field `(2, SIDE, SIDE)` that ends where what it moves ends.
 
-    Where the outline moves too it does not end: the head moves as a whole, its landmarks on average
-    not at all, and what is beside the crop goes along.
+    "features" moves brows, eyes, nose, mouth and the cheeks between them: mean faces that smile
+    are wider, too, as laughing cheeks are, but a jaw is who one is. "face" ends at the jaw's
+    outline and before the crop's frame. "head" does not end: it moves as a whole, its landmarks on
+    average not at all, and what is beside the crop goes along.
     """
-    if not outline:
-        within = frame_mask(SIDE, _FRAME).float()
-        return field * motion_mask(face_mask(TIGHT.pixels(), TIGHT.size, SIDE)) * within
-    places = (TIGHT.points * SIDE).long()
-    return field - field[:, places[:, 1], places[:, 0]].mean(1)[:, None, None]
+    if reach == "head":
+        places = (TIGHT.points * SIDE).long()
+        return field - field[:, places[:, 1], places[:, 0]].mean(1)[:, None, None]
+    mask = motion_mask(face_mask(TIGHT.pixels(), TIGHT.size, SIDE))
+    if reach == "features":
+        mask = face_mask(TIGHT.pixels(), TIGHT.size, SIDE, _FEATURES)
+    return field * mask * frame_mask(SIDE, _FRAME).float()
 
 
 def parted(field: Tensor) -> Tensor:
