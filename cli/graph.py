@@ -139,7 +139,14 @@ def parse_workflow(data: Any) -> Workflow:
         for item in _with_nested(definitions):
             subgraphs[str(item["id"])] = _graph(item, str(item["id"]))
         return Workflow(_graph(data, ""), subgraphs)
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (
+        AttributeError,
+        LookupError,
+        OverflowError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise WorkflowError(
             f"The workflow file is damaged ({type(error).__name__}: {error}). "
             "Open it on the canvas and save it again."

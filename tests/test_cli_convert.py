@@ -304,6 +304,7 @@ def test_reroutes_in_a_circle_are_refused():
         {"nodes": [None]},
         {"nodes": [], "links": [[1, 2]]},
         {"nodes": [], "links": "x"},
+        {"nodes": [], "links": [[float("inf"), 1, 0, 2, 0, "IMAGE"]]},
     ],
 )
 def test_damaged_files_are_refused(data):
