@@ -10,6 +10,7 @@ frames are more or less red than it, hardly ever violet or green, and in a grey 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..light import luminance, with_brightness
@@ -56,13 +57,12 @@ def near_skin(pictures: Tensor, shaded: Tensor, photos: Tensor) -> Tensor:
     made, kept, beside = (
         torch.einsum("kc,bchw->bkhw", matrix, x) for x in (pictures, shaded, cheek_colour(photos))
     )
-    away = beside[:, 1:].norm(dim=1, keepdim=True)
-    grey = away[:, 0, 0, 0] < _GREY  # any direction will do
-    along, across = beside[:, 1:, 0, 0].unbind(1)
-    length = torch.where(grey, 1.0, away[:, 0, 0, 0])
-    along, across = torch.where(grey, 1.0, along) / length, torch.where(grey, 0.0, across) / length
+    skin = beside[:, 1:, 0, 0]
+    away = skin.norm(dim=1, keepdim=True)
+    some = skin.new_tensor([1.0, 0.0])  # beside grey any direction will do
+    along, across = F.normalize(torch.where(away < _GREY, some, skin)).unbind(1)
     turn = torch.stack([torch.stack([along, across], 1), torch.stack([-across, along], 1)], 1)
-    scale = away * made[:, :1] / beside[:, :1].clamp(min=0.05)
+    scale = away[:, :, None, None] * made[:, :1] / beside[:, :1].clamp(min=0.05)
     colour, colour_kept = (
         torch.einsum("bkc,bchw->bkhw", turn, x[:, 1:]) for x in (made, kept)
     )

@@ -148,10 +148,7 @@ def evaluate_finder(
 def _measure_roll(finder: FaceFinder, data_dir: Path, limit: int | None, tally: _Tally) -> None:
     """The val portraits turned by 45 degrees, to the left and to the right in turn."""
     half = math.sqrt(0.5)
-    for index, (row, image) in enumerate(
-        read_images(data_dir, context_rows(data_dir, "val")[:limit])
-    ):
-        photo, landmarks = to_tensor(image).permute(1, 2, 0), row_landmarks(row)
+    for index, (photo, landmarks) in enumerate(_portraits(data_dir, limit)):
         sign = 1.0 if index % 2 else -1.0
         turn = torch.tensor([[half, -sign * half], [sign * half, half]], dtype=torch.float64)
         shift = torch.tensor([200.0, 200.0], dtype=torch.float64) - turn @ landmarks.mean(0)
@@ -166,15 +163,13 @@ def _measure_smallest(finder: FaceFinder, data_dir: Path, limit: int | None, tal
     cell, columns = 72, SPEED_SIDE // 72
     photo = torch.full((SPEED_SIDE, SPEED_SIDE, 3), 0.45)
     expected = []
-    rows = context_rows(data_dir, "val")[:limit]
-    for index, (row, image) in enumerate(read_images(data_dir, rows)):
-        landmarks = row_landmarks(row)
+    for index, (portrait, landmarks) in enumerate(_portraits(data_dir, limit)):
         box = landmark_boxes(landmarks.unsqueeze(0))[0]
         scale = 24.0 / math.sqrt(float((box[2:] - box[:2]).prod()))
         target = torch.tensor([cell / 2, cell * 0.42], dtype=torch.float64)
         shift = target - scale * landmarks.mean(0)
         matrix = torch.cat([torch.eye(2).double() * scale, shift.unsqueeze(1)], 1)
-        shrunk = align_with_transform(to_tensor(image).permute(1, 2, 0), matrix, cell)
+        shrunk = align_with_transform(portrait, matrix, cell)
         corner = torch.tensor([index % columns, index // columns]) * cell
         left, top = corner.tolist()
         photo[top : top + cell, left : left + cell] = shrunk.permute(1, 2, 0)
@@ -201,7 +196,7 @@ def faceless_photos() -> dict[str, Tensor]:
     return photos
 
 
-def _portraits(data_dir: Path, limit: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _portraits(data_dir: Path, limit: int | None) -> Iterator[tuple[Tensor, Tensor]]:
     """Photos of `portraits_context` `(H, W, 3)` with their landmarks `(5, 2)`."""
     for row, image in read_images(data_dir, context_rows(data_dir, "val")[:limit]):
         yield to_tensor(image).permute(1, 2, 0), row_landmarks(row)
