@@ -1,8 +1,8 @@
 """Finding faces: a photo in, boxes and five landmarks per face out.
 
 A small fully convolutional detector runs over an image pyramid, then a second network looks at
-each find in an aligned crop from the photo itself, twice: it moves the landmarks to sub-pixel
-accuracy and throws out what is no face.
+each find in an aligned crop, twice: it moves the landmarks to sub-pixel accuracy and throws out
+what is no face.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from .align import align_with_transform, require_photo
+from .align import require_photo
 from .architectures.finder import (
     DETECTOR_STRIDE,
     DETECTOR_UNIT,
@@ -29,8 +29,9 @@ from .architectures.finder import (
     LandmarkRefiner,
     fold,
 )
+from .architectures.finder_quick import quick
 from .errors import FaceLatentsError, UnsupportedModelError
-from .finder_pyramid import SMALLEST_FACE, Level, canvases, photo_pyramid
+from .finder_pyramid import SMALLEST_FACE, Level, canvases, crop_from, photo_pyramid
 from .safefile import load_tensors
 from .templates import TIGHT, WIDE, AlignmentTemplate
 from .transforms import invert_transform, similarity_transform, transform_points
@@ -95,15 +96,16 @@ class FaceFinder:
 
     Parameters
     ----------
-    net : the two networks, folded, in inference mode
+    net : the networks, folded; they are turned into their quick form in place
     detector_dtype : number format the detector computes in; the refiner always uses float32
     """
 
     def __init__(self, net: FinderNet, *, detector_dtype: torch.dtype = torch.float32) -> None:
         self.detector_dtype = detector_dtype
-        self.detector = net.detector.to(detector_dtype).to(memory_format=torch.channels_last)
-        self.refiner = net.refiner.to(torch.float32).to(memory_format=torch.channels_last)
-        self.polisher = net.polisher.to(torch.float32).to(memory_format=torch.channels_last)
+        net.to(memory_format=torch.channels_last)
+        self.detector = quick(net.detector.to(detector_dtype))
+        self.refiner = quick(net.refiner.to(torch.float32))
+        self.polisher = quick(net.polisher.to(torch.float32))
 
     def find(
         self,
@@ -153,7 +155,9 @@ class FaceFinder:
         landmarks, detected = landmarks[keep], detected[keep]
         if not len(detected):
             return []
-        landmarks, logits = self._closer_look(photo, landmarks, self.refiner, REFINER_TEMPLATE)
+        landmarks, logits = self._closer_look(
+            levels, photo, landmarks, self.refiner, REFINER_TEMPLATE
+        )
         scores = (logits - RARITY).sigmoid() * detected**SCORE_POWER
         keep = scores >= min_score
         landmarks, scores = landmarks[keep], scores[keep]
@@ -164,7 +168,7 @@ class FaceFinder:
         if not best:
             return []
         landmarks, scores = landmarks[best], scores[best]
-        landmarks, _ = self._closer_look(photo, landmarks, self.polisher, POLISHER_TEMPLATE)
+        landmarks, _ = self._closer_look(levels, photo, landmarks, self.polisher, POLISHER_TEMPLATE)
         faces = [
             Face(box, points, float(score))
             for box, points, score in zip(landmark_boxes(landmarks), landmarks, scores, strict=True)
@@ -174,23 +178,24 @@ class FaceFinder:
     def _candidates(self, levels: list[Level], least: float) -> tuple[Tensor, Tensor, Tensor]:
         """The detector's finds over all levels: landmarks (N, 5, 2) float64 in photo pixels,
         scores (N,) and the level (N,) of each."""
-        found, scores, numbers = [], [], []
+        points, scores, numbers = [], [], []
+        corner, step = torch.empty(2, len(levels), 1, 2, dtype=torch.float64)
         for canvas in canvases(levels):
-            output = self.detector(canvas.image.unsqueeze(0).to(self.detector_dtype))[0].float()
+            output = self.detector(canvas.image.to(self.detector_dtype))[0].float()
+            score, owner = output[0].sigmoid(), canvas.owners(levels, DETECTOR_STRIDE)
+            rows, columns = ((score >= least) & (owner >= 0)).nonzero(as_tuple=True)
+            cells = torch.stack([columns, rows], -1).unsqueeze(1) * DETECTOR_STRIDE
+            offsets = output[1:, rows, columns].T.reshape(-1, 5, 2) * DETECTOR_UNIT
+            points.append(cells + (DETECTOR_STRIDE - 1) / 2 + offsets)
+            scores.append(score[rows, columns])
+            numbers.append(owner[rows, columns])
             for number, left, top in canvas.places:
-                level = levels[number]
-                height, width = (-(-n // DETECTOR_STRIDE) for n in level.image.shape[1:])
-                x, y = left // DETECTOR_STRIDE, top // DETECTOR_STRIDE
-                part = output[:, y : y + height, x : x + width]
-                score = part[0].sigmoid()
-                rows, columns = (score >= least).nonzero(as_tuple=True)
-                cells = torch.stack([columns, rows], -1) * DETECTOR_STRIDE
-                offsets = part[1:, rows, columns].T.reshape(-1, 5, 2) * DETECTOR_UNIT
-                points = cells.unsqueeze(1) + (DETECTOR_STRIDE - 1) / 2 + offsets
-                found.append(level.to_photo(points.double()))
-                scores.append(score[rows, columns])
-                numbers.append(torch.full_like(rows, number))
-        landmarks, score, which = torch.cat(found), torch.cat(scores), torch.cat(numbers)
+                corner[number] = torch.tensor([left, top])
+                step[number] = torch.tensor(levels[number].step)
+        which, score = torch.cat(numbers), torch.cat(scores)
+        # as `Level.to_photo`, for all levels at once
+        on_level = torch.cat(points).double() - corner[which]
+        landmarks = (on_level + 0.5) * step[which] - 0.5
         good = usable_landmarks(landmarks)
         landmarks, score, which = landmarks[good], score[good], which[good]
         kept = nms(landmark_boxes(landmarks), score, 0.4)[:MAX_CANDIDATES]
@@ -215,11 +220,16 @@ class FaceFinder:
         return points, logits
 
     def _closer_look(
-        self, photo: Tensor, landmarks: Tensor, net: LandmarkRefiner, template: AlignmentTemplate
+        self,
+        levels: list[Level],
+        photo: Tensor,
+        landmarks: Tensor,
+        net: LandmarkRefiner,
+        template: AlignmentTemplate,
     ) -> tuple[Tensor, Tensor]:
-        """Corrected landmarks (N, 5, 2) and face logits (N,), from the photo's own pixels."""
+        """Corrected landmarks (N, 5, 2) and face logits (N,), at the resolution of `net`."""
         transforms = similarity_transform(landmarks, template.pixels().expand_as(landmarks))
-        crops = [align_with_transform(photo, t, template.size, fast=True) for t in transforms]
+        crops = [crop_from(levels, photo, t, template.size) for t in transforms]
         return _corrected(net, torch.stack(crops), transforms, landmarks, mirror=True)
 
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .align import box_reduce, sampling_grid, to_bytes, to_unit_float
-from .transforms import invert_transform
+from .align import align_with_transform, box_reduce, sampling_grid, to_bytes, to_unit_float
+from .transforms import compose_transforms, invert_transform, transform_scale
 
 LARGEST_SIDE = 2048  # of the finest level, in pixels
 USUAL_SIDE = 640  # photos are not shrunk below this
@@ -45,6 +45,12 @@ class Level:
         """(*, 2) positions in photo pixels -> on this level, float64."""
         return (points.double() + 0.5) / torch.tensor(self.step, dtype=torch.float64) - 0.5
 
+    def of_photo(self, transforms: Tensor) -> Tensor:
+        """Transforms (*, 2, 3) from photo pixels, as transforms from this level's pixels."""
+        x, y = self.step
+        place = torch.tensor([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]], dtype=torch.float64)
+        return compose_transforms(transforms, place)
+
     def crops(self, transforms: Tensor, size: int) -> Tensor:
         """Bilinear crops (N, 3, size, size) for transforms (N, 2, 3), level pixel -> crop pixel."""
         height, width = self.image.shape[1:]
@@ -57,6 +63,21 @@ class Level:
             align_corners=False,
         )
         return tall.reshape(3, -1, size, size).transpose(0, 1).contiguous()
+
+
+def crop_from(levels: list[Level], photo: Tensor, transform: Tensor, size: int) -> Tensor:
+    """The (3, size, size) crop under a (2, 3) transform, photo pixel -> crop pixel, anti-aliased.
+
+    Cut from the coarsest level that has the crop's resolution or more, which costs the same for
+    every photo; from the photo itself where none has.
+    """
+    step = 1.0 / float(transform_scale(transform))
+    level = next((level for level in reversed(levels) if max(level.step) <= step), None)
+    if level is None:
+        return align_with_transform(photo, transform, size, fast=True)
+    fine = torch.tensor([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]], dtype=torch.float64)
+    transform = compose_transforms(fine, level.of_photo(transform))
+    return F.avg_pool2d(level.crops(transform.unsqueeze(0), 2 * size), 2)[0]
 
 
 def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[Level]:
@@ -99,12 +120,24 @@ class Canvas:
 
     Attributes
     ----------
-    image : (3, H, W) float32, H and W multiples of `PAD_MULTIPLE`, grey where no level lies
+    image : (1, 3, H, W) float32 in [-0.5, 0.5], channels last, as the detector takes it; H and W
+        are multiples of `PAD_MULTIPLE`. 0 where no level lies
     places : (number of the level, left, top) of each; left and top are multiples, too
     """
 
     image: Tensor
     places: tuple[tuple[int, int, int], ...]
+
+    def owners(self, levels: list[Level], stride: int) -> Tensor:
+        """(H / stride, W / stride) int64: the number of the level that each cell of the canvas
+        belongs to, -1 for none."""
+        height, width = self.image.shape[2:]
+        owners = torch.full((height // stride, width // stride), -1)
+        for number, left, top in self.places:
+            rows, columns = (-(-side // stride) for side in levels[number].image.shape[1:])
+            y, x = top // stride, left // stride
+            owners[y : y + rows, x : x + columns] = number
+        return owners
 
 
 def canvases(levels: list[Level]) -> list[Canvas]:
@@ -122,9 +155,10 @@ def canvases(levels: list[Level]) -> list[Canvas]:
             places.append((i, left, top))
             top += height + PAD_MULTIPLE
         width = left + max(side[1] for side in sides[1:]) if len(group) > 1 else sides[0][1]
-        image = torch.full((3, max(sides[0][0], top), width), 0.5)
+        pixels = torch.zeros(max(sides[0][0], top), width, 3)
         for i, x, y in places:
             rows, columns = levels[i].image.shape[1:]
-            image[:, y : y + rows, x : x + columns] = levels[i].image
-        result.append(Canvas(image, tuple(places)))
+            place = pixels[y : y + rows, x : x + columns]
+            torch.sub(levels[i].image.permute(1, 2, 0), 0.5, out=place)
+        result.append(Canvas(pixels.permute(2, 0, 1).unsqueeze(0), tuple(places)))
     return result

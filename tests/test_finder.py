@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from face_latents.models.align import align_with_transform
 from face_latents.models.architectures.finder import FinderNet, fold
+from face_latents.models.architectures.finder_quick import quick
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
 from face_latents.models.finder import (
     BUNDLED,
@@ -19,9 +21,12 @@ from face_latents.models.finder import (
     load_finder,
     suppress_overlaps,
 )
-from face_latents.models.finder_pyramid import PAD_MULTIPLE, canvases, photo_pyramid
+from face_latents.models.finder_pyramid import PAD_MULTIPLE, canvases, crop_from, photo_pyramid
 from face_latents.models.safefile import load_tensors, save_tensors
-from face_latents.models.transforms import similarity_transform, transform_points
+from face_latents.models.transforms import (
+    similarity_transform,
+    transform_points,
+)
 
 # Marked by eye in skimage.data.astronaut(): (x, y) of eyes, nose tip, corners of the mouth.
 ASTRONAUT = torch.tensor(
@@ -286,10 +291,29 @@ def test_round_trip_of_a_fresh_network(tmp_path: Path) -> None:
     metadata = {"architecture": "face_finder", "config": '{"width": 8, "deep": 16}'}
     save_tensors(path, {k: v.contiguous() for k, v in net.state_dict().items()}, metadata)
     loaded = load_finder(path)
-    image = torch.rand(1, 3, 48, 64)
-    torch.testing.assert_close(loaded.detector(image), net.detector(image))
+    image = torch.rand(1, 3, 48, 64) - 0.5
+    torch.testing.assert_close(loaded.detector(image), net.detector(image), atol=1e-5, rtol=1e-5)
     crops = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(loaded.refiner(crops)[0], net.refiner(crops)[0])
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_quick_form_answers_the_same(batch: int) -> None:
+    torch.manual_seed(2)
+    net = FinderNet(8, 16).train()
+    image, crops = torch.rand(batch, 3, 80, 96) - 0.5, torch.rand(batch, 3, 64, 64)
+    net.detector(image)
+    net.refiner(crops)
+    fold(net)
+    slow = copy.deepcopy(net)
+    with torch.no_grad():
+        for layout in (torch.channels_last, torch.contiguous_format):
+            fast = quick(copy.deepcopy(net).to(memory_format=layout).detector)
+            expected = slow.detector(image)
+            torch.testing.assert_close(fast(image), expected, atol=1e-5, rtol=1e-4)
+        found = quick(copy.deepcopy(net).refiner)(crops)
+        for value, expected in zip(found, slow.refiner(crops), strict=True):
+            torch.testing.assert_close(value, expected, atol=1e-3, rtol=1e-4)
 
 
 def test_folding_changes_nothing() -> None:
@@ -323,20 +347,41 @@ def test_canvases_hold_every_level_once(shape: tuple[int, int]) -> None:
     levels = photo_pyramid(torch.rand(*shape, 3))
     placed = canvases(levels)
     assert len(placed) == min(2, len(levels))
-    covered = [torch.zeros(canvas.image.shape[1:]) for canvas in placed]
+    covered = [torch.zeros(canvas.image.shape[2:]) for canvas in placed]
     numbers = []
     for canvas, marks in zip(placed, covered, strict=True):
-        assert all(side % PAD_MULTIPLE == 0 for side in canvas.image.shape[1:])
+        assert all(side % PAD_MULTIPLE == 0 for side in canvas.image.shape[2:])
+        owners = canvas.owners(levels, 8)
         for number, left, top in canvas.places:
             rows, columns = levels[number].image.shape[1:]
             assert left % PAD_MULTIPLE == top % PAD_MULTIPLE == 0
             area = (slice(top, top + rows), slice(left, left + columns))
-            assert torch.equal(canvas.image[(slice(None), *area)], levels[number].image)
+            assert torch.equal(canvas.image[(0, slice(None), *area)], levels[number].image - 0.5)
             marks[area] += 1
+            assert (owners[top // 8 : -(-(top + rows) // 8), left // 8 : -(-(left + columns) // 8)]
+                    == number).all()  # fmt: skip
             numbers.append(number)
         assert marks.max() == 1
-        assert (canvas.image[:, marks == 0] == 0.5).all()
+        assert (canvas.image[0, :, marks == 0] == 0).all()
+        # a cell has an owner exactly where a level reaches into it
+        assert torch.equal(owners >= 0, F.max_pool2d(marks[None], 8)[0] > 0)
     assert numbers == list(range(len(levels)))
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.13, 0.31, 0.6, 0.7, 1.4])
+def test_crops_come_from_the_level_that_suits_them(scale: float) -> None:
+    # waves that any of the crops can still show, seen turned
+    y, x = torch.meshgrid(torch.arange(900.0), torch.arange(1100.0), indexing="ij")
+    photo = torch.stack([(x / 90).sin(), (y / 70).cos(), ((x + y) / 110).sin()], -1) / 2 + 0.5
+    angle = math.radians(20)
+    linear = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    linear = linear.double() * scale
+    shift = torch.tensor([32.0, 32.0]) - linear @ torch.tensor([550.0, 450.0]).double()
+    transform = torch.cat([linear, shift.unsqueeze(1)], 1)
+    crop = crop_from(photo_pyramid(photo), photo, transform, 64)
+    expected = align_with_transform(photo, transform, 64)
+    assert crop.shape == (3, 64, 64)
+    assert (crop - expected).abs().max() < 0.004
 
 
 def test_boxes_follow_the_landmarks() -> None:

@@ -63,7 +63,7 @@ class Upsample(nn.Module):
 
 
 class FaceDetector(nn.Module):
-    """(B, 3, H, W) in [0, 1], H and W multiples of 16 -> (B, 11, H / 8, W / 8).
+    """(B, 3, H, W) in [-0.5, 0.5], H and W multiples of 16 -> (B, 11, H / 8, W / 8).
 
     Channel 0 is the face logit; channels 1-10 are the landmarks' (x, y) minus the cell's centre in
     units of `DETECTOR_UNIT` pixels.
@@ -83,20 +83,19 @@ class FaceDetector(nn.Module):
         self.output.bias = nn.Parameter(torch.tensor([-4.0] + [0.0] * 10))
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.stage8(self.stage4(F.relu_(self._enter(image - 0.5))))
+        x = self.stage8(self.stage4(F.relu_(self._enter(image))))
         x = F.relu_(self.up(self.stage16(x)).add_(x))
         return self.output(self.head(x))
 
     def _enter(self, image: Tensor) -> Tensor:
-        """The stem; once folded, as one convolution over pixels, which saves regrouping them."""
-        convolution, normalisation = self.stem
-        if not isinstance(convolution, nn.Conv2d) or not isinstance(normalisation, nn.Identity):
+        """The stem; in quick form as one convolution over pixels, which saves regrouping them."""
+        if not isinstance(self.stem, nn.Conv2d):
             pixels = F.pixel_unshuffle(image, 2)
             return self.stem(pixels.contiguous(memory_format=torch.channels_last))
-        weight = convolution.weight.unflatten(1, (3, 2, 2)).permute(0, 1, 4, 2, 5, 3)
+        weight = self.stem.weight.unflatten(1, (3, 2, 2)).permute(0, 1, 4, 2, 5, 3)
         weight = weight.reshape(-1, 3, 6, 6).contiguous(memory_format=torch.channels_last)
         image = image.contiguous(memory_format=torch.channels_last)
-        return F.conv2d(image, weight, convolution.bias, stride=4, padding=2)
+        return F.conv2d(image, weight, self.stem.bias, stride=4, padding=2)
 
 
 class LandmarkRefiner(nn.Module):

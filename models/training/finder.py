@@ -250,7 +250,7 @@ def find_step(run: FinderRun, feed: Feed) -> dict[str, float]:
     targets = cell_targets(landmarks, size, present, outside, SCENE)
     crops, points, is_face = feed.draw("crops", CROPS_PER_STEP)
     with torch.autocast(run.device.type, torch.bfloat16):
-        output = net.detector(images)
+        output = net.detector(images - 0.5)
     own_crops, own_points, own_is_face = mined_crops(
         images, output, targets, (landmarks, size, present), MINED_PER_STEP
     )

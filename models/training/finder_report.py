@@ -74,7 +74,7 @@ def draw_samples(net: FinderNet, feed: Feed, picture: Path) -> None:
         canvas.save(picture)
         return
     images = feed.draw("scenes", 24)[0]
-    output = net.detector(images).float()
+    output = net.detector(images - 0.5).float()
     score = output[:, 0].sigmoid()
     cells = cell_centres(output.shape[-1], output.device)
     for index, image in enumerate(images):
