@@ -99,9 +99,14 @@ def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[Level]
     if scale < 1.0:
         shape = [max(1, round(n * scale)) for n in reduced]
         step = (factor * reduced[1] / shape[1], factor * reduced[0] / shape[0])
-        # 8-bit interleaved pixels are what is shrunk fastest by far.
-        pixels = to_bytes(photo).permute(2, 0, 1)[None]
-        photo = F.interpolate(pixels, shape, mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+        if scale < 0.5:
+            # 8-bit interleaved pixels are what is shrunk fastest by far.
+            pixels = to_bytes(photo).permute(2, 0, 1)[None]
+            small = F.interpolate(pixels, shape, mode="bilinear", antialias=True)
+        else:
+            pixels = to_unit_float(photo).permute(2, 0, 1)[None]
+            small = F.interpolate(pixels, shape, mode="bilinear")
+        photo = small[0].permute(1, 2, 0)
     image = to_unit_float(photo).permute(2, 0, 1).contiguous()
     levels = [Level(image, step)]
     while max(image.shape[1:]) > COARSEST_SIDE:
