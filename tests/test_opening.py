@@ -139,6 +139,18 @@ def test_a_gap_shows_teeth_above_the_dark_and_lips_stay() -> None:
     assert (dim[:, :, rows[-2], SIDE // 2] < made[:, :, rows[-2], SIDE // 2]).all()
 
 
+def test_teeth_are_told_apart() -> None:
+    picture, motion = torch.full((1, 3, 128, 128), 0.55), parting(12.0)
+    made = luminance(filled(picture, motion, torch.zeros(1), acted(gap=1.0)))[0, 0]
+    differs = made[70:110, 60] - made[70:110, 63]  # within a tooth, and between two
+    across = made[70 + int(differs.argmax())]
+    dips = [x for x in range(55, 73) if across[x - 1] > across[x] <= across[x + 1]]
+    assert len(dips) == 3
+    for x, place in zip(dips, (56.4, 63.5, 70.6), strict=True):
+        assert abs(x - place) < 1
+    assert across[63] < 0.9 * across[60]
+
+
 def test_nothing_is_filled_where_nothing_opens_or_closes() -> None:
     picture = skin()
     assert torch.equal(filled(picture, parting(12.0), torch.zeros(1), acted()), picture)

@@ -31,6 +31,10 @@ _TEETH = 0.8  # share of the gap that upper teeth fill
 _LONGEST = 7.0  # of teeth
 _TEETH_SEEN = 0.95
 _ACROSS = (11.7, 18.8)  # teeth are seen that far from the middle, and fade up to there
+# Teeth meet at and beside the middle: incisors and canines, seen from the front, are about 8.5, 6
+# and 5 mm wide in mouths of 50 mm (42 pixels). How wide and dark it is between them, and how much
+# shorter they are there.
+_MEET, _MEETING, _BETWEEN_TEETH, _SHORTER = (0.0, 7.1, 12.1, 16.3), 0.75, 0.3, 1.0
 # Measured on open mouths: the darkest beside the cheeks, and the brightest in log-odds above their
 # brightness; hue of teeth.
 _DARK = (0.28, 0.17, 0.17)
@@ -111,10 +115,12 @@ def _parted(
     depth = (within.cumsum(1) - within / 2) * pixel  # below the upper lip
     wider = gap - _BETWEEN
     seen = within * smooth((wider - _LEAST) / _CERTAIN) * opened[:, None, None]
-    length = (_TEETH * gap).clamp(max=_LONGEST)
+    meet = sum((-((from_middle - place) / _MEETING).square()).exp() for place in _MEET)
+    length = (_TEETH * gap).clamp(max=_LONGEST) - _SHORTER * meet
     row = smooth(depth - 0.3) * (1 - smooth((depth - length) / 1.4 + 0.5))
     across = 1 - smooth((from_middle - _ACROSS[0]) / (_ACROSS[1] - _ACROSS[0]))
     teeth = _TEETH_SEEN * row * across * smooth((wider - 2) / _CERTAIN)
+    teeth = teeth * (1 - _BETWEEN_TEETH * meet)
     inside = torch.lerp(dark, ivory, teeth[:, None])
     return torch.lerp(pictures, inside, seen[:, None])
 
