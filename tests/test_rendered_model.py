@@ -466,7 +466,7 @@ def test_attribute_values_share_one_scale(face_data: Path) -> None:
 def test_training_stops_resumes_and_exports(face_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "own.safetensors"
     few = {"components": 12, "reader_steps": 2, "warm_steps": 1, "batch": 3}
-    few |= {"retouch_warm_steps": 1, "retouch_steps": 1}
+    few |= {"retouch_warm_steps": 1, "retouch_steps": 1, "spotless_steps": 1}
     model = train_face(face_data, out, steps=2, **few)
     assert model.space.shape == (12 + len(ATTRIBUTES),)
     assert set(model.directions) == {a.name for a in ATTRIBUTES}

@@ -18,7 +18,7 @@ from ..errors import FaceLatentsError
 from ..face_model import FaceModel, load_face_model
 from ..safefile import load_tensors, save_tensors
 from ..templates import TIGHT, AlignmentTemplate
-from . import render, retouch
+from . import render, retouch, spotless
 from .adversarial import Lessons
 from .attribute_net import AttributeNet, train_attribute_net
 from .devices import training_device
@@ -45,6 +45,7 @@ def train_face(
     batch: int = render.Settings.batch,
     retouch_warm_steps: int = retouch.Settings.warm_steps,
     retouch_steps: int = retouch.Settings.steps,
+    spotless_steps: int = spotless.Settings.steps,
     max_tier: int = 2,
     template: AlignmentTemplate = TIGHT,
     cache_dir: str | Path | None = None,
@@ -56,9 +57,10 @@ def train_face(
     """Train the face model and write it to a file.
 
     Beside that file lie what each stage made (`NAME.linear.safetensors`, and so for `control`,
-    `reader0`, `reader1`, `state`, `retouch.state`), the curves (`NAME.curve.csv`, `.png`,
-    `NAME.retouch.curve.csv`, `.png`) and samples (`NAME.samples.png`,
-    `NAME.retouch.samples.png`). A run that was stopped goes on from them.
+    `reader0`, `reader1`, `state`, `retouch.state`, `spotless.state`), the curves
+    (`NAME.curve.csv`, `.png`, `NAME.retouch.curve.csv`, `.png`, `NAME.spotless.curve.csv`, `.png`)
+    and samples (`NAME.samples.png`, `NAME.retouch.samples.png`). A run that was stopped goes on
+    from them.
 
     Args:
         data_dir: folder of `metadata.csv` and the face zips.
@@ -68,6 +70,7 @@ def train_face(
         warm_steps, steps: of the renderer: on pixels alone, and in all.
         batch: faces per step.
         retouch_warm_steps, retouch_steps: of the retoucher: without its critic, and in all.
+        spotless_steps: in which the retoucher learns to leave out spots; at most 8 faces each.
         max_tier: 1 uses only the stricter part of the training faces.
         template: alignment and crop size.
         cache_dir: keeps the aligned crops for the next run.
@@ -99,7 +102,10 @@ def train_face(
     out_file = Path(out_file)
     kept = {
         part: out_file.with_name(f"{out_file.stem}.{part}.safetensors")
-        for part in ("linear", "control", "reader0", "reader1", "state", "retouch.state")
+        for part in (
+            *("linear", "control", "reader0", "reader1"),
+            *("state", "retouch.state", "spotless.state"),
+        )
     }
     if not resume:
         for path in kept.values():
@@ -123,6 +129,7 @@ def train_face(
             batch=max(2, batch * 2 // 3),  # and half as many to be undone
             seed=seed,
         ),
+        spotless.Settings(steps=spotless_steps, batch=min(batch, 8), seed=seed),
     )
     codes = encode_all(net, train)
     scores, directions = regressed(net, codes, train)
@@ -138,9 +145,12 @@ def train_face(
     lessons = replace(lessons, net=net.to(place))
     retouching = retouch.RetouchTraining(lessons, settings[1], kept["retouch.state"])
     retouching.run(progress)
+    lessons = replace(lessons, net=retouching.shown)
+    cleaning = spotless.SpotlessTraining(lessons, settings[2], kept["spotless.state"])
+    cleaning.run(progress)
     progress("directions", 0, 1)
     vectors = (scores, directions)
-    export_face(out_file, tensors, retouching.shown.cpu(), vectors, len(train), val, settings)
+    export_face(out_file, tensors, cleaning.net.cpu(), vectors, len(train), val, settings)
     return load_face_model(out_file)
 
 

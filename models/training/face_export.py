@@ -19,6 +19,7 @@ from ..safefile import tensors_hash
 from ..space import LatentSpace
 from ..templates import TIGHT
 from ..values import Direction
+from . import spotless
 from .adversarial import Settings
 from .directions import (
     ATTRIBUTES,
@@ -50,7 +51,7 @@ def export_face(
     vectors: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
     trained_on: int,
     val: FaceSet,
-    settings: Sequence[Settings],
+    settings: Sequence[Settings | spotless.Settings],
 ) -> None:
     """Write a trained model with its directions and figures on unseen faces.
 
