@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,7 @@ class SpotlessTraining:
         """Teach to the settings' end, logging and saving as it goes."""
         s, rows = self.settings, list[Tensor]()
         while self.step < s.steps:
-            falling = (1 + torch.cos(torch.tensor(torch.pi * self.step / s.steps)).item()) / 2
+            falling = (1 + math.cos(math.pi * self.step / s.steps)) / 2
             for group in self.optimiser.param_groups:
                 group["lr"] = s.rate * min(1.0, (self.step + 1) / _WARM) * falling
             rows.append(self.one_step())
