@@ -16,6 +16,7 @@ from .templates import AlignmentTemplate
 from .transforms import (
     compose_transforms,
     invert_transform,
+    scaling_transform,
     similarity_transform,
     transform_points,
     transform_scale,
@@ -174,10 +175,7 @@ def align_with_transform(
         ],
         dtype=torch.float64,
     )
-    to_fine = torch.tensor(
-        [[samples, 0.0, (samples - 1) / 2], [0.0, samples, (samples - 1) / 2]],
-        dtype=torch.float64,
-    )
+    to_fine = scaling_transform(samples, samples)
     fine = compose_transforms(
         to_fine, compose_transforms(transform.to(torch.float64), invert_transform(to_reduced))
     )

@@ -14,7 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .align import align_with_transform, box_reduce, sampling_grid, to_bytes, to_unit_float
-from .transforms import compose_transforms, invert_transform, transform_scale
+from .transforms import (
+    compose_transforms,
+    invert_transform,
+    scaling_transform,
+    transform_scale,
+)
 
 LARGEST_SIDE = 2048  # of the finest level, in pixels
 USUAL_SIDE = 640  # photos are not shrunk below this
@@ -47,9 +52,7 @@ class Level:
 
     def of_photo(self, transforms: Tensor) -> Tensor:
         """Transforms (*, 2, 3) from photo pixels, as transforms from this level's pixels."""
-        x, y = self.step
-        place = torch.tensor([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]], dtype=torch.float64)
-        return compose_transforms(transforms, place)
+        return compose_transforms(transforms, scaling_transform(*self.step))
 
     def crops(self, transforms: Tensor, size: int) -> Tensor:
         """Bilinear crops (N, 3, size, size) for transforms (N, 2, 3), level pixel -> crop pixel."""
@@ -75,8 +78,7 @@ def crop_from(levels: list[Level], photo: Tensor, transform: Tensor, size: int) 
     level = next((level for level in reversed(levels) if max(level.step) <= step), None)
     if level is None:
         return align_with_transform(photo, transform, size, fast=True)
-    fine = torch.tensor([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]], dtype=torch.float64)
-    transform = compose_transforms(fine, level.of_photo(transform))
+    transform = compose_transforms(scaling_transform(2, 2), level.of_photo(transform))
     return F.avg_pool2d(level.crops(transform.unsqueeze(0), 2 * size), 2)[0]
 
 

@@ -25,6 +25,12 @@ def fit_whole(height: int, width: int, size: int) -> Tensor:
     return torch.tensor([[scale, 0, left], [0, scale, top]], dtype=torch.float64)
 
 
+def scaling_transform(x: float, y: float) -> Tensor:
+    """The (2, 3) float64 transform from a picture's pixels to those of the same picture, `x` and
+    `y` times as many: corners stay corners."""
+    return torch.tensor([[x, 0.0, (x - 1) / 2], [0.0, y, (y - 1) / 2]], dtype=torch.float64)
+
+
 def similarity_transform(src: Tensor, dst: Tensor) -> Tensor:
     """Least-squares rotation, uniform scale and shift from `src` to `dst`, never a reflection.
 

@@ -19,7 +19,7 @@ from torchvision.ops import box_iou
 from ..align import align_with_transform
 from ..finder import Face, FaceFinder, landmark_boxes, load_finder
 from ..training.finder_data import context_rows, face_rows, read_images, row_landmarks, to_tensor
-from ..transforms import transform_points
+from ..transforms import scaling_transform, transform_points
 from .steadiness import measure_steadiness
 
 logger = logging.getLogger(__name__)
@@ -228,8 +228,7 @@ def draw_faces(photo: Tensor, faces: list[Face], side: int = TILE) -> Image.Imag
         pixels = photo.permute(2, 0, 1).unsqueeze(0).float()
         pixels = F.interpolate(pixels, shape, mode="bilinear", antialias=True)[0]
     else:
-        matrix = torch.tensor([[scale, 0.0, (scale - 1) / 2], [0.0, scale, (scale - 1) / 2]])
-        pixels = align_with_transform(photo, matrix, side)
+        pixels = align_with_transform(photo, scaling_transform(scale, scale), side)
         pixels = pixels[:, : round(height * scale), : round(width * scale)]
     if photo.dtype != torch.uint8 or scale >= 1:
         pixels = pixels * 255

@@ -15,6 +15,7 @@ import csv
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from ..safefile import tensors_hash
 from ..safeheader import read_header
 from .adversarial import Lessons
 from .face_views import varied
-from .render_edits import NAMES
+from .render_edits import LIGHTING, NAMES
 from .run_state import drop_rows_after, load_state, log_row, save_state
 from .spots import glazed, spotless, usual_bands
 
@@ -34,7 +35,6 @@ COLUMNS = ("changed", "spots")
 _AGE, _GLASSES = NAMES.index("age"), NAMES.index("glasses")
 _TAUGHT = {"age": 4.0, "glasses": 3.0}  # how often each is taught, beside all others
 _RIGHTLY = 0.85  # share of edits to the side that is to change
-_UNLIT = ("light_left_right", "brightness")  # nobody draws these
 _WEAKEST, _STRONGEST = 1.0, 4.0
 _WHOLE_FROWN = 1.5  # strength from which all of it is taken out that ever is
 # How much of the fine part of an age is taken out where faces frown. Some is usual there, but in
@@ -86,12 +86,10 @@ class SpotlessTraining:
         self.of = tensors_hash(self.example.state_dict())
         self.step = self._left_at()
         drop_rows_after(self.curve, self.step)
-        self.usual = usual_bands(self.train)
         device = lessons.codes.device
         self.generator = torch.Generator(device).manual_seed(settings.seed + self.step)
-        self.often = torch.tensor(
-            [0.0 if name in _UNLIT else _TAUGHT.get(name, 1.0) for name in NAMES], device=device
-        )
+        often = torch.tensor([_TAUGHT.get(name, 1.0) for name in NAMES])
+        self.often = often.masked_fill(LIGHTING, 0.0).to(device)  # nobody draws light
 
     def run(self, progress: Callable[[str, int, int], None]) -> None:
         """Teach to the settings' end, logging and saving as it goes."""
@@ -111,6 +109,11 @@ class SpotlessTraining:
                 progress(f"spotless, {row['spots']:.4f} from the examples", self.step, s.steps)
                 rows = []
         self.net.eval().requires_grad_(False)
+
+    @cached_property
+    def usual(self) -> Tensor:
+        """See `spotless`; measured on all faces, so not before a step is taken."""
+        return usual_bands(self.train)
 
     def _left_at(self) -> int:
         """The step of the state on disk, which is read; 0 if it is of another network."""
