@@ -217,15 +217,53 @@ def test_openness_is_regressed_from_symmetric_coefficients() -> None:
     assert torch.corrcoef(torch.stack([x @ weights[:-1], x @ truth]))[0, 1] > 0.999
 
 
-def test_only_the_mouths_own_direction_opens_it(bundled: FaceModel) -> None:
+def looking(net: RenderedFaceNet, openness: float) -> torch.Tensor:
+    """A code whose mouth is as far from undecided as this: open, or closed if negative."""
+    code = torch.zeros(1, *net.code_shape)
+    code[:, : len(net.std)] = openness * net.open[:-1] / net.open[:-1].norm()
+    return code
+
+
+@pytest.mark.parametrize("openness", [-4.0, 0.0, 4.0])
+def test_only_the_mouths_own_direction_opens_it(bundled: FaceModel, openness: float) -> None:
     net = bundled.module
     assert isinstance(net, RenderedFaceNet)
-    code = torch.zeros(1, *net.code_shape)
+    code = looking(net, openness)
     for name, direction in bundled.directions.items():
         for strength in (2.0, -2.0):
             parts = net.acted(code, code + strength * direction.vector)
-            amount = float(parts.opened + parts.closed)
-            assert (amount > 0.1) if name == "mouth_open" else (amount == 0), name
+            if name == "mouth_open" and strength * openness <= 0:
+                assert float(parts.opened if strength > 0 else parts.closed) > 0.1
+            elif name != "mouth_open":
+                assert float(parts.opened) == 0, name
+                # a smile that fades lets an open mouth close a little
+                assert float(parts.closed) == 0 or (name, strength) == ("smile", -2.0), name
+
+
+def test_a_fading_smile_closes_an_open_mouth_a_little(bundled: FaceModel) -> None:
+    net = bundled.module
+    assert isinstance(net, RenderedFaceNet)
+    smile = bundled.directions["smile"].vector
+    closing = []
+    for openness in (-4.0, 4.0):
+        code = looking(net, openness)
+        parts = net.acted(code, code - 2 * smile)
+        closing.append(float(parts.closed))
+        change = net.strengths(parts.drawn - code)[0]
+        plain = net.strengths(-2 * smile[None])[0]
+        mouth = int(net.mouth[1].argmax())
+        assert 0 < change[mouth] <= plain[mouth] + 1e-5  # it is still held open for the most part
+        assert torch.equal(net.acted(code, code).drawn, code)
+    assert closing[0] < 0.05 < closing[1]
+
+
+def test_lips_that_met_move_no_further() -> None:
+    net = rendered.load(mouth_tensors(20.0))
+    far, further = (net.acted(at_rest(), opened(net, -strength)) for strength in (3.0, 5.0))
+    torch.testing.assert_close(
+        net.strengths(far.moving)[:, MOUTH], net.strengths(further.moving)[:, MOUTH]
+    )
+    assert (further.drawn - far.drawn).abs().max() > 0.1
 
 
 def test_the_bundled_model_opens_a_closed_mouth_where_its_lips_are(bundled: FaceModel) -> None:

@@ -15,9 +15,13 @@ from .planes import from_planes, to_planes
 
 CONTROL = 0.2  # what a control gains per unit of strength: little beside the whole of a direction
 RANDOM_STRENGTH = 0.5  # standard deviation of a control's strength in random codes
+# Of opening by which an edit holds a mouth against what closes it (a smile that fades closes lips),
+# as much is left out when the mouth is open: held fully, it is drawn wider than it was.
+LET_GO = 0.5
 _ROUNDING = 1e-4  # strengths up to which a mouth is not edited
 _ALL_FILLED = 0.5  # strength of opening from which all of a gap is filled
 _ALL_CLOSED = 1.0  # strength of closing from which lips meet
+_MET = 3.0  # strength of closing from which open mouths move no further: chins would be squeezed
 
 
 class ControlledFaceNet(linear.LinearFaceNet):
@@ -135,14 +139,16 @@ class ControlledFaceNet(linear.LinearFaceNet):
     def acted(self, before: Tensor, after: Tensor) -> Acted:
         """What an edit from one code to another leaves to drawing, moving and filling, `(B, K)`
         each, see `opening.py`."""
-        change = after - before
         per_strength, edit = self.mouth
+        openness = self.openness(before)
+        let_go = LET_GO * openness * self._held_open(after - before)
+        after = after - self.edit_of(let_go[:, None] * edit)
+        change = after - before
         opens = self.strengths(change) @ per_strength
         opens = torch.where(opens.abs() > _ROUNDING, opens, 0.0)
-        openness = self.openness(before)
         turns = torch.where(opens > 0, 1 - openness, openness)  # closed to open, or open to closed
         undrawn = (1 - DRAWN) * turns * opens.clamp(min=0)
-        more = (ALONE - 1) * turns * opens
+        more = (ALONE - 1) * turns * opens + ALONE * openness * (-opens - _MET).clamp(min=0)
         moved = F.one_hot(edit.argmax(), len(edit)) * CONTROL
         return Acted(
             after - self.edit_of(undrawn[:, None] * edit),
@@ -150,6 +156,13 @@ class ControlledFaceNet(linear.LinearFaceNet):
             turns * (opens / _ALL_FILLED).clamp(0, 1),
             turns * (-opens / _ALL_CLOSED).clamp(0, 1),
         )
+
+    def _held_open(self, change: Tensor) -> Tensor:
+        """How much opening of changes `(B, K)` goes against what closes mouths, `(B,)`."""
+        per_strength, edit = self.mouth
+        parts = self.strengths(change) * per_strength
+        own = parts[:, edit.argmax()]
+        return torch.minimum(own.clamp(min=0), (own - parts.sum(1)).clamp(min=0))
 
     def mirror(self, codes: Tensor) -> Tensor:
         """The codes `(B, K)` of the faces mirrored left to right."""

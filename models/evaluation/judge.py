@@ -3,7 +3,8 @@
 A small convolutional network on 64 px pictures. It uses none of the face model's codes, shares
 neither weights nor layers with the network that teaches the renderer
 (`training/attribute_net.py`), is fitted to real crops only (with the same labels as the
-directions, whose errors it therefore shares), and takes no part in training or editing.
+directions, whose errors it therefore shares, but for mouths: `training/mouths.py`), and takes no
+part in training or editing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ..safeheader import FLOAT_DTYPES
 from ..templates import TIGHT
 from ..training.directions import ATTRIBUTES, held_out, label
 from ..training.face_data import ATTRIBUTION, FaceSet, load_faces
+from ..training.mouths import open_mouths, seen_mouths
 
 PROBABILITIES = ("smile", "glasses", "beard", "mouth_open", "gender_expression")
 AGE_GROUPS = (40.0, 60.0)  # years that part young, middle and old
@@ -124,9 +126,12 @@ def age_group(years: Tensor) -> Tensor:
 
 
 def targets(faces: FaceSet) -> Tensor:
-    """What the network is trained to say, `(N, 7)`."""
+    """What the network is trained to say, `(N, 7)`; NaN where that is not known."""
     named = {attribute.name: attribute for attribute in ATTRIBUTES}
-    columns = [label(faces, named[name]) for name in PROBABILITIES]
+    columns = [
+        open_mouths(faces) if name == "mouth_open" else label(faces, named[name])
+        for name in PROBABILITIES
+    ]
     years, turn = (label(faces, named[name]) for name in OUTPUTS[len(PROBABILITIES) :])
     columns.append((years - _AGE_MEAN) / _AGE_SCALE)
     columns.append(turn / _TURN_SCALE)
@@ -134,16 +139,20 @@ def targets(faces: FaceSet) -> Tensor:
 
 
 def judge_loss(outputs: Tensor, wanted: Tensor) -> Tensor:
-    """Cross entropy of the probabilities and squared error of the values, `(B, 7)` to a number."""
+    """Cross entropy of the probabilities, where they are known, and squared error of the values,
+    `(B, 7)` to a number."""
     count = len(PROBABILITIES)
-    chance = F.binary_cross_entropy_with_logits(outputs[:, :count], wanted[:, :count])
-    return chance + 0.5 * F.mse_loss(outputs[:, count:], wanted[:, count:])
+    chances, known = wanted[:, :count], wanted[:, :count].isfinite()
+    said = F.binary_cross_entropy_with_logits(
+        outputs[:, :count], torch.where(known, chances, 0.5), reduction="none"
+    )
+    return (said * known).mean() + 0.5 * F.mse_loss(outputs[:, count:], wanted[:, count:])
 
 
 def train_judge(
     faces: FaceSet,
     *,
-    steps: int = 4000,
+    steps: int = 8000,
     batch: int = 64,
     rate: float = 4e-3,
     seed: int = 0,
@@ -216,7 +225,7 @@ def make_judge(
     data_dir: str | Path,
     out_file: str | Path,
     *,
-    steps: int = 4000,
+    steps: int = 8000,
     seed: int = 0,
     cache_dir: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
@@ -238,18 +247,40 @@ def judge_metadata(judge: Judge, faces: FaceSet, trained_on: int) -> dict[str, s
     """What a judge was fitted to, and how well it reads faces it has not seen."""
     readings, wanted = read(judge, faces.floats()), targets(faces)
     figures = {}
-    for i, name in enumerate(PROBABILITIES):
-        figures[name] = round(held_out(readings[name], wanted[:, i], True), 3)
-    for i, name in enumerate(("age", "head_turn"), start=len(PROBABILITIES)):
-        figures[name] = round(held_out(readings[name], wanted[:, i], False), 3)
+    for i, name in enumerate(OUTPUTS):
+        known = wanted[:, i].isfinite()
+        binary = name in PROBABILITIES
+        figures[name] = round(held_out(readings[name][known], wanted[known, i], binary), 3)
     return {
         "name": "Attribute judge",
         "licence": "MIT for the weights; training images CC BY 4.0, see attribution",
         "attribution": ATTRIBUTION,
         "training_data": f"{trained_on} aligned FairFace adults, mirrored, moved, blurred, noisy",
         "intended_use": "Measuring edits of the face model only.",
-        "metrics": json.dumps({"auc_or_correlation": figures, "val_faces": len(faces)}),
+        "metrics": json.dumps(
+            {
+                "auc_or_correlation": figures,
+                "val_faces": len(faces),
+                "mouths_seen": _mouths_seen(readings["mouth_open"], faces),
+            }
+        ),
     }
+
+
+def _mouths_seen(chances: Tensor, faces: FaceSet) -> dict[str, dict[str, float]]:
+    """How well mouths are read whose label says little, beside what was seen, by smile."""
+    seen, smiling = seen_mouths(faces), faces.column("smile") > 0.5
+    figures = {}
+    for group, chosen in (("no smile", ~smiling), ("smile", smiling)):
+        index = (chosen & seen.isfinite()).nonzero()[:, 0]
+        chance, truth = chances[index], seen[index]
+        figures[group] = {
+            "open": int(truth.sum()),
+            "closed": len(index) - int(truth.sum()),
+            "auc": round(held_out(chance, truth, True), 3),
+            "accuracy": round(float(((chance > 0.5) == (truth > 0.5)).float().mean()), 3),
+        }
+    return figures
 
 
 def save_judge(path: str | Path, judge: Judge, metadata: dict[str, str]) -> None:

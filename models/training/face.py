@@ -22,14 +22,15 @@ from . import render, retouch, spotless
 from .adversarial import Lessons
 from .attribute_net import AttributeNet, train_attribute_net
 from .devices import training_device
-from .directions import ATTRIBUTES, label
+from .directions import ATTRIBUTES
 from .face_data import FaceSet, load_faces
 from .face_export import encode_all, export_face, regressed
 from .face_linear import fit_linear
 from .face_views import in_frame
 from .motion_fields import control_parity, fit_fields
+from .mouths import open_mouths
 from .openness import fit_openness
-from .render_edits import NAMES, told_to_controls
+from .render_edits import told_to_controls
 
 Progress = Callable[[str, int, int], None]
 
@@ -168,8 +169,10 @@ def control_tensors(train: FaceSet, progress: Progress) -> dict[str, Tensor]:
 
 def openness_tensors(net: RenderedFaceNet, codes: Tensor, train: FaceSet) -> dict[str, Tensor]:
     """How open mouths are, as it stands in a file, given the codes `(N, K)` of the faces."""
-    labels = label(train, ATTRIBUTES[NAMES.index("mouth_open")])
-    return {"control.open": fit_openness(net.coefficients(codes), labels, net.parity)}
+    labels = open_mouths(train)
+    known = labels.isfinite()
+    weights = fit_openness(net.coefficients(codes[known]), labels[known], net.parity)
+    return {"control.open": weights}
 
 
 def _kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

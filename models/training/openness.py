@@ -15,7 +15,8 @@ def fit_openness(coefficients: Tensor, labels: Tensor, parity: Tensor) -> Tensor
 
     Args:
         coefficients: `(N, K)` of training faces, whitened.
-        labels: `(N,)`, probabilities that their mouths are open.
+        labels: `(N,)`, probabilities that their mouths are open; of no faces at all, every mouth is
+            as likely open as not.
         parity: `(K,)`, +1 or -1; only symmetric components count, a mirrored mouth is as open.
 
     Returns:
@@ -25,7 +26,7 @@ def fit_openness(coefficients: Tensor, labels: Tensor, parity: Tensor) -> Tensor
     x = coefficients[:, symmetric].double()
     x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
     wanted = labels.double()
-    ridge = torch.full_like(x[0], _RIDGE)
+    ridge = x.new_full((x.shape[1],), _RIDGE)
     ridge[-1] = 1e-3
     weights = torch.zeros_like(ridge)
     for _ in range(_STEPS):
