@@ -200,11 +200,12 @@ class FaceModel:
     ) -> Tensor:
         """Random codes `(count, *space.shape)` float32 on the CPU.
 
-        Normal with the mean and standard deviation of the training codes, then pulled towards the
-        mean: `mean + truncation_psi * (z - mean)`. Where the model states a mixture of classes, a
-        class is drawn first, and its centre takes the place of the mean. The same seed gives the
-        same faces on every device, and the first faces of a larger batch are those of a smaller
-        one. A network that maps z to w draws z, and its w are pulled towards the mean of w.
+        Normal with the mean and standard deviation of the training codes (a network may state
+        another one, `random_std`), then pulled towards the mean: `mean + truncation_psi * (z -
+        mean)`. Where the model states a mixture of classes, a class is drawn first, and its centre
+        takes the place of the mean. The same seed gives the same faces on every device, and the
+        first faces of a larger batch are those of a smaller one. A network that maps z to w draws
+        z, and its w are pulled towards the mean of w.
 
         Args:
             count: how many.
@@ -235,8 +236,9 @@ class FaceModel:
         codes = torch.stack(
             [torch.randn(self.space.shape, generator=generator) for _ in range(count)]
         )
-        if self.space.std is not None:
-            codes = codes * self.space.std
+        std = getattr(self.module, "random_std", self.space.std)
+        if std is not None:
+            codes = codes * std
         codes = codes * truncation_psi
         return codes if self.space.mean is None else codes + self.space.mean
 

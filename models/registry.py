@@ -21,9 +21,9 @@ class FaceNet(Protocol):
     More methods are used where a network has them: `mirror(codes)`, the codes of the faces
     mirrored left to right, helps to fit directions; `style_weight()`, the weight `(out, d)` that
     first acts on a code (or on each layer of one), is what SeFa decomposes; `code_std`, the
-    standard deviation of random codes where it is not 1; `motion(codes)`, how a change of the code
-    moves a face, which Paste Back follows; a network with layers also offers
-    `LayeredNet`, one that fits edits to the photo `RetouchingNet`.
+    standard deviation of codes where it is not 1, and `random_std`, that of random ones where it
+    is another; `motion(codes)`, how a change of the code moves a face, which Paste Back follows; a
+    network with layers also offers `LayeredNet`, one that fits edits to the photo `RetouchingNet`.
     """
 
     size: int

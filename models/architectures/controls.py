@@ -14,7 +14,10 @@ from .opening import ALONE, DRAWN, Acted
 from .planes import from_planes, to_planes
 
 CONTROL = 0.2  # what a control gains per unit of strength: little beside the whole of a direction
-RANDOM_STRENGTH = 0.5  # standard deviation of a control's strength in random codes
+USUAL_STRENGTH = 0.5  # of edits, as a standard deviation, beside which codes are measured
+# Random components from about here on are left out: those of a face fit each other, and drawn one
+# by one they are streaks and half a pair of glasses.
+FITTING = 250
 # Of opening by which an edit holds a mouth against what closes it (a smile that fades closes lips),
 # as much is left out when the mouth is open: held fully, it is drawn wider than it was.
 LET_GO = 0.5
@@ -72,9 +75,15 @@ class ControlledFaceNet(linear.LinearFaceNet):
 
     @property
     def code_std(self) -> Tensor:
-        """Standard deviation of random codes, `(K,)`."""
-        spread = CONTROL * RANDOM_STRENGTH
+        """Standard deviation of codes, `(K,)`."""
+        spread = CONTROL * USUAL_STRENGTH
         return F.pad(torch.ones(len(self.std)), (0, len(self.fields)), value=spread)
+
+    @property
+    def random_std(self) -> Tensor:
+        """Standard deviation of random codes, `(K,)`: fine components are less, and controls 0."""
+        finer = torch.arange(len(self.std)) / FITTING
+        return F.pad(1 / (1 + finer.square()), (0, len(self.fields)))
 
     @property
     def code_parity(self) -> Tensor:
