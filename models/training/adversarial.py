@@ -87,6 +87,28 @@ class Judged:
     weights: list[Tensor]
 
 
+def descend(
+    optimiser: torch.optim.Optimizer,
+    parameters: Sequence[Tensor],
+    loss: Tensor,
+    largest: float,
+    step: int,
+) -> None:
+    """A step down a loss, with gradients of at most that norm, and none where they are infinite.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    if not bool(torch.isfinite(loss)):
+        raise FloatingPointError(f"the loss is {loss.item()} at step {step}")
+    gradients = torch.autograd.grad(loss, parameters)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    size = nn.utils.clip_grad_norm_(parameters, largest)
+    if bool(torch.isfinite(size)):
+        optimiser.step()
+
+
 class AdversarialTraining(ABC):
     """A run, taken up where its state file left it.
 
@@ -222,14 +244,7 @@ class AdversarialTraining(ABC):
     def _apply(
         self, optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], loss: Tensor
     ) -> None:
-        if not bool(torch.isfinite(loss)):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}")
-        gradients = torch.autograd.grad(loss, parameters)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        size = nn.utils.clip_grad_norm_(parameters, self.settings.largest_gradient)
-        if bool(torch.isfinite(size)):
-            optimiser.step()
+        descend(optimiser, parameters, loss, self.settings.largest_gradient, self.step)
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -19,13 +19,13 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..architectures.rendered_net import RenderedFaceNet
 from ..plot_charts import line_chart
 from ..safefile import tensors_hash
 from ..safeheader import read_header
-from .adversarial import Lessons
+from .adversarial import Lessons, descend
 from .face_views import varied
 from .render_edits import LIGHTING, NAMES
 from .run_state import drop_rows_after, load_state, log_row, save_state
@@ -140,12 +140,9 @@ class SpotlessTraining:
             spots = torch.where(older, spots, 0.0)
         away = (_retouched(self.net, photos, before, after, told) - wanted).abs()
         loss = (away * (1 + _COUNTS * spots)).mean()
-        if not bool(torch.isfinite(loss)):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}")
-        self.optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.learner.parameters(), _LARGEST_GRADIENT)
-        self.optimiser.step()
+        descend(
+            self.optimiser, list(self.learner.parameters()), loss, _LARGEST_GRADIENT, self.step
+        )
         there = (away.mean(1, keepdim=True) * spots).sum() / spots.sum().clamp(min=1e-6)
         return torch.stack([loss, there]).detach()
 
