@@ -29,7 +29,7 @@ def train(args: argparse.Namespace) -> int:
 
         return _tell(_call(train_digits, {**given, "out_file": output}, args), args.json)
     if args.what == "judge":
-        from ..models.evaluation.judge import make_judge
+        from ..models.training.judge import make_judge
 
         return _tell(_call(make_judge, {**given, "out_file": output}, args), args.json)
     if args.what == "basis":

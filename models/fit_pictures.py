@@ -17,8 +17,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from .evaluation.face_measures import features
 from .face_model import FaceModel
+from .features import features
 
 SAMPLES = 3000  # random faces; 1500 cost half a percent of accuracy
 SMALLEST_PICTURE = 64  # pixels; smaller ones have no room for the cells of the histograms

@@ -23,7 +23,7 @@ from .compute import decode_codes, encode_crops
 from .draw import shown
 
 if TYPE_CHECKING:
-    from ..models.evaluation.judge import Judge
+    from ..models.judge import Judge
 
 NODE = "Disentanglement"
 SCORES, JUDGE = MEASURES = ("direction scores", "attribute judge")
@@ -216,7 +216,7 @@ def _by_judge(
 
 def _readings(pictures: Tensor) -> Tensor:
     """What the judge sees in ``(B, 3, S, S)``: probabilities, and age in tens of years, (B, 6)."""
-    from ..models.evaluation.judge import read
+    from ..models.judge import read
 
     size = TIGHT.size
     if pictures.shape[-1] != size:
@@ -230,7 +230,7 @@ def _readings(pictures: Tensor) -> Tensor:
 @lru_cache(maxsize=1)
 def _judge() -> Judge:
     # Imported when needed: with its training code it takes seconds.
-    from ..models.evaluation.judge import load_judge
+    from ..models.judge import load_judge
 
     return load_judge()
 

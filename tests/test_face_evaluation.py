@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 from face_latents.cli.main import main
-from face_latents.models.evaluation.judge import load_judge, read
 from face_latents.models.face_model import bundled_face_model_path, load_face_model
+from face_latents.models.judge import load_judge, read
 from face_latents.models.templates import LANDMARK_NAMES
 from face_latents.models.training.face_data import AGE_BINS
 from PIL import Image

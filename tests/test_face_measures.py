@@ -9,28 +9,16 @@ import pytest
 import torch
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.evaluation.face import record_evaluation
-from face_latents.models.evaluation.face_measures import (
-    gradient_descriptor,
-    luminance,
-    own_percentile,
-    psnr,
-    sharpness,
-)
-from face_latents.models.evaluation.judge import (
-    Judge,
-    age_group,
-    disturbed,
-    load_judge,
-    measure_light,
-    read,
-    save_judge,
-    train_judge,
-)
+from face_latents.models.evaluation.face_measures import own_percentile, psnr, sharpness
 from face_latents.models.evaluation.recogniser import load_recogniser, measure_of
 from face_latents.models.evaluation.sheets import contact_sheet
+from face_latents.models.features import gradient_descriptor
+from face_latents.models.judge import Judge, age_group, load_judge, measure_light, read, save_judge
+from face_latents.models.light import luminance
 from face_latents.models.safefile import load_tensors, save_tensors
 from face_latents.models.training.directions import held_out
 from face_latents.models.training.face_data import FaceSet
+from face_latents.models.training.judge import disturbed, train_judge
 from scipy.ndimage import laplace
 from skimage.metrics import peak_signal_noise_ratio
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from face_latents.models.align import align
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
-from face_latents.models.evaluation.judge import load_judge, read
 from face_latents.models.face_model import (
     FaceModel,
     bundled_digits_model_path,
@@ -19,6 +18,7 @@ from face_latents.models.face_model import (
     load_face_model,
     save_face_model,
 )
+from face_latents.models.judge import load_judge, read
 from face_latents.models.safefile import load_tensors, save_tensors, tensors_hash
 from face_latents.models.space import LatentSpace
 from face_latents.models.templates import TIGHT, WIDE

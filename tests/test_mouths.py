@@ -7,9 +7,10 @@ import math
 from pathlib import Path
 
 import torch
-from face_latents.models.evaluation.judge import OUTPUTS, judge_loss
+from face_latents.models.judge import OUTPUTS
 from face_latents.models.training import mouths
 from face_latents.models.training.face_data import FaceSet
+from face_latents.models.training.judge import judge_loss
 from face_latents.models.training.mouths import open_mouths, seen_mouths
 
 TABLE = Path(mouths.__file__).with_name("mouths.csv")

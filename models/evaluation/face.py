@@ -14,12 +14,12 @@ from torch import Tensor
 from ..architectures import linear
 from ..architectures.rendered_net import RenderedFaceNet
 from ..face_model import FaceModel, bundled_face_model_path, load_face_model
+from ..judge import Judge, age_group, load_judge, read
 from ..safefile import load_tensors, save_tensors
 from ..training.face_data import AGE_BINS, FaceSet, load_faces
 from .face_edits import evaluate_edits, share
 from .face_measures import psnr, sharpness
 from .face_subjects import BATCH, Subjects, decode
-from .judge import Judge, age_group, load_judge, read
 from .recogniser import Recogniser, load_recogniser
 from .sheets import save_sheet
 

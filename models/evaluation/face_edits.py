@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..judge import PROBABILITIES, Judge, read
 from ..values import Direction
 from .face_measures import own_percentile
 from .face_subjects import Subjects
-from .judge import PROBABILITIES, Judge, read
 from .recogniser import Recogniser, measure_of
 from .smile_shape import smile_geometry
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from torch import Tensor
 
 from ..errors import FaceLatentsError
-from .face_measures import gradient_descriptor
+from ..features import gradient_descriptor
 
 Recogniser = Callable[[Tensor], Tensor]
 

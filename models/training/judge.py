@@ -1,10 +1,8 @@
-"""The attribute judge: reads attributes off pixels, to say whether an edit worked.
+"""Training of the attribute judge (`judge.py`), which says whether an edit worked.
 
-A small convolutional network on 64 px pictures. It uses none of the face model's codes, shares
-neither weights nor layers with the network that teaches the renderer
-(`training/attribute_net.py`), is fitted to real crops only (with the same labels as the
-directions, whose errors it therefore shares, but for mouths: `training/mouths.py`), and takes no
-part in training or editing.
+It shares neither weights nor layers with the network that teaches the renderer
+(`attribute_net.py`). Its labels are those of the directions, whose errors it therefore shares, but
+for mouths (`mouths.py`).
 """
 
 from __future__ import annotations
@@ -16,113 +14,23 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..light import luminance, weighted_deviation, weighted_mean
-from ..paste_mask import face_mask
-from ..safefile import TensorSpec, load_tensors, save_tensors
-from ..safeheader import FLOAT_DTYPES
-from ..templates import TIGHT
-from ..training.directions import ATTRIBUTES, held_out, label
-from ..training.face_data import ATTRIBUTION, FaceSet, load_faces
-from ..training.mouths import open_mouths, seen_mouths
-
-PROBABILITIES = ("smile", "glasses", "beard", "mouth_open", "gender_expression")
-AGE_GROUPS = (40.0, 60.0)  # years that part young, middle and old
-OUTPUTS = (*PROBABILITIES, "age", "head_turn")
-INPUT_SIZE = 64  # pixels
-_WIDTHS = (24, 48, 80, 96)
-_LAST = 64
-_AGE_MEAN, _AGE_SCALE, _TURN_SCALE = 38.0, 13.0, 0.12
-_MIRRORED = torch.tensor([1.0] * (len(OUTPUTS) - 1) + [-1.0])  # what mirroring a face does
-
-
-class Judge(nn.Module):
-    """Strided 3x3 convolutions, from 16x16 on each with one more that is added to its input, and a
-    linear layer over the last 4x4 places with 7 outputs, see `OUTPUTS`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = _layer(3, _WIDTHS[0], 2)
-        self.strided = nn.ModuleList()
-        self.added = nn.ModuleList()
-        before = _WIDTHS[0]
-        for width in _WIDTHS[1:]:
-            self.strided.append(_layer(before, width, 2))
-            self.added.append(_layer(width, width, 1))
-            before = width
-        self.narrow = nn.Sequential(nn.Conv2d(before, _LAST, 1, bias=False), nn.BatchNorm2d(_LAST))
-        self.head = nn.Linear(_LAST * (INPUT_SIZE >> len(_WIDTHS)) ** 2, len(OUTPUTS))
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """`(B, 3, S, S)` in [0, 1] to logits and standardised values `(B, 7)`.
-
-        Every picture is brought to mean 0 and deviation 1, so that light alone says nothing.
-        """
-        x = small(crops)
-        x = x - x.mean((1, 2, 3), keepdim=True)
-        x = x / (x.square().mean((1, 2, 3), keepdim=True).sqrt() + 0.02)
-        x = F.relu(self.first(x.contiguous(memory_format=torch.channels_last)))
-        for strided, added in zip(self.strided, self.added, strict=True):
-            x = F.relu(strided(x))
-            x = x + F.relu(added(x))
-        x = F.relu(self.narrow(x)).flatten(1).float()
-        return self.head(F.dropout(x, 0.4, self.training))
-
-
-def _layer(before: int, after: int, stride: int) -> nn.Sequential:
-    convolution = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(after))
-
-
-def small(crops: Tensor) -> Tensor:
-    """Crops as the judge looks at them: float32 in [0, 1], 64 px, by averaging."""
-    crops = crops.float().clamp(0, 1)
-    if crops.shape[-1] == INPUT_SIZE:
-        return crops
-    return F.interpolate(crops, size=(INPUT_SIZE, INPUT_SIZE), mode="area")
-
-
-def read(judge: Judge, crops: Tensor, batch: int = 256) -> dict[str, Tensor]:
-    """Every attribute of `(B, 3, S, S)` crops, `(B,)` each.
-
-    Probabilities for `PROBABILITIES`, years for age, the table's unit for head_turn, and, measured
-    on the pixels of the face, brightness, contrast and light_left_right. The network looks
-    at each face and at its mirror image.
-    """
-    with torch.no_grad():
-        parts = [small(part) for part in crops.split(batch)]
-        raw = torch.cat([(judge(x) + judge(x.flip(-1)) * _MIRRORED) / 2 for x in parts])
-    result = {name: raw[:, i].sigmoid() for i, name in enumerate(PROBABILITIES)}
-    result["age"] = raw[:, len(PROBABILITIES)] * _AGE_SCALE + _AGE_MEAN
-    result["head_turn"] = raw[:, len(PROBABILITIES) + 1] * _TURN_SCALE
-    result.update(measure_light(crops))
-    return result
-
-
-def measure_light(crops: Tensor) -> dict[str, Tensor]:
-    """Mean luminance, its standard deviation in grey levels, and how it differs left to right.
-
-    Measured on the oval of the face, where an edit of a photo may act, weighted as it is there.
-    """
-    side = crops.shape[-1]
-    weight = face_mask(TIGHT.resized(side).pixels(), side, side)
-    values = luminance(crops.float().clamp(0, 1))[:, 0]
-
-    left, right = (
-        weighted_mean(v, w)
-        for v, w in zip(values.chunk(2, dim=-1), weight.chunk(2, dim=-1), strict=True)
-    )
-    return {
-        "brightness": weighted_mean(values, weight),
-        "contrast": weighted_deviation(values, weight) * 255,
-        "light_left_right": (right - left) / (right + left).clamp(min=1e-6),
-    }
-
-
-def age_group(years: Tensor) -> Tensor:
-    """0, 1 or 2 for young, middle and old."""
-    return torch.bucketize(years, torch.tensor(AGE_GROUPS))
+from ..judge import (
+    AGE_MEAN,
+    AGE_SCALE,
+    MIRRORED,
+    OUTPUTS,
+    PROBABILITIES,
+    TURN_SCALE,
+    Judge,
+    read,
+    save_judge,
+    small,
+)
+from .directions import ATTRIBUTES, held_out, label
+from .face_data import ATTRIBUTION, FaceSet, load_faces
+from .mouths import open_mouths, seen_mouths
 
 
 def targets(faces: FaceSet) -> Tensor:
@@ -133,8 +41,8 @@ def targets(faces: FaceSet) -> Tensor:
         for name in PROBABILITIES
     ]
     years, turn = (label(faces, named[name]) for name in OUTPUTS[len(PROBABILITIES) :])
-    columns.append((years - _AGE_MEAN) / _AGE_SCALE)
-    columns.append(turn / _TURN_SCALE)
+    columns.append((years - AGE_MEAN) / AGE_SCALE)
+    columns.append(turn / TURN_SCALE)
     return torch.stack(columns, 1)
 
 
@@ -183,7 +91,7 @@ def train_judge(
         index, order = order[:batch], order[batch:]
         x, y = crops[index].float() / 255, wanted[index]
         if step % 2:
-            x, y = x.flip(-1), y * _MIRRORED
+            x, y = x.flip(-1), y * MIRRORED
         with torch.autocast("cpu", torch.bfloat16):
             outputs = judge(disturbed(x, generator))
         loss = judge_loss(outputs.float(), y)
@@ -281,36 +189,3 @@ def _mouths_seen(chances: Tensor, faces: FaceSet) -> dict[str, dict[str, float]]
             "accuracy": round(float(((chance > 0.5) == (truth > 0.5)).float().mean()), 3),
         }
     return figures
-
-
-def save_judge(path: str | Path, judge: Judge, metadata: dict[str, str]) -> None:
-    """Write a judge as float16."""
-    tensors = {
-        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor
-        for name, tensor in judge.state_dict().items()
-    }
-    save_tensors(path, tensors, metadata)
-
-
-def load_judge(path: str | Path | None = None) -> Judge:
-    """Load a judge; None loads the bundled one.
-
-    Raises:
-        UnsupportedModelError: the file is not a judge.
-    """
-    path = Path(path) if path is not None else bundled_judge_path()
-    judge = Judge()
-    expect = {
-        name: TensorSpec(tuple(t.shape), FLOAT_DTYPES if t.is_floating_point() else ("I64",))
-        for name, t in judge.state_dict().items()
-    }
-    tensors, _ = load_tensors(path, expect=expect)
-    judge.load_state_dict(
-        {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
-    )
-    return judge.eval()
-
-
-def bundled_judge_path() -> Path:
-    """The judge that ships with the package."""
-    return Path(__file__).parent.parent / "bundled" / "judge.safetensors"
