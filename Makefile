@@ -9,7 +9,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-TYPED  := cli latent_ops models nodes
+TYPED  := cli lab latent_ops models nodes
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 
 .PHONY: demo test lint benchmark clean

@@ -16,7 +16,7 @@ def close_up(photo: Image.Image, context: PhotoContext) -> Image.Image:
     """The square of `photo` around the face of `context`, cut off at the photo's edges."""
     import torch
 
-    from ..models.transforms import invert_transform, transform_points
+    from ..models.geometry.similarity import invert_transform, transform_points
 
     middle = (context.size - 1) / 2
     ends = torch.tensor([(middle, middle), (middle + context.size, middle)], dtype=torch.float64)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..models.errors import FaceLatentsError
+
 Subparsers = Any  # argparse's action for subcommands has no public name
 
 
@@ -79,7 +81,7 @@ def _add_run(subparsers: Subparsers) -> None:
         help="do not go on with the next photo after a failure",
     )
     _common(parser)
-    parser.set_defaults(run=_lazy("run_command", "run"))
+    parser.set_defaults(run=_lazy("runner.command", "run"))
 
 
 def _add_encode(subparsers: Subparsers) -> None:
@@ -190,7 +192,7 @@ def _add_train(subparsers: Subparsers) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the model goes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     parser.add_argument("options", nargs="*", metavar="name=value", help="further settings")
-    parser.set_defaults(run=_lazy("lab", "train"))
+    parser.set_defaults(run=_in_lab("train"))
 
 
 _MEASURED = ("face", "finder", "paste", "digits", "lsd", "benchmark", "stylegan2")
@@ -207,7 +209,7 @@ def _add_evaluate(subparsers: Subparsers) -> None:
         "--results", type=Path, metavar="FILE", help="replace the section of this Markdown file"
     )
     parser.add_argument("options", nargs="*", metavar="name=value", help="further settings")
-    parser.set_defaults(run=_lazy("lab", "evaluate"))
+    parser.set_defaults(run=_in_lab("evaluate"))
 
 
 def _add_demo(subparsers: Subparsers) -> None:
@@ -225,6 +227,24 @@ def _lazy(module: str, function: str) -> Callable[[argparse.Namespace], int]:
         from importlib import import_module
 
         return int(getattr(import_module(f".{module}", __package__), function)(args) or 0)
+
+    return call
+
+
+def _in_lab(function: str) -> Callable[[argparse.Namespace], int]:
+    """Call what only a checkout has; by name, so that nothing shipped imports it."""
+
+    def call(args: argparse.Namespace) -> int:
+        from importlib import import_module
+        from importlib.util import find_spec
+
+        lab = f"{__package__.rpartition('.')[0]}.lab"
+        if find_spec(lab) is None:
+            raise FaceLatentsError(
+                f"'{function}' needs a checkout: training and evaluation are no part of the "
+                "published pack. Clone the repository and install it with 'pip install -e .'."
+            )
+        return int(getattr(import_module(f"{lab}.commands"), function)(args) or 0)
 
     return call
 

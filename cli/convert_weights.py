@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..models.convert import convert
-from ..models.templates import FFHQ, WHOLE
+from ..models.geometry.templates import FFHQ, WHOLE
 
 
 def run(args: argparse.Namespace) -> int:

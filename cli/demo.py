@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw
 
 from ..models.errors import FaceLatentsError
-from ..models.photo_file import load_image
+from ..models.imaging.photos import load_image
 from .close_up import close_up
 from .contact_sheet import Cell, Row, draw_sheet
 from .example_folders import make_example_folders
-from .execute import Executor
-from .flatten import NOTES
-from .graph import read_workflow_file
-from .prompts import sources, title_of
-from .runner import Outcome, prepare
+from .runner.execute import Executor
+from .runner.flatten import NOTES
+from .runner.graph import read_workflow_file
+from .runner.prompts import sources, title_of
+from .runner.run import Outcome, prepare
+from .runner.session import call_node, set_up
+from .runner.standins.save import pictures_of, write
 from .sample_photo import astronaut
-from .session import call_node, set_up
-from .standins.save import pictures_of, write
 
 if TYPE_CHECKING:
     from ..models.values import PhotoContext
@@ -118,7 +118,7 @@ def _first_row(path: Path) -> tuple[PhotoContext, Row]:
 
 def _marked(photo: Image.Image, context: PhotoContext) -> Image.Image:
     """The photo with the outline of the aligned square and the landmarks."""
-    from ..models.transforms import invert_transform, transform_points
+    from ..models.geometry.similarity import invert_transform, transform_points
 
     marked = photo.convert("RGB")
     draw = ImageDraw.Draw(marked)
@@ -199,7 +199,7 @@ def _missing_model(path: Path) -> str:
 
     Weights of StyleGAN2 models do not ship with the project.
     """
-    from ..nodes.load_model import model_choices
+    from ..nodes.model.load import model_choices
 
     for node in read_workflow_file(path).get("nodes", []):
         values = node.get("widgets_values")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..models.photo_file import load_image
+from ..models.imaging.photos import load_image
 from .close_up import close_up
-from .session import call_node
-from .standins.save import pictures_of, write
+from .runner.session import call_node
+from .runner.standins.save import pictures_of, write
 
 LARGEST = 384  # pixels, the longer side of a photo
 GROUPS = {"serious": -1.0, "smiling": 2.0}  # folder: strength of the smile in it

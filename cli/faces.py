@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.errors import FaceLatentsError
-from .session import call_node, set_up
+from .runner.session import call_node, set_up
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def encode(args: argparse.Namespace) -> int:
     """Write the codes of a photo's faces, with the photo, to a file."""
-    from ..models.io import save_latent
+    from ..models.files.values import save_latent
 
     _check_suffix(args.out, {".safetensors"})
     set_up(args)
@@ -126,7 +126,7 @@ def _encode_each(args: argparse.Namespace, paths: list[Path]) -> tuple[Any, list
 
 
 def _encode_file(args: argparse.Namespace, model: Any, path: Path) -> FaceLatent:
-    from ..models.photo_file import load_image
+    from ..models.imaging.photos import load_image
 
     if not path.is_file():
         raise FaceLatentsError(f"There is no photo '{path}'.")
@@ -163,7 +163,7 @@ def _direction(model: Any, name: str) -> Any:
     if match is not None:
         return model.directions[match]
     from .. import NODE_CLASS_MAPPINGS
-    from .schema import schema_of
+    from .runner.schema import schema_of
 
     spec = schema_of("", NODE_CLASS_MAPPINGS["FaceLatentsLoadDirection"]).input("direction")
     choices = (spec.choices() if spec is not None else None) or []
@@ -188,7 +188,7 @@ def _split_edit(text: str) -> tuple[str, float]:
 
 
 def _pictures(images: Any) -> list[Image.Image]:
-    from .standins.save import pictures_of
+    from .runner.standins.save import pictures_of
 
     return pictures_of(images)
 
@@ -211,7 +211,7 @@ def _numbered(path: Path, count: int) -> list[Path]:
 
 
 def _write(picture: Image.Image, path: Path, **options: Any) -> None:
-    from .standins.save import write
+    from .runner.standins.save import write
 
     if path.suffix.lower() in (".jpg", ".jpeg"):
         options.setdefault("quality", 95)

@@ -8,13 +8,7 @@ from torch import Tensor
 from ._arc_length import ArcLength
 from ._geometry import angle_between_units, unit_and_length
 from ._spline import cubic_bend, cubic_moments, cubic_speed_squared
-from ._validation import (
-    compute_dtype,
-    latent_shape,
-    require_choice,
-    require_match,
-    require_stack,
-)
+from ._validation import compute_dtype, latent_shape, require_choice, require_match, require_stack
 from .interpolation import lerp, slerp
 
 PATH_MODES = ("slerp", "lerp", "spline")

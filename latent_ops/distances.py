@@ -8,12 +8,7 @@ import torch
 from torch import Tensor
 
 from ._geometry import angle_between_units, flatten_codes, length, unit_and_length
-from ._validation import (
-    compute_dtype,
-    require_choice,
-    require_codes,
-    require_match,
-)
+from ._validation import compute_dtype, require_choice, require_codes, require_match
 
 METRICS = ("euclidean", "rms", "cosine", "angle", "whitened")
 

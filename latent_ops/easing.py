@@ -41,9 +41,7 @@ def ease(share: Tensor, easing: str = "linear") -> Tensor:
         eased = 1 - (1 - t).square()
     elif easing == "ease_in_out":
         # Each half from its own end: exact there, and 1 is never passed by a rounding.
-        eased = torch.where(
-            t < 0.5, t.square() * (3 - 2 * t), 1 - (1 - t).square() * (1 + 2 * t)
-        )
+        eased = torch.where(t < 0.5, t.square() * (3 - 2 * t), 1 - (1 - t).square() * (1 + 2 * t))
     else:
         eased = (t == 1).to(t.dtype)
     return eased.to(share.dtype)

@@ -36,9 +36,7 @@ def mean_difference(negative: Tensor, positive: Tensor) -> Tensor:
     return as_code(difference_of(first, second), positive)
 
 
-def lda_direction(
-    negative: Tensor, positive: Tensor, shrinkage: float | None = None
-) -> Tensor:
+def lda_direction(negative: Tensor, positive: Tensor, shrinkage: float | None = None) -> Tensor:
     """Return the normal of Fisher's linear discriminant, ``S^-1 (mean+ - mean-)``.
 
     S is the covariance within the groups, ``(1 - s) S + s tr(S)/d I`` after shrinkage.

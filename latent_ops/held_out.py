@@ -150,9 +150,7 @@ def learning_curve(
     return _over_folds(codes, fold_of, scores)
 
 
-def _class_scores(
-    codes: Tensor, labels: Tensor, fit: Fit, train: Tensor, test: Tensor
-) -> Tensor:
+def _class_scores(codes: Tensor, labels: Tensor, fit: Fit, train: Tensor, test: Tensor) -> Tensor:
     direction = fit(codes[train.to(codes.device)], labels[train.to(labels.device)])
     along = _along(codes, direction, train)
     seen = labels.cpu()[train]

@@ -7,13 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ._validation import (
-    latent_shape,
-    require_codes,
-    require_count,
-    require_match,
-    require_stack,
-)
+from ._validation import latent_shape, require_codes, require_count, require_match, require_stack
 from .distances import compare, prepare
 
 # Numbers in one block of differences of a distance matrix: 64 MiB in float32.

@@ -10,13 +10,7 @@ from torch import Tensor
 
 from ._basis import axis_of
 from ._geometry import dot, flatten_codes, unit_and_length
-from ._validation import (
-    batch_scalar,
-    compute_dtype,
-    latent_shape,
-    require_codes,
-    require_match,
-)
+from ._validation import batch_scalar, compute_dtype, latent_shape, require_codes, require_match
 
 
 def rotate(

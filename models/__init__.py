@@ -12,7 +12,7 @@ if TYPE_CHECKING:
         bundled_face_model_path,
         load_face_model,
     )
-    from .io import load_direction, load_latent, save_direction, save_latent
+    from .files.values import load_direction, load_latent, save_direction, save_latent
     from .space import LatentSpace, require_same_space
     from .values import Direction, FaceLatent, PhotoContext, join_latents
 
@@ -41,7 +41,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a public name when it is asked for, so that the errors come without PyTorch."""
     if name in __all__:
-        from . import errors, face_model, io, space, values
+        from . import errors, face_model, space, values
+        from .files import values as io
 
         for module in (errors, space, values, io, face_model):
             if hasattr(module, name):

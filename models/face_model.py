@@ -12,14 +12,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from .architectures.registry import FaceNet, LayeredNet, RetouchingNet, detect_architecture
+from .architectures.statistics import CodeStatistics
+from .bundled import bundled_file
 from .errors import FaceLatentsError, UnsupportedModelError
-from .model_directions import DIRECTION_PREFIX, json_object, read_directions
-from .model_directions import direction_names as direction_names
-from .registry import FaceNet, LayeredNet, RetouchingNet, detect_architecture
-from .safefile import check_expected, load_tensors, read_header, save_tensors, tensors_hash
+from .files.model_directions import DIRECTION_PREFIX, json_object, read_directions
+from .files.model_directions import direction_names as direction_names
+from .files.tensors import check_expected, load_tensors, read_header, save_tensors, tensors_hash
+from .geometry.templates import FFHQ, TIGHT, WHOLE, WIDE, AlignmentTemplate
 from .space import LatentSpace, layered_spaces, require_same_space
-from .statistics import CodeStatistics
-from .templates import FFHQ, TIGHT, WHOLE, WIDE, AlignmentTemplate
 from .values import Direction
 
 _TEMPLATES = {template.name: template for template in (TIGHT, WIDE, FFHQ, WHOLE)}
@@ -321,12 +322,12 @@ def save_face_model(
 
 def bundled_face_model_path() -> Path:
     """The face model that ships with the package."""
-    return Path(__file__).parent / "bundled" / "face.safetensors"
+    return bundled_file("face.safetensors")
 
 
 def bundled_digits_model_path() -> Path:
     """The model of handwritten digits that ships with the package."""
-    return Path(__file__).parent / "bundled" / "digits.safetensors"
+    return bundled_file("digits.safetensors")
 
 
 @lru_cache(maxsize=1)

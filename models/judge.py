@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .light import luminance, weighted_deviation, weighted_mean
-from .paste_mask import face_mask
-from .safefile import TensorSpec, load_tensors, save_tensors
-from .safeheader import FLOAT_DTYPES
-from .templates import TIGHT
+from .bundled import bundled_file
+from .files.header import FLOAT_DTYPES
+from .files.tensors import TensorSpec, load_tensors, save_tensors
+from .geometry.templates import TIGHT
+from .imaging.light import luminance, weighted_deviation, weighted_mean
+from .paste.mask import face_mask
 
 PROBABILITIES = ("smile", "glasses", "beard", "mouth_open", "gender_expression")
 AGE_GROUPS = (40.0, 60.0)  # years that part young, middle and old
@@ -146,4 +147,4 @@ def load_judge(path: str | Path | None = None) -> Judge:
 
 def bundled_judge_path() -> Path:
     """The judge that ships with the package."""
-    return Path(__file__).parent / "bundled" / "judge.safetensors"
+    return bundled_file("judge.safetensors")

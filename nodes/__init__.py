@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from . import (
-    anomaly_node,
-    basis_files,
-    basis_folders,
-    basis_nodes,
-    batch,
-    decode,
-    direction_files,
-    direction_nodes,
-    edit,
-    encode,
-    fit_direction,
-    fit_folders,
-    host,
-    interpolate,
-    latent_files,
-    load_model,
-    lsd_nodes,
-    lsd_spectrum,
-    measure,
-    morph,
-    paste_node,
-    pca_directions,
-    picture_effects,
-    picture_map,
-    picture_sheet,
-    preview_routes,
-    sliders,
-    strength_frames,
-    style_mix,
-    vae_latent,
-)
+from . import host
+from .direction import arithmetic as direction_nodes
+from .direction import found as pca_directions
+from .direction.fit import folders as fit_folders
+from .direction.fit import images as fit_direction
+from .edit import directions as edit
+from .edit import frames as strength_frames
+from .files import directions as direction_files
+from .files import latents as latent_files
+from .files import vae as vae_latent
+from .measure import distance as measure
+from .measure import effects as picture_effects
+from .measure import map as picture_map
+from .measure import sheet as picture_sheet
+from .mix import batch, interpolate, morph, style_mix
+from .model import decode, encode
+from .model import load as load_model
+from .model import paste_back as paste_node
+from .sliders import node as sliders
+from .sliders.preview import routes as preview_routes
+from .spectrum import anomaly as anomaly_node
+from .spectrum import basis as basis_nodes
+from .spectrum import basis_files, basis_folders
+from .spectrum import lsd as lsd_nodes
+from .spectrum import spectrum as lsd_spectrum
 
 _MODULES = (
     load_model,

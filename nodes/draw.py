@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..models.plotting import to_image
+from ..models.charts import to_image
 from . import host
 
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ..models.basis import LatentBasis
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
+from ..models.spectral.basis import LatentBasis
 from ..models.values import Direction, FaceLatent
 
 T = TypeVar("T")

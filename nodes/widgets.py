@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..models.plotting import THEMES
+from ..models.charts import THEMES
 
 _ROOT = "face latents"
 MODEL = f"{_ROOT}/model"

@@ -9,8 +9,8 @@ from pathlib import Path
 import host_server
 import numpy as np
 import pytest
-from face_latents.cli.graph import WorkflowError
-from face_latents.cli.runner import Outcome, prepare
+from face_latents.cli.runner.graph import WorkflowError
+from face_latents.cli.runner.run import Outcome, prepare
 from face_latents.models.threads import one_thread
 from face_latents.nodes import host
 from PIL import Image

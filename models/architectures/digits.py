@@ -8,19 +8,21 @@ computed in float32. Tensors of a file: see `specs`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UnsupportedModelError
-from ..light import luminance
-from ..safefile import TensorSpec
-from ..statistics import CodeStatistics
+from ..files.tensors import TensorSpec
+from ..imaging.light import luminance
+from .statistics import CodeStatistics
 
 NAME = "digits"
 SIZE = 28
 CLASSES = 10
+STATISTICS = tuple(field.name for field in fields(CodeStatistics))
 _GRID = SIZE // 4  # side of the coarsest maps
 _SLOPE = 0.2
 _BLOCK = 16  # items computed at once, see `_in_blocks`
@@ -207,3 +209,13 @@ def load(tensors: Mapping[str, Tensor]) -> DigitNet:
     net = build(sizes)
     net.load_state_dict({name.removeprefix("digits."): t for name, t in tensors.items()})
     return net.float().eval().requires_grad_(False)
+
+
+def digit_net(
+    encoder: DigitEncoder, generator: DigitGenerator, statistics: CodeStatistics
+) -> DigitNet:
+    """Encoder, generator and statistics as one network, in evaluation mode."""
+    net = DigitNet(encoder, generator, len(statistics.spread)).eval()
+    for name in STATISTICS:
+        getattr(net, name).copy_(getattr(statistics, name))
+    return net

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..architectures import stylegan2_file
-from ..architectures.stylegan2_layout import (
+from ..architectures.stylegan2 import file as stylegan2_file
+from ..architectures.stylegan2.layout import (
     CLAMP,
     EMBED,
     ENCODER_PREFIX,
@@ -17,8 +17,8 @@ from ..architectures.stylegan2_layout import (
     generator_specs,
     layout_of,
 )
-from ..safefile import TensorSpec, check_expected, check_finite
-from ..safeheader import DTYPE_NAMES, Header, TensorInfo
+from ..files.header import DTYPE_NAMES, Header, TensorInfo
+from ..files.tensors import TensorSpec, check_expected, check_finite
 from .inert import Refusal
 from .plan import DRAWN_MEAN, Plan, drawn_mean
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ..architectures import stylegan2_file
+from ..architectures.stylegan2 import file as stylegan2_file
 from ..errors import UnsupportedModelError
 from ..face_model import save_face_model
-from ..io import save_direction
-from ..templates import FFHQ, AlignmentTemplate
+from ..files.values import save_direction
+from ..geometry.templates import FFHQ, AlignmentTemplate
 from .checks import check_plan, summary
 from .directions import is_direction, make_direction, read_vectors
 from .encoders import is_encoder, plan_encoder

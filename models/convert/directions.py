@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..architectures.stylegan2_layout import layout_of
-from ..safeheader import read_header
+from ..architectures.stylegan2.layout import layout_of
+from ..files.header import read_header
 from ..space import LatentSpace
 from ..values import Direction
 from .inert import Refusal
-from .torch_storage import TensorRef
+from .torch_files.storage import TensorRef
 
 _MAX_VECTORS = 4096
 _GANSPACE = ("mean", "comp", "std")

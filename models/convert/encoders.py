@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..architectures.stylegan2_layout import ENCODER_AVG, ENCODER_PREFIX
+from ..architectures.stylegan2.layout import ENCODER_AVG, ENCODER_PREFIX
 from .inert import Record, Refusal
 from .plan import Plan, mean_rows
 from .rosinality import take_generator

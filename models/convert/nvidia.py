@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from ..architectures.stylegan2_layout import CLAMP, EMBED
+from ..architectures.stylegan2.layout import CLAMP, EMBED
 from .inert import Record, Refusal
 from .plan import MAPPING_RATE, Plan
 from .sources import described, tensors_in

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .inert import Budget, Builder, Record, Refusal
-from .torch_legacy import read_legacy
-from .torch_storage import TENSOR_NAMES, Storage
+from .torch_files.legacy import read_legacy
+from .torch_files.storage import TENSOR_NAMES, Storage
 
 _PERSISTENCE = 6  # version of the format that is known
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..architectures.stylegan2_layers import Dense, leaky, normalise
-from ..architectures.stylegan2_layout import Layout
+from ..architectures.stylegan2.layers import Dense, leaky, normalise
+from ..architectures.stylegan2.layout import Layout
 from .inert import Refusal
-from .torch_storage import TensorRef
+from .torch_files.storage import TensorRef
 
 MAPPING_RATE = 0.01  # learning rate multiplier that every published mapping network has
 _DRAWN = 4096  # codes whose mean stands for a missing one

@@ -11,9 +11,9 @@ from .inert import Budget, Name, Opaque, Record, Refusal
 from .npy import MAGIC, read_npy
 from .nvidia_names import explain_name, network_names
 from .restricted_pickle import read_pickle
-from .torch_legacy import looks_legacy, read_legacy
-from .torch_storage import TENSOR_NAMES, TensorRef
-from .torch_zip import read_zip
+from .torch_files.legacy import looks_legacy, read_legacy
+from .torch_files.storage import TENSOR_NAMES, TensorRef
+from .torch_files.zip import read_zip
 
 _MAX_DEPTH = 40
 _MAX_VALUES = 100_000

@@ -27,7 +27,9 @@ RENDERERS = {"classic": False, "nodes2": True}
 
 def load_host_server() -> ModuleType:
     """The helper next door, without touching the import path."""
-    spec = importlib.util.spec_from_file_location("host_server", HERE.parent / "host_server.py")
+    spec = importlib.util.spec_from_file_location(
+        "host_server", HERE.parent / "support" / "host_server.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -80,7 +82,7 @@ def ours(line: str) -> bool:
 
 def complaints(report: dict[str, Any], workflows: list[Path]) -> list[str]:
     """What is wrong, one line each."""
-    from face_latents.cli.convert import to_prompt
+    from face_latents.cli.runner.convert import to_prompt
 
     found = [f"at start: {line}" for line in report["atStart"] if ours(line)]
     for path in workflows:

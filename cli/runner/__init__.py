@@ -1,0 +1,1 @@
+"""Runs workflows without ComfyUI: canvas JSON to prompt to pictures."""

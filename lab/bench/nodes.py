@@ -1,0 +1,178 @@
+"""What the nodes cost on top of the models: ratios measured side by side in one run.
+
+Each step runs as a node and as the direct calls that a script would make; the two alternate, so
+that a busy machine slows both, and the median of the pairwise ratios is reported.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ... import latent_ops
+from ...models.face_model import FaceModel, bundled_face_model_path, load_face_model
+from ...models.finder.faces import load_finder
+from ...models.imaging.align import align
+from ...models.paste.back import paste_back
+from ...models.paste.pair import edited_pair
+from ...models.values import FaceLatent, PhotoContext
+from ...nodes.edit.directions import AddDirection
+from ...nodes.model.decode import DecodeFace
+from ...nodes.model.encode import EncodeFace
+from ...nodes.model.paste_back import PasteBack
+from .spectral import spectral_benchmark, spectral_report
+
+Step = Callable[[], object]
+
+ROUND_SECONDS = 0.2  # a quick step is repeated until a round takes about this long
+DIRECTION = "smile"
+STRENGTH = 2.0
+
+
+def run_benchmark(photo: Tensor, *, rounds: int = 15) -> dict[str, Any]:
+    """Time the nodes against direct calls on one photo with one face.
+
+    Args:
+        photo: ``(H, W, 3)`` in [0, 1].
+        rounds: pairs of runs per step, after one that warms up.
+
+    Returns:
+        For each step the median milliseconds of both ways and the median ratio node / direct;
+        `spectral`: what latent spectral decomposition costs.
+    """
+    model = load_face_model(bundled_face_model_path())
+    with torch.inference_mode():
+        steps = {
+            **_single_steps(photo, model),
+            "encode + edit + paste back": (
+                lambda: _through_nodes(photo, model),
+                lambda: _directly(photo, model),
+            ),
+        }
+        return {
+            "photo": f"{photo.shape[1]} x {photo.shape[0]}",
+            "rounds": rounds,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "steps": {name: _compare(*pair, rounds) for name, pair in steps.items()},
+            "spectral": spectral_benchmark(rounds),
+        }
+
+
+def report(figures: dict[str, Any]) -> str:
+    """The figures as a Markdown table."""
+    lines = [
+        f"Photo {figures['photo']}, {figures['rounds']} alternating rounds, torch "
+        f"{figures['torch']}, {figures['threads']} threads.",
+        "",
+        "| step | node, ms | direct calls, ms | ratio |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {name} | {step['node_ms']:.2f} | {step['direct_ms']:.2f} | {step['ratio']:.3f} |"
+        for name, step in figures["steps"].items()
+    ]
+    return "\n".join([*lines, "", spectral_report(figures["spectral"])])
+
+
+def _compare(node: Step, direct: Step, rounds: int) -> dict[str, float]:
+    _seconds(node, 1)
+    repeats = max(1, round(ROUND_SECONDS / _seconds(direct, 1)))
+    pairs = []
+    for number in range(rounds):
+        # Alternate who goes first: the second one finds warmer caches.
+        order = (node, direct) if number % 2 else (direct, node)
+        seconds = {step: _seconds(step, repeats) for step in order}
+        pairs.append((seconds[node], seconds[direct]))
+    return {
+        "node_ms": 1000 * statistics.median(a for a, _ in pairs),
+        "direct_ms": 1000 * statistics.median(b for _, b in pairs),
+        "ratio": statistics.median(a / b for a, b in pairs),
+    }
+
+
+def _seconds(step: Step, repeats: int) -> float:
+    start = time.perf_counter()
+    for _ in range(repeats):
+        step()
+    return (time.perf_counter() - start) / repeats
+
+
+def _single_steps(photo: Tensor, model: FaceModel) -> dict[str, tuple[Step, Step]]:
+    latent, edited = _edited(photo, model)
+    batch = FaceLatent(edited.samples.expand(32, -1).clone(), model.space)
+    context = edited.contexts[0]
+    assert context is not None  # Encode Face always states the photo
+
+    def paste() -> Tensor:
+        return _paste(photo, context, model, edited.samples[0])
+
+    return {
+        "encode": (
+            lambda: EncodeFace().encode(photo[None], model, "largest", 0, 0.5),
+            lambda: _encode(photo, model),
+        ),
+        "add + decode, 1 face": (
+            lambda: _add_and_decode_nodes(latent, model),
+            lambda: _add_and_decode(latent.samples, model),
+        ),
+        "decode, 32 faces": (
+            lambda: DecodeFace().decode(model, batch),
+            lambda: _as_image(model.decode(batch.samples)),
+        ),
+        "paste back": (lambda: PasteBack().paste(model, edited, 1.0, "warp"), paste),
+    }
+
+
+def _encode(photo: Tensor, model: FaceModel) -> tuple[Tensor, Tensor]:
+    face = load_finder().find(photo)[0]
+    crop, transform = align(photo, face.landmarks, model.template)
+    return model.encode(crop[None]), transform
+
+
+def _add_and_decode(codes: Tensor, model: FaceModel) -> Tensor:
+    vector = model.directions[DIRECTION].vector
+    return _as_image(model.decode(latent_ops.add(codes, vector, STRENGTH)))
+
+
+def _as_image(pictures: Tensor) -> Tensor:
+    """The host's IMAGE layout, which a script that hands pictures on needs as well."""
+    return pictures.clamp(0, 1).permute(0, 2, 3, 1).contiguous()
+
+
+def _add_and_decode_nodes(latent: FaceLatent, model: FaceModel) -> object:
+    (edited,) = AddDirection().add(latent, model.directions[DIRECTION], STRENGTH)
+    return DecodeFace().decode(model, edited)
+
+
+def _edited(photo: Tensor, model: FaceModel) -> tuple[FaceLatent, FaceLatent]:
+    latent, _ = EncodeFace().encode(photo[None], model, "largest", 0, 0.5)
+    (edited,) = AddDirection().add(latent, model.directions[DIRECTION], STRENGTH)
+    return latent, edited
+
+
+def _through_nodes(photo: Tensor, model: FaceModel) -> object:
+    _, edited = _edited(photo, model)
+    return PasteBack().paste(model, edited, 1.0, "warp")
+
+
+def _directly(photo: Tensor, model: FaceModel) -> Tensor:
+    face = load_finder().find(photo)[0]
+    crop, transform = align(photo, face.landmarks, model.template)
+    code = model.encode(crop[None])
+    edited = latent_ops.add(code, model.directions[DIRECTION].vector, STRENGTH)
+    context = PhotoContext(
+        photo, transform, model.template.size, face.landmarks, code[0], "benchmark", 0
+    )
+    return _paste(photo, context, model, edited[0])
+
+
+def _paste(photo: Tensor, context: PhotoContext, model: FaceModel, code: Tensor) -> Tensor:
+    pair = edited_pair(model, context, code)
+    motion = model.motion(context.code, code)
+    return paste_back(photo, context, pair.before, pair.after, motion=motion, own=pair.own)

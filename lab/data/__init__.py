@@ -1,0 +1,1 @@
+"""Training data: faces, photos for the finder, digits."""

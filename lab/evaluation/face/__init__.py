@@ -1,0 +1,1 @@
+"""Measures of the face model on people kept from training."""

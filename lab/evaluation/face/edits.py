@@ -1,0 +1,191 @@
+"""Whether edits work: the judge reads what Paste Back delivers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ....models.judge import PROBABILITIES, Judge, read
+from ....models.values import Direction
+from ...measures import own_percentile
+from .recogniser import Recogniser, measure_of
+from .smile_shape import smile_geometry
+from .subjects import Subjects
+
+STEP = 0.5  # strengths tried are multiples of it
+TARGET_CHANGE = 0.5  # of the judge's probability, for an edit to count as a success
+FEW = 5  # successes below which side effects are those of all faces tried
+EFFECT_STRENGTH = 2.0  # of the effect matrix, to both sides, and of the smile's geometry
+EFFECT_FACES = 50  # of the effect matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One attribute, edited on every face.
+
+    Attributes:
+        done: `(N,)` where the edit succeeded.
+        strength: `(N,)`, without sign: the least that succeeded, or the largest tried.
+        readings: `(N, A)` of the pictures, in [0, 1].
+        pictures: `(N, 3, S, S)`; the original where the attribute was not tried.
+    """
+
+    done: Tensor
+    strength: Tensor
+    readings: Tensor
+    pictures: Tensor
+
+
+def as_probability(readings: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> Tensor:
+    """Readings `(N, A)` in [0, 1]: probabilities as they are, other values by their place in the
+    normal distribution fitted to the unedited faces."""
+    columns = []
+    for name, values in readings.items():
+        if name not in PROBABILITIES:
+            spread = reference[name].std()
+            values = torch.special.ndtr((values - reference[name].mean()) / spread)
+        columns.append(values)
+    return torch.stack(columns, 1)
+
+
+def levels(limit: float) -> list[float]:
+    """Strengths to try first: 1, 2, ... and the end of the safe range."""
+    whole = [float(level) for level in range(1, int(limit + 1e-6) + 1)]
+    return whole if whole and limit - whole[-1] < STEP - 1e-6 else [*whole, limit]
+
+
+def find_strengths(
+    subjects: Subjects,
+    direction: Direction,
+    own: int,
+    start: Tensor,
+    look: Callable[[Tensor], Tensor],
+) -> Outcome:
+    """Edit every face towards the other side of an attribute, as far as the safe range allows.
+
+    Pasting is what takes time, so strengths 1, 2, ... and the end of the range are tried in this
+    order until one succeeds; then half a step less, which is taken if it succeeds too. A face that
+    succeeds at a half between two failures counts as a failure.
+
+    Args:
+        subjects: the faces.
+        direction: what to add.
+        own: the attribute's column in the readings.
+        start: `(N, A)`, readings of the unedited crops.
+        look: pictures to readings `(B, A)` in [0, 1].
+    """
+    done = torch.zeros(len(subjects), dtype=torch.bool)
+    strength, readings, pictures = torch.zeros(len(subjects)), start.clone(), subjects.crops.clone()
+
+    def attempt(index: Tensor, sign: int, level: float, least: bool) -> Tensor:
+        """Which faces succeed; `least` keeps only those, and what the others had before."""
+        if not len(index):
+            return index.bool()
+        edited = subjects.edited(index, sign * level * direction.vector)
+        found = look(edited)
+        good = (found[:, own] - start[index, own]).abs() >= TARGET_CHANGE
+        kept = good if least else torch.ones_like(good)
+        strength[index[kept]] = level
+        readings[index[kept]], pictures[index[kept]] = found[kept], edited[kept]
+        return good
+
+    tried = subjects.tried(direction.name)
+    for sign, limit in ((1, direction.safe_range[1]), (-1, -direction.safe_range[0])):
+        waiting = (tried & ((start[:, own] < 0.5) == (sign > 0))).nonzero().flatten()
+        failed = 0.0
+        for level in levels(limit):
+            good = attempt(waiting, sign, level, least=False)
+            done[waiting[good]] = True
+            if level - STEP > failed + 1e-6:
+                attempt(waiting[good], sign, level - STEP, least=True)
+            waiting, failed = waiting[~good], level
+    return Outcome(done, strength, readings, pictures)
+
+
+def evaluate_edits(
+    subjects: Subjects,
+    judge: Judge,
+    recogniser: Recogniser,
+    reference: Mapping[str, Tensor],
+    progress: Callable[[str, int, int], None],
+) -> tuple[dict[str, object], Tensor]:
+    """Edit every attribute that the judge reads and any of the faces can have.
+
+    Args:
+        subjects: the faces.
+        judge: reads attributes off pictures.
+        recogniser: tells people apart.
+        reference: readings of unedited faces, whose spread makes values probabilities.
+        progress: called with (stage, done, total).
+
+    Returns:
+        The figures, and `(N, directions)`: 1 for success, 0 for failure, NaN where not tried.
+    """
+
+    def look(pictures: Tensor) -> Tensor:
+        return as_probability(read(judge, pictures), reference)
+
+    names, start, identity = list(reference), look(subjects.crops), recogniser(subjects.crops)
+    directions = {
+        name: direction
+        for name, direction in subjects.model.directions.items()
+        if name in names and subjects.tried(name).any()
+    }
+    by_attribute: dict[str, object] = {}
+    effects: dict[str, list[float]] = {}
+    successes, side_effects, kept = [], [], []
+    for number, (name, direction) in enumerate(directions.items()):
+        progress("edits", number, len(directions))
+        own, tried = names.index(name), subjects.tried(name)
+        effects[name] = _effect(subjects, direction.vector, look)
+        outcome = find_strengths(subjects, direction, own, start, look)
+        successes.append(torch.where(tried, outcome.done.float(), torch.nan))
+        percentile = own_percentile(recogniser(outcome.pictures), identity)[tried]
+        kept.append(percentile)
+        done = outcome.done
+        counted = done if int(done.sum()) >= FEW else tried
+        change = (outcome.readings - start).abs()[counted].mean(0)
+        change[own] = 0
+        by_attribute[name] = {
+            "faces": int(tried.sum()),
+            "success_rate": share(done[tried]),
+            "median_strength": round(float(outcome.strength[done].median()), 2)
+            if done.any()
+            else None,
+            "worst_side_effect": round(float(change.max()), 3),
+            "worst_side_effect_on": names[int(change.argmax())],
+            "identity_percentile": share(percentile >= 0.99),
+        }
+        side_effects.append(change.max())
+    succeeded = torch.stack(successes, 1)
+    figures: dict[str, object] = {
+        "success_rate": share(succeeded),
+        "worst_side_effect": round(float(torch.stack(side_effects).max()), 3),
+        "identity_percentile": share(torch.cat(kept) >= 0.99),
+        "identity_measure": measure_of(recogniser),
+        "by_attribute": by_attribute,
+        "effect_columns": names,
+        "effect_matrix": effects,
+    }
+    if "smile" in directions:
+        closed = (start[:, names.index("smile")] < 0.5).nonzero().flatten()
+        smiling = subjects.edited(closed, EFFECT_STRENGTH * directions["smile"].vector)
+        figures["smile_geometry"] = smile_geometry(subjects.crops[closed], smiling)
+    return figures, succeeded
+
+
+def share(values: Tensor) -> float:
+    """Mean of numbers or truths, those that are not numbers left out."""
+    return round(float(values.float().nanmean()), 3)
+
+
+def _effect(subjects: Subjects, vector: Tensor, look: Callable[[Tensor], Tensor]) -> list[float]:
+    """Mean change of every attribute's probability from -2 to +2 over the first faces."""
+    index = torch.arange(min(EFFECT_FACES, len(subjects)))
+    up, down = (
+        look(subjects.edited(index, sign * EFFECT_STRENGTH * vector)).mean(0) for sign in (1, -1)
+    )
+    return [round(float(value), 3) for value in up - down]

@@ -1,0 +1,170 @@
+"""Evaluating a face model on faces it was not trained on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ....models.architectures.face import linear
+from ....models.architectures.face.net import RenderedFaceNet
+from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
+from ....models.files.tensors import load_tensors, save_tensors
+from ....models.judge import Judge, age_group, load_judge, read
+from ...data.faces import AGE_BINS, FaceSet, load_faces
+from ...measures import psnr, sharpness
+from .edits import evaluate_edits, share
+from .recogniser import Recogniser, load_recogniser
+from .sheets import save_sheet
+from .subjects import BATCH, Subjects, decode
+
+logger = logging.getLogger(__name__)
+
+_AGREEING = ("smile", "gender_expression", "age")
+
+
+def evaluate_face(
+    data_dir: str | Path,
+    *,
+    model: FaceModel | None = None,
+    judge: Judge | None = None,
+    recogniser: Recogniser | str | None = None,
+    split: str = "val",
+    edit_faces: int = 250,
+    out_dir: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> dict[str, object]:
+    """Measure reconstruction and edits.
+
+    Args:
+        data_dir: folder of `metadata.csv` and the face zips.
+        model: None takes the bundled one.
+        judge: reads attributes off pictures; None takes the bundled one.
+        recogniser: tells people apart, see `recogniser.py`: a function from crops to embeddings, or
+            "MODULE:FUNCTION" to import it; None takes gradient histograms, a weak one.
+        split: rows of the table to use.
+        edit_faces: how many faces are edited (all are reconstructed).
+        out_dir: gets `reconstruction.png` and an `edit_NAME.png` each; None writes no pictures.
+        cache_dir: keeps the aligned crops for the next run.
+        progress: called with (stage, done, total).
+
+    Returns:
+        The keys `recon`, `edits`, `groups` and `weights_mb`; see the project's evaluation notes.
+    """
+    model = model or load_face_model(bundled_face_model_path())
+    judge = judge or load_judge()
+    recogniser = load_recogniser(recogniser)
+    faces = load_faces(
+        data_dir,
+        split,
+        template=model.template,
+        cache_dir=cache_dir,
+        progress=lambda done, total: progress("align", done, total),
+    )
+    with torch.no_grad():
+        crops = faces.floats()
+        codes = torch.cat([model.encode(part) for part in crops.split(BATCH)]).cpu()
+        decoded = decode(model, codes)
+        fidelity, clear = psnr(decoded.clamp(0, 1), crops), sharpness(decoded) / sharpness(crops)
+        before, after = read(judge, crops), read(judge, decoded)
+        agreement = _agreement(before, after)
+        result: dict[str, object] = {
+            "recon": {
+                "psnr": round(float(fidelity.mean()), 2),
+                "pca_psnr": _pca_psnr(model, crops, fidelity),
+                "sharpness_ratio": round(float(clear.median()), 3),
+                "attribute_agreement": round(sum(agreement.values()) / len(agreement), 3),
+                "agreement_by_attribute": {
+                    name: round(same, 3) for name, same in agreement.items()
+                },
+            }
+        }
+        chosen = slice(0, edit_faces)
+        subjects = Subjects(
+            model, crops[chosen], codes[chosen], decoded[chosen], faces.rows[chosen]
+        )
+        edits, succeeded = evaluate_edits(subjects, judge, recogniser, before, progress)
+    result["edits"] = edits
+    result["groups"] = _groups(faces, fidelity, clear, succeeded)
+    result["weights_mb"] = round(bundled_weight_bytes() / 1e6, 2)
+    if out_dir is not None:
+        _pictures(Path(out_dir), subjects)
+    return result
+
+
+def record_evaluation(model_file: str | Path, figures: Mapping[str, object]) -> None:
+    """Write the figures of `evaluate_face` into the metadata of the model's own file.
+
+    The tensors, and with them the model's identity, stay as they are.
+    """
+    tensors, metadata = load_tensors(model_file)
+    save_tensors(model_file, tensors, {**metadata, "evaluation": json.dumps(dict(figures))})
+
+
+def bundled_weight_bytes() -> int:
+    """Size of all bundled weights together."""
+    return sum(f.stat().st_size for f in bundled_face_model_path().parent.glob("*.safetensors"))
+
+
+def _agreement(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, float]:
+    same = {}
+    for name in _AGREEING:
+        a, b = before[name], after[name]
+        equal = age_group(a) == age_group(b) if name == "age" else (a > 0.5) == (b > 0.5)
+        same[name] = float(equal.float().mean())
+    return same
+
+
+def _pca_psnr(model: FaceModel, crops: Tensor, fidelity: Tensor) -> float:
+    """PSNR of principal components, printed beside: of the model's own linear part if it has one,
+    of the bundled model's otherwise."""
+    if model.metadata.get("architecture") == linear.NAME:
+        return round(float(fidelity.mean()), 2)
+    if not isinstance(model.module, RenderedFaceNet):
+        model = load_face_model(bundled_face_model_path())
+    net = cast(RenderedFaceNet, model.module)
+    values = [
+        psnr(net.linear_picture(net.encode(part)).clamp(0, 1), part) for part in crops.split(BATCH)
+    ]
+    return round(float(torch.cat(values).mean()), 2)
+
+
+def _groups(
+    faces: FaceSet, fidelity: Tensor, clear: Tensor, succeeded: Tensor
+) -> dict[str, dict[str, float | int | None]]:
+    """Figures for each age bin and gender label; `succeeded` is that of `evaluate_edits`."""
+    groups: dict[str, dict[str, float | int | None]] = {}
+    for column, values in (("age_bin", AGE_BINS), ("gender", ("female", "male"))):
+        for value in values:
+            member = torch.tensor([row[column] == value for row in faces.rows])
+            if not member.any():
+                continue
+            edited = member[: len(succeeded)]
+            groups[f"{column}={value}"] = {
+                "faces": int(member.sum()),
+                "psnr": round(float(fidelity[member].mean()), 2),
+                "sharpness_ratio": round(float(clear[member].median()), 3),
+                "edit_success": share(succeeded[edited]) if edited.any() else None,
+            }
+    return groups
+
+
+def _pictures(folder: Path, subjects: Subjects) -> None:
+    first = [subjects.crops[:12], subjects.decoded[:12]]
+    save_sheet(folder / "reconstruction.png", first, ["original / decoded"])
+    for name, direction in subjects.model.directions.items():
+        low, high = direction.safe_range
+        strengths = [low, low / 2, 0.0, high / 2, high]
+        rows = []
+        for i in torch.arange(min(6, len(subjects)))[:, None]:
+            changes = [strength * direction.vector for strength in strengths]
+            decodes = decode(subjects.model, subjects.codes[i] + torch.stack(changes))
+            rows.append(torch.cat([*(subjects.edited(i, change) for change in changes), decodes]))
+        captions = [f"photo {s:+.1f}" for s in strengths] + [f"decode {s:+.1f}" for s in strengths]
+        save_sheet(folder / f"edit_{name}.png", rows, captions)

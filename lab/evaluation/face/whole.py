@@ -1,0 +1,130 @@
+"""Everything that is measured of the face model, its finder and Paste Back, in one dictionary."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
+from ..finder.figures import evaluate_finder
+from ..paste import evaluate_paste
+from .figures import evaluate_face
+from .recogniser import Recogniser
+
+PARTS = ("recon", "finder", "paste", "speed")
+ROUNDS = 30
+
+
+def evaluate_whole(
+    data_dir: str | Path,
+    *,
+    model: FaceModel | None = None,
+    parts: str = ",".join(PARTS),
+    recogniser: Recogniser | str | None = None,
+    split: str = "val",
+    edit_faces: int = 250,
+    out_dir: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> dict[str, object]:
+    """Measure reconstruction and edits, the finder, Paste Back and speed.
+
+    Args:
+        data_dir: folder with `faces` (table and zips); the finder also needs `portraits_context`,
+            Paste Back needs `portraits`. What has no data is left out, and named in `left_out`.
+        model: None takes the bundled one.
+        parts: which of `PARTS`, separated by commas; "recon" measures edits and groups too.
+        recogniser, split, edit_faces, cache_dir: see `evaluate_face`.
+        out_dir: gets pictures; None writes none.
+        progress: called with (stage, done, total).
+
+    Returns:
+        The keys `recon`, `edits`, `groups`, `weights_mb`, `finder`, `paste`, `speed`.
+
+    Raises:
+        FaceLatentsError: the faces are not there.
+    """
+    data_dir = Path(data_dir)
+    model = model or load_face_model(bundled_face_model_path())
+    wanted = {part.strip() for part in parts.split(",")}
+    result: dict[str, object] = {}
+    left_out: dict[str, str] = {}
+    if "recon" in wanted:
+        result |= evaluate_face(
+            data_dir,
+            model=model,
+            recogniser=recogniser,
+            split=split,
+            edit_faces=edit_faces,
+            out_dir=out_dir,
+            cache_dir=cache_dir,
+            progress=progress,
+        )
+    if "finder" in wanted:
+        if (data_dir / "faces").is_dir() and (data_dir / "portraits_context").is_dir():
+            progress("finder", 0, 1)
+            result["finder"] = evaluate_finder(data_dir)
+        else:
+            left_out["finder"] = "needs the folders faces and portraits_context"
+    if "paste" in wanted:
+        if (data_dir / "portraits").is_dir():
+            result |= evaluate_paste(
+                data_dir / "portraits", model=model, out_dir=out_dir, progress=progress
+            )
+        else:
+            left_out["paste"] = "needs the folder portraits"
+    if "speed" in wanted:
+        progress("speed", 0, 1)
+        result["speed"] = measure_speed(model)
+    if left_out:
+        result["left_out"] = left_out
+    return result
+
+
+def measure_speed(model: FaceModel, rounds: int = ROUNDS) -> dict[str, float | int | str]:
+    """Median milliseconds for one face: a slider step (add a direction, decode), and encode + add +
+    decode.
+
+    `slider_ms` and `roundtrip_ms` are in the faster of float32 and bfloat16, which `precision`
+    names; the figures of both stand beside them. Both alternate, so a busy machine slows both.
+    """
+    size = model.template.size
+    crop = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    code, vector = model.encode(crop), next(iter(model.directions.values())).vector
+    own = getattr(model.module, "dtype", None)
+    kinds = {"float32": torch.float32}
+    if own is not None:
+        kinds["bfloat16"] = torch.bfloat16
+    steps = {
+        "slider": lambda: model.decode(code + 0.5 * vector),
+        "roundtrip": lambda: model.decode(model.encode(crop) + 0.5 * vector),
+    }
+    times: dict[str, list[float]] = {f"{s}_ms_{k}": [] for s in steps for k in kinds}
+    try:
+        with torch.inference_mode():
+            for turn in range(rounds + 2):
+                for kind, dtype in kinds.items():
+                    if own is not None:
+                        model.module.dtype = dtype  # type: ignore[assignment]
+                    for name, step in steps.items():
+                        began = time.perf_counter()
+                        step()
+                        if turn >= 2:  # the first ones warm up
+                            spent = time.perf_counter() - began
+                            times[f"{name}_ms_{kind}"].append(1000 * spent)
+    finally:
+        if own is not None:
+            model.module.dtype = own
+    medians = {name: round(statistics.median(values), 2) for name, values in times.items()}
+    best = min(kinds, key=lambda kind: medians[f"slider_ms_{kind}"])
+    return {
+        "slider_ms": medians[f"slider_ms_{best}"],
+        "roundtrip_ms": medians[f"roundtrip_ms_{best}"],
+        "precision": best,
+        "threads": torch.get_num_threads(),
+        **medians,
+    }

@@ -1,0 +1,1 @@
+"""Measures of the face finder."""

@@ -1,0 +1,1 @@
+"""Measures of latent spectral decomposition."""

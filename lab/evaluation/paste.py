@@ -1,0 +1,211 @@
+"""Measuring Paste Back on whole photos: what is kept, what shows, and how long it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ...models.errors import FaceLatentsError
+from ...models.face_model import FaceModel, bundled_face_model_path, load_face_model
+from ...models.finder.faces import load_finder
+from ...models.geometry.similarity import transform_points, transform_scale
+from ...models.imaging.align import align
+from ...models.imaging.light import luminance
+from ...models.imaging.maps import gaussian_blur, prepare_maps, sample_maps
+from ...models.paste.back import METHODS, paste_back
+from ...models.paste.mask import face_mask
+from ...models.paste.pair import edited_pair
+from ...models.paste.pixels import Box, crop_fractions, photo_box
+from ...models.values import PhotoContext
+from ..measures import sharpness
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+_BAND = (0.01, 0.35)  # mask values that count as its border
+_SEAM_SCALE = 0.015  # of the crop: seams are coarser than grain, which would hide them
+_TILE = 360  # pixels of one picture on the sheet
+STEPS = (("smile", 2.0), ("smile", -2.0), ("age", 2.0), ("light_left_right", 1.5), ("glasses", 2.0))
+
+
+def evaluate_paste(
+    data_dir: str | Path,
+    *,
+    model: FaceModel | None = None,
+    methods: Sequence[str] = METHODS,
+    edits: Sequence[tuple[str, float]] = STEPS,
+    out_dir: str | Path | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> dict[str, object]:
+    """Edit the largest face of every photo in a folder and put it back with every method.
+
+    Args:
+        data_dir: folder of photos (PNG, JPEG, WebP).
+        model: None takes the bundled one.
+        methods: which to compare; the figures without a method's name are the first one's.
+        edits: (direction, strength) pairs; those the model lacks are left out.
+        out_dir: gets one `paste_<direction>_<strength>.jpg` per edit; None writes no pictures.
+        progress: called with (stage, done, total).
+
+    Returns:
+        `paste.sharpness_ratio`: Laplacian variance of the face region, edited over original, the
+        median over photos and edits; `paste.seam_ratio`: brightness gradient across the mask's
+        border, edited over original, median; `paste.seconds`: per photo and face, median, with
+        `cpu_seconds`; `*_worst`: the photo farthest from 1; `by_method`, `by_edit`: the same.
+
+    Raises:
+        FaceLatentsError: no photos, or no direction of `edits` in the model.
+    """
+    files = sorted(p for p in Path(data_dir).iterdir() if p.suffix.lower() in _SUFFIXES)
+    if not files:
+        raise FaceLatentsError(f"There are no photos (PNG, JPEG, WebP) in '{data_dir}'.")
+    model = model or load_face_model(bundled_face_model_path())
+    steps = [(name, float(strength)) for name, strength in edits if name in model.directions]
+    if not steps:
+        raise FaceLatentsError(f"Model '{model.name}' has none of the directions to be pasted.")
+    finder = load_finder()
+    records: list[dict[str, object]] = []
+    rows: dict[tuple[str, float], list[list[Tensor]]] = {step: [] for step in steps}
+    for number, file in enumerate(files):
+        photo = _load(file)
+        faces = finder.find(photo)
+        if faces:
+            crop, transform = align(photo, faces[0].landmarks, model.template)
+            code = model.encode(crop[None])[0].float().cpu()
+            context = PhotoContext(
+                photo, transform, model.template.size, faces[0].landmarks, code, file.name, 0
+            )
+            measure = _Region(context, photo)
+            for name, strength in steps:
+                edit = code + strength * model.directions[name].vector
+                motion = model.motion(code, edit)
+                pictures = [measure.tile(photo)]
+                for method in methods:
+                    before, after, own = edited_pair(model, context, edit, method)
+                    wall, cpu = time.perf_counter(), time.process_time()
+                    edited = paste_back(
+                        photo, context, before, after, method=method, motion=motion, own=own
+                    )
+                    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+                    sharp, seam = measure.compare(edited)
+                    records.append(
+                        {
+                            "photo": file.name,
+                            "edit": f"{name} {strength:+g}",
+                            "method": method,
+                            "sharpness_ratio": sharp,
+                            "seam_ratio": seam,
+                            "seconds": wall,
+                            "cpu_seconds": cpu,
+                        }
+                    )
+                    pictures.append(measure.tile(edited))
+                rows[name, strength].append(pictures)
+        progress("paste", number + 1, len(files))
+    if not records:
+        raise FaceLatentsError(f"No face was found in any of the {len(files)} photos.")
+    if out_dir is not None:
+        for (name, strength), pictures_of in rows.items():
+            _save_sheet(Path(out_dir) / f"paste_{name}_{strength:+g}.jpg", pictures_of)
+    return _summary(records, methods, len(files))
+
+
+class _Region:
+    """The face region of one photo and the figures of the unedited photo."""
+
+    def __init__(self, context: PhotoContext, photo: Tensor) -> None:
+        transform, size = context.transform, context.size
+        box = photo_box(transform, size, photo.shape[0], photo.shape[1])
+        if box is None:
+            raise FaceLatentsError("The face lies outside of its photo.")
+        self.box: Box = box
+        landmarks = transform_points(transform, context.landmarks)
+        pixels = size / float(transform_scale(transform))
+        mask = prepare_maps(face_mask(landmarks, size, 256)[None], pixels)
+        self.mask = sample_maps(mask, *crop_fractions(transform, size, box, photo.device))[0]
+        self.sigma = _SEAM_SCALE * pixels
+        down, across = torch.gradient(self.mask)
+        length = (down.square() + across.square()).sqrt().clamp_min(1e-12)
+        self.normal = torch.stack([down, across]) / length
+        self.band = (self.mask > _BAND[0]) & (self.mask < _BAND[1])
+        self.photo = self._cut(photo)
+
+    def _cut(self, picture: Tensor) -> Tensor:
+        left, top, right, bottom = self.box
+        return picture[top:bottom, left:right].permute(2, 0, 1)[None]
+
+    def compare(self, edited: Tensor) -> tuple[float, float]:
+        """Sharpness and seam, edited over original."""
+        new = self._cut(edited)
+        return (
+            self._sharpness(new) / max(self._sharpness(self.photo), 1e-9),
+            self._seam(new) / max(self._seam(self.photo), 1e-9),
+        )
+
+    def _sharpness(self, region: Tensor) -> float:
+        """Of the mask's inner rectangle, which holds brows, eyes, nose, mouth and cheeks."""
+        inside = self.mask > 0.9
+        rows = torch.nonzero(inside.any(1)).flatten()
+        columns = torch.nonzero(inside.any(0)).flatten()
+        if len(rows) < 3 or len(columns) < 3:
+            return 0.0
+        window = region[..., rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return float(sharpness(window))
+
+    def _seam(self, region: Tensor) -> float:
+        """Mean brightness gradient along the mask's normal, over the mask's border."""
+        smooth = gaussian_blur(luminance(region)[0], self.sigma)[0]
+        down, across = torch.gradient(smooth)
+        slope = (down * self.normal[0] + across * self.normal[1]).abs()
+        return float(slope[self.band].mean())
+
+    def tile(self, picture: Tensor) -> Tensor:
+        """The face region as ``(3, T, T)``."""
+        return torch.nn.functional.interpolate(
+            self._cut(picture), (_TILE, _TILE), mode="bicubic", align_corners=False, antialias=True
+        )[0]
+
+
+def _load(file: Path) -> Tensor:
+    with Image.open(file) as image:
+        rgb = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    return torch.from_numpy(rgb).float() / 255
+
+
+def _summary(
+    records: Sequence[dict[str, object]], methods: Sequence[str], photos: int
+) -> dict[str, object]:
+    edits = list(dict.fromkeys(str(record["edit"]) for record in records))
+    first = [record for record in records if record["method"] == methods[0]]
+    figures: dict[str, object] = dict(_figures(first))
+    figures["photos"] = photos
+    figures["faces"] = len({record["photo"] for record in records})
+    figures["by_method"] = {
+        method: _figures([r for r in records if r["method"] == method]) for method in methods
+    }
+    figures["by_edit"] = {edit: _figures([r for r in first if r["edit"] == edit]) for edit in edits}
+    return {"paste": figures}
+
+
+def _figures(records: Sequence[dict[str, object]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for key in ("sharpness_ratio", "seam_ratio", "seconds", "cpu_seconds"):
+        values = [float(str(record[key])) for record in records]
+        found[key] = round(median(values), 4)
+        if key.endswith("ratio"):
+            farthest = max((abs(value - 1), value) for value in values)
+            found[f"{key}_worst"] = round(farthest[1], 4)
+    return found
+
+
+def _save_sheet(file: Path, rows: Sequence[Sequence[Tensor]]) -> None:
+    """Original and every method side by side, a photo a row."""
+    sheet = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+    pixels = (sheet.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(file, quality=92)

@@ -1,0 +1,1 @@
+"""Comparisons with reference implementations outside the project."""

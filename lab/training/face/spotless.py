@@ -1,0 +1,180 @@
+"""Teaching the retoucher to leave out spots that no face has, and to put clear glasses on.
+
+Taught by attribute networks and a critic, it shows age by a dark spot between the brows of every
+face, where frowns are. Further training of that kind does not lose it, so at the end the retoucher
+learns from itself (distillation, Hinton et al. 2015): examples are the changes it makes, but where
+an older face leaves what faces show at that place (`spots.py`), the fine part is taken out, and new
+glasses get clear lenses and darker rims. All else stays as it was, and none of it takes time when
+faces are edited.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ....models.architectures.face.net import RenderedFaceNet
+from ....models.charts.curves import line_chart
+from ....models.files.header import read_header
+from ....models.files.tensors import tensors_hash
+from ..run_state import drop_rows_after, load_state, log_row, save_state
+from .adversarial import Lessons, descend
+from .edits import LIGHTING, NAMES
+from .spots import glazed, spotless, usual_bands
+from .views import varied
+
+COLUMNS = ("changed", "spots")
+_AGE, _GLASSES = NAMES.index("age"), NAMES.index("glasses")
+_TAUGHT = {"age": 4.0, "glasses": 3.0}  # how often each is taught, beside all others
+_RIGHTLY = 0.85  # share of edits to the side that is to change
+_WEAKEST, _STRONGEST = 1.0, 4.0
+_WHOLE_FROWN = 1.5  # strength from which all of it is taken out that ever is
+# How much of the fine part of an age is taken out where faces frown. Some is usual there, but in
+# lines of one's own.
+_FROWN_SHARE = 0.85
+_COUNTS = 10.0  # how much more a spot counts than other places
+_WARM = 20  # steps
+_LARGEST_GRADIENT = 1.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long to teach."""
+
+    steps: int = 1000
+    batch: int = 8
+    rate: float = 1e-4
+    check_every: int = 20
+    seed: int = 0
+
+
+class SpotlessTraining:
+    """A run that teaches the retoucher of `lessons.net`, taken up where it was left if that is
+    still the same.
+
+    Args:
+        lessons: the network, trained; it stays as it is.
+        settings: see there.
+        state_file: state; beside it the curve (`.curve.csv`, `.curve.png`).
+
+    Attributes:
+        net: a copy that is taught.
+    """
+
+    def __init__(self, lessons: Lessons, settings: Settings, state_file: Path) -> None:
+        self.settings, self.state_file, self.train = settings, state_file, lessons.train
+        self.example, self.directions = lessons.net.eval().requires_grad_(False), lessons.directions
+        self.example.dtype = torch.bfloat16
+        self.net = copy.deepcopy(self.example)
+        assert self.net.retoucher is not None
+        self.learner = self.net.retoucher.requires_grad_(True)
+        self.optimiser = torch.optim.Adam(
+            self.learner.parameters(), settings.rate, betas=(0.9, 0.99)
+        )
+        self.kept = ({"net.": self.learner}, {"spotless": self.optimiser})
+        self.curve = state_file.with_name(
+            state_file.name.removesuffix(".state.safetensors") + ".curve.csv"
+        )
+        self.of = tensors_hash(self.example.state_dict())
+        self.step = self._left_at()
+        drop_rows_after(self.curve, self.step)
+        device = lessons.codes.device
+        self.generator = torch.Generator(device).manual_seed(settings.seed + self.step)
+        often = torch.tensor([_TAUGHT.get(name, 1.0) for name in NAMES])
+        self.often = often.masked_fill(LIGHTING, 0.0).to(device)  # nobody draws light
+
+    def run(self, progress: Callable[[str, int, int], None]) -> None:
+        """Teach to the settings' end, logging and saving as it goes."""
+        s, rows = self.settings, list[Tensor]()
+        while self.step < s.steps:
+            falling = (1 + math.cos(math.pi * self.step / s.steps)) / 2
+            for group in self.optimiser.param_groups:
+                group["lr"] = s.rate * min(1.0, (self.step + 1) / _WARM) * falling
+            rows.append(self.one_step())
+            self.step += 1
+            if self.step % s.check_every == 0 or self.step == s.steps:
+                row = dict(zip(COLUMNS, torch.stack(rows).mean(0).tolist(), strict=True))
+                log_row(self.curve, self.step, row, COLUMNS)
+                draw_curve(self.curve, self.curve.with_suffix(".png"))
+                told = {"step": str(self.step), "of": self.of}
+                save_state(self.state_file, told, *self.kept)
+                progress(f"spotless, {row['spots']:.4f} from the examples", self.step, s.steps)
+                rows = []
+        self.net.eval().requires_grad_(False)
+
+    @cached_property
+    def usual(self) -> Tensor:
+        """See `spotless`; measured on all faces, so not before a step is taken."""
+        return usual_bands(self.train)
+
+    def _left_at(self) -> int:
+        """The step of the state on disk, which is read; 0 if it is of another network."""
+        if not self.state_file.is_file():
+            return 0
+        if read_header(self.state_file).metadata.get("of") != self.of:
+            return 0
+        return int(load_state(self.state_file, *self.kept)["step"])
+
+    def one_step(self) -> Tensor:
+        """One step; mean distances from the examples, `COLUMNS`."""
+        photos, which, strength = self.edits()
+        older, glasses = ((which == i) & (strength > 0) for i in (_AGE, _GLASSES))
+        codes = self.example.encode(photos)
+        frown = _FROWN_SHARE * older * (strength / _WHOLE_FROWN).clamp(0, 1)
+        with torch.no_grad():
+            acted = self.example.acted(codes, codes + strength[:, None] * self.directions[which])
+            told = self.example.strengths(acted.drawn - codes)
+            before, after = self.example.draw(torch.cat([codes, acted.drawn])).chunk(2)
+            made = _retouched(self.example, photos, before, after, told)
+            clean, spots = spotless(photos, made, self.usual, frown)
+            older, glasses = (x[:, None, None, None] for x in (older, glasses))
+            wanted = torch.where(older, clean, torch.where(glasses, glazed(photos, made), made))
+            spots = torch.where(older, spots, 0.0)
+        away = (_retouched(self.net, photos, before, after, told) - wanted).abs()
+        loss = (away * (1 + _COUNTS * spots)).mean()
+        descend(self.optimiser, list(self.learner.parameters()), loss, _LARGEST_GRADIENT, self.step)
+        there = (away.mean(1, keepdim=True) * spots).sum() / spots.sum().clamp(min=1e-6)
+        return torch.stack([loss, there]).detach()
+
+    def edits(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Photos `(B, 3, S, S)`, and `(B,)` which attribute is edited and by what strength."""
+        number, device = self.settings.batch, self.often.device
+
+        def chances() -> Tensor:
+            return torch.rand(number, generator=self.generator, device=device)
+
+        index = torch.randint(len(self.train), (number,), generator=self.generator, device=device)
+        photos = varied(self.train.floats(index), self.generator)
+        if self.step % 2:
+            photos = photos.flip(-1)
+        which = torch.multinomial(self.often, number, True, generator=self.generator)
+        sign = torch.where(chances() < 0.5, -1.0, 1.0)
+        rightly = ((which == _AGE) | (which == _GLASSES)) & (chances() < _RIGHTLY)
+        sign = torch.where(rightly, 1.0, sign)
+        return photos, which, sign * (_WEAKEST + (_STRONGEST - _WEAKEST) * chances())
+
+
+def _retouched(
+    net: RenderedFaceNet, photos: Tensor, before: Tensor, after: Tensor, strengths: Tensor
+) -> Tensor:
+    assert net.retoucher is not None
+    with torch.autocast(photos.device.type, torch.bfloat16):
+        return net.retoucher(photos, before, after, strengths)
+
+
+def draw_curve(table: Path, picture: Path) -> None:
+    """Distances from the examples over the steps."""
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    steps = [float(row["step"]) for row in rows]
+    series = {name: (steps, [float(row[name]) for row in rows]) for name in COLUMNS}
+    title = "Distance from examples without spots"
+    line_chart(series, title, "step", "mean absolute difference", theme="light").save(picture)

@@ -1,0 +1,1 @@
+"""The bundled face model: eigenfaces, renderer and retoucher."""

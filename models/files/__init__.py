@@ -1,0 +1,1 @@
+"""Safetensors files: headers, tensors, latents, directions."""

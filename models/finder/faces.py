@@ -1,0 +1,339 @@
+"""Finding faces: a photo in, boxes and five landmarks per face out.
+
+A small fully convolutional detector runs over an image pyramid, then a second network looks at
+each find in an aligned crop, twice: it moves the landmarks to sub-pixel accuracy and throws out
+what is no face.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from ..bundled import bundled_file
+from ..errors import FaceLatentsError, UnsupportedModelError
+from ..files.tensors import load_tensors
+from ..geometry.similarity import invert_transform, similarity_transform, transform_points
+from ..geometry.templates import TIGHT, WIDE, AlignmentTemplate
+from ..imaging.align import require_photo
+from .net import (
+    DETECTOR_STRIDE,
+    DETECTOR_UNIT,
+    POLISHER_SIZE,
+    REFINER_SIZE,
+    FinderNet,
+    LandmarkRefiner,
+    fold,
+)
+from .pyramid import SMALLEST_FACE, Level, canvases, crop_from, photo_pyramid
+from .quick import quick
+
+logger = logging.getLogger(__name__)
+
+BUNDLED = bundled_file("finder.safetensors")
+ARCHITECTURE = "face_finder"
+# The crop the refiner sees: the face with some surroundings, eyes 0.30 of the side apart.
+REFINER_TEMPLATE = AlignmentTemplate(
+    "finder",
+    0.5 + (WIDE.points - torch.tensor([0.5, 0.51], dtype=torch.float64)) * (0.30 / 0.32),
+    REFINER_SIZE,
+)
+# The crop the polisher sees: closer, eyes 0.34 apart.
+POLISHER_TEMPLATE = AlignmentTemplate(
+    "finder_close",
+    0.5 + (WIDE.points - torch.tensor([0.5, 0.51], dtype=torch.float64)) * (0.34 / 0.32),
+    POLISHER_SIZE,
+)
+# A face's box in the tight crop: centre and size as fractions of the crop's side (medians over
+# the boxes of the training portraits).
+BOX_CENTRE = (0.4956, 0.4345)
+BOX_SIZE = (0.7835, 1.0945)
+
+MIRRORED = [1, 0, 2, 4, 3]  # order of the landmarks in a mirrored picture
+
+SIZE_MARGIN = 0.7  # finds below this share of the smallest face asked for are left out
+LEAST_CANDIDATE = 0.1  # detector scores below this are too many to look at
+SCORE_POWER = 0.6  # lifts the detector's score, which its focal loss keeps low
+RARITY = 3.5  # logit; in training half of the refiner's crops are faces, in photos far fewer
+IMPOSSIBLE = -100.0  # logit
+MAX_CANDIDATES = 512
+SAME_FACE = 0.6  # overlap (IoU) of boxes of one face
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face of a photo.
+
+    Attributes
+    ----------
+    box : (4,) float32, left, top, right, bottom in photo pixels; may reach beyond the photo
+    landmarks : (5, 2) float64 in photo pixels: left eye, right eye, nose, left and right corner of
+        the mouth; "left" is the viewer's left
+    score : 0 to 1
+    """
+
+    box: Tensor
+    landmarks: Tensor
+    score: float
+
+    @property
+    def size(self) -> float:
+        """Side of a square of the box's area, in pixels."""
+        width, height = (self.box[2:] - self.box[:2]).tolist()
+        return math.sqrt(max(width, 0.0) * max(height, 0.0))
+
+
+class FaceFinder:
+    """Finds faces and their landmarks; deterministic.
+
+    Parameters
+    ----------
+    net : the networks, folded; they are turned into their quick form in place
+    detector_dtype : number format the detector computes in; the refiner always uses float32
+    """
+
+    def __init__(self, net: FinderNet, *, detector_dtype: torch.dtype = torch.float32) -> None:
+        self.detector_dtype = detector_dtype
+        net.to(memory_format=torch.channels_last)
+        self.detector = quick(net.detector.to(detector_dtype))
+        self.refiner = quick(net.refiner.to(torch.float32))
+        self.polisher = quick(net.polisher.to(torch.float32))
+
+    def find(
+        self,
+        photo: Tensor,
+        min_score: float = 0.5,
+        max_faces: int = 64,
+        min_face: float = SMALLEST_FACE,
+    ) -> list[Face]:
+        """All faces of a photo, largest first; an empty list where there is none.
+
+        Parameters
+        ----------
+        photo : (H, W, 3) uint8, or float in [0, 1]; NaN pixels count as black. Memory beyond the
+            photo itself stays bounded: a photo over 2048 px is reduced strip by strip
+        min_score : faces below are left out
+        max_faces : keep the best-scored ones
+        min_face : smallest face looked for, in photo pixels. Above 2048 px the smallest face that
+            can be found grows with the photo (about 50 px at 8K)
+
+        Raises
+        ------
+        FaceLatentsError
+            The photo is not (H, W, 3), or is empty.
+        """
+        require_photo(photo)
+        if max_faces < 1:
+            raise FaceLatentsError(f"max_faces must be at least 1, got {max_faces}.")
+        # Cheaper than no_grad for so many small steps; a copy may take part in training again.
+        with torch.inference_mode():
+            found = self._found(photo.detach().cpu(), min_score, max_faces, min_face)
+        return [Face(face.box.clone(), face.landmarks.clone(), face.score) for face in found]
+
+    def _found(
+        self, photo: Tensor, min_score: float, max_faces: int, min_face: float
+    ) -> list[Face]:
+        levels = photo_pyramid(photo, min_face)
+        # A score is the product of both networks', so the detector's alone bounds it.
+        least = max(min_score ** (1 / SCORE_POWER), LEAST_CANDIDATE)
+        landmarks, detected, which = self._candidates(levels, least)
+        if not len(detected):
+            return []
+        landmarks, logits = self._first_look(levels, landmarks, which)
+        scores = logits.sigmoid() * detected**SCORE_POWER
+        # the same face, found on two levels, is the same face twice by now
+        keep = nms(landmark_boxes(landmarks), scores, SAME_FACE)
+        keep = keep[scores[keep] >= 0.5 * min_score]
+        landmarks, detected = landmarks[keep], detected[keep]
+        if not len(detected):
+            return []
+        landmarks, logits = self._closer_look(
+            levels, photo, landmarks, self.refiner, REFINER_TEMPLATE
+        )
+        scores = (logits - RARITY).sigmoid() * detected**SCORE_POWER
+        keep = scores >= min_score
+        landmarks, scores = landmarks[keep], scores[keep]
+        boxes = landmark_boxes(landmarks)
+        large = (boxes[:, 2:] - boxes[:, :2]).prod(1).sqrt() >= SIZE_MARGIN * min_face
+        boxes, landmarks, scores = boxes[large], landmarks[large], scores[large]
+        best = suppress_overlaps(boxes, scores)[:max_faces]
+        if not best:
+            return []
+        landmarks, scores = landmarks[best], scores[best]
+        landmarks, _ = self._closer_look(levels, photo, landmarks, self.polisher, POLISHER_TEMPLATE)
+        faces = [
+            Face(box, points, float(score))
+            for box, points, score in zip(landmark_boxes(landmarks), landmarks, scores, strict=True)
+        ]
+        return sorted(faces, key=lambda face: (-face.size, *face.box.tolist()))
+
+    def _candidates(self, levels: list[Level], least: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The detector's finds over all levels: landmarks (N, 5, 2) float64 in photo pixels,
+        scores (N,) and the level (N,) of each."""
+        points, scores, numbers = [], [], []
+        corner, step = torch.empty(2, len(levels), 1, 2, dtype=torch.float64)
+        for canvas in canvases(levels):
+            output = self.detector(canvas.image.to(self.detector_dtype))[0].float()
+            score, owner = output[0].sigmoid(), canvas.owners(levels, DETECTOR_STRIDE)
+            rows, columns = ((score >= least) & (owner >= 0)).nonzero(as_tuple=True)
+            cells = torch.stack([columns, rows], -1).unsqueeze(1) * DETECTOR_STRIDE
+            offsets = output[1:, rows, columns].T.reshape(-1, 5, 2) * DETECTOR_UNIT
+            points.append(cells + (DETECTOR_STRIDE - 1) / 2 + offsets)
+            scores.append(score[rows, columns])
+            numbers.append(owner[rows, columns])
+            for number, left, top in canvas.places:
+                corner[number] = torch.tensor([left, top])
+                step[number] = torch.tensor(levels[number].step)
+        which, score = torch.cat(numbers), torch.cat(scores)
+        # as `Level.to_photo`, for all levels at once
+        on_level = torch.cat(points).double() - corner[which]
+        landmarks = (on_level + 0.5) * step[which] - 0.5
+        good = usable_landmarks(landmarks)
+        landmarks, score, which = landmarks[good], score[good], which[good]
+        kept = nms(landmark_boxes(landmarks), score, 0.4)[:MAX_CANDIDATES]
+        return landmarks[kept], score[kept], which[kept]
+
+    def _first_look(
+        self, levels: list[Level], landmarks: Tensor, which: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Corrected landmarks (N, 5, 2) and face logits (N,), seen at the pyramid's resolution."""
+        points = torch.empty_like(landmarks)
+        crops = torch.empty(len(landmarks), 3, REFINER_SIZE, REFINER_SIZE)
+        parts = [(levels[i], (which == i).nonzero().squeeze(1)) for i in which.unique().tolist()]
+        for level, rows in parts:
+            points[rows] = level.from_photo(landmarks[rows])
+        transforms = similarity_transform(points, REFINER_TEMPLATE.pixels().expand_as(points))
+        for level, rows in parts:
+            crops[rows] = level.crops(transforms[rows], REFINER_SIZE)
+        # all levels at once: the network's calls cost more than its work
+        points, logits = _corrected(self.refiner, crops, transforms, points, mirror=False)
+        for level, rows in parts:
+            points[rows] = level.to_photo(points[rows])
+        return points, logits
+
+    def _closer_look(
+        self,
+        levels: list[Level],
+        photo: Tensor,
+        landmarks: Tensor,
+        net: LandmarkRefiner,
+        template: AlignmentTemplate,
+    ) -> tuple[Tensor, Tensor]:
+        """Corrected landmarks (N, 5, 2) and face logits (N,), at the resolution of `net`."""
+        transforms = similarity_transform(landmarks, template.pixels().expand_as(landmarks))
+        crops = [crop_from(levels, photo, t, template.size) for t in transforms]
+        return _corrected(net, torch.stack(crops), transforms, landmarks, mirror=True)
+
+
+def _corrected(
+    net: LandmarkRefiner, crops: Tensor, transforms: Tensor, landmarks: Tensor, *, mirror: bool
+) -> tuple[Tensor, Tensor]:
+    """What `net` sees in the crops (N, 3, S, S), as landmarks where the crops were cut, (N, 5, 2),
+    and face logits (N,); with `mirror` the mean of its answers for them and their mirror images."""
+    if mirror:
+        points, logits = net(torch.cat([crops, crops.flip(3)]))
+        count = len(crops)
+        other = points[count:, MIRRORED] * torch.tensor([-1.0, 1.0])
+        points = (points[:count] + other + torch.tensor([crops.shape[-1] - 1.0, 0.0])) / 2
+        logits = (logits[:count] + logits[count:]) / 2
+    else:
+        points, logits = net(crops)
+    moved = transform_points(invert_transform(transforms), points)
+    good = usable_landmarks(moved)
+    landmarks = torch.where(good.reshape(-1, 1, 1), moved, landmarks)
+    return landmarks, torch.where(good, logits, IMPOSSIBLE)
+
+
+def usable_landmarks(landmarks: Tensor) -> Tensor:
+    """(N,) bool: finite, and spread out enough to give a transform."""
+    finite = torch.isfinite(landmarks).flatten(1).all(1)
+    points = torch.nan_to_num(landmarks)
+    spread = (points.amax(1) - points.amin(1)).sum(1)
+    return finite & (spread > 1.0)
+
+
+def landmark_boxes(landmarks: Tensor) -> Tensor:
+    """Upright face boxes (N, 4) float32 of landmarks (N, 5, 2)."""
+    unit = TIGHT.points.expand_as(landmarks)
+    transform = similarity_transform(unit, landmarks) if len(landmarks) else torch.zeros(0, 2, 3)
+    centre = transform_points(transform, torch.tensor([BOX_CENTRE]))[:, 0]
+    side = transform[:, :, 0].norm(dim=-1, keepdim=True).double()
+    half = side * torch.tensor(BOX_SIZE, dtype=torch.float64) / 2
+    return torch.cat([centre - half, centre + half], 1).float()
+
+
+def suppress_overlaps(boxes: Tensor, scores: Tensor) -> list[int]:
+    """Indices to keep, best score first.
+
+    Beyond plain non-maximum suppression (IoU 0.35), a box that lies for the most part within a
+    better-scored one, or around it, goes too: a mouth inside a face.
+    """
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    kept: list[int] = []
+    for index in scores.argsort(descending=True, stable=True).tolist():
+        corner = torch.maximum(boxes[kept, :2], boxes[index, :2])
+        opposite = torch.minimum(boxes[kept, 2:], boxes[index, 2:])
+        shared = (opposite - corner).clamp_min(0).prod(1)
+        union = areas[kept] + areas[index] - shared
+        within = shared / torch.minimum(areas[kept], areas[index])
+        if not bool(((shared / union > 0.35) | (within > 0.6)).any()):
+            kept.append(index)
+    return kept
+
+
+def largest(faces: Sequence[Face]) -> Face | None:
+    """The largest face, or None."""
+    return max(faces, key=lambda face: face.size, default=None)
+
+
+@lru_cache(maxsize=4)
+def load_finder(path: str | Path = BUNDLED) -> FaceFinder:
+    """As `read_finder`, by default the bundled one, but each file is read only once."""
+    return read_finder(path)
+
+
+def read_finder(path: str | Path) -> FaceFinder:
+    """A finder from a checkpoint as `face-latents train finder` writes it.
+
+    Raises
+    ------
+    UnsupportedModelError
+        The file is no finder checkpoint, or it is damaged.
+    """
+    tensors, metadata = load_tensors(path)
+    if metadata.get("architecture") != ARCHITECTURE:
+        raise UnsupportedModelError(
+            f"{Path(path).name} is not a face finder: its metadata names the architecture "
+            f"'{metadata.get('architecture', 'none')}', expected '{ARCHITECTURE}'."
+        )
+    net = FinderNet(**_config(metadata, Path(path).name))
+    fold(net)
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UnsupportedModelError(
+            f"{Path(path).name} does not fit the face finder's networks: {error}"
+        ) from error
+    return FaceFinder(net)
+
+
+def _config(metadata: dict[str, str], name: str) -> dict[str, int]:
+    try:
+        config = json.loads(metadata.get("config", "{}"))
+        values = {key: int(config[key]) for key in ("width", "deep")}
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnsupportedModelError(
+            f"{name} has no readable configuration for a face finder."
+        ) from error
+    if not all(4 <= value <= 1024 and value % 2 == 0 for value in values.values()):
+        raise UnsupportedModelError(f"{name} asks for a face finder of impossible size: {values}.")
+    return values

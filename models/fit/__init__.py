@@ -1,0 +1,1 @@
+"""Directions fitted to labelled faces, or found in codes and weights."""

@@ -1,0 +1,1 @@
+"""Points and plane transforms: alignment templates and similarities."""

@@ -1,0 +1,1 @@
+"""Pictures: files, alignment, light, smooth maps, optical flow, descriptors."""

@@ -1,0 +1,128 @@
+"""Pictures from files, with the pixels that the host's image loader gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
+
+from ..errors import FaceLatentsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Files whose name says that they are pictures, as the host's image loader offers them.
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".avif"}
+)
+
+_WIDE_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder (not below it), by name."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != "."
+    )
+
+
+def load_image(
+    path: Path, *, first_only: bool = False, most_pixels: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Read a picture as the host's Load Image node does.
+
+    Each frame is turned as its EXIF orientation says and becomes ``RGB / 255`` in float32; 16-bit
+    grey becomes ``value / 65535``. Frames of another size than the first are left out, and of an
+    MPO file (phone photos with a preview inside) only the first frame counts.
+
+    Args:
+        path: the file.
+        first_only: read only the first frame of an animation.
+        most_pixels: refuse larger pictures before they are decoded; None leaves the limit to
+            Pillow.
+
+    Returns:
+        image ``(B, H, W, 3)`` in [0, 1] and mask: 1 - alpha ``(B, H, W)``, or zeros
+        ``(B, 64, 64)`` for a picture without transparency.
+
+    Raises:
+        FaceLatentsError: the file is not a picture, is damaged or too large.
+    """
+    import torch
+
+    images: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
+    try:
+        with _tolerant(path, most_pixels) as picture:
+            first_only = first_only or picture.format == "MPO"
+            for frame in ImageSequence.Iterator(picture):
+                turned = ImageOps.exif_transpose(frame)
+                pixels = _rgb(turned)
+                if images and pixels.shape != images[0].shape:
+                    continue
+                images.append(pixels)
+                masks.append(_mask(turned))
+                if first_only:
+                    break
+    except FaceLatentsError:
+        raise
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+        raise FaceLatentsError(
+            f"'{path}' cannot be read as a picture ({error}). Open it in an image editor and save "
+            "it again as PNG or JPEG."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise FaceLatentsError(f"'{path}' is too large to open safely: {error}") from error
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
+
+
+def _tolerant(path: Path, most_pixels: int | None = None) -> Image.Image:
+    """Open and decode a picture; a truncated one (half a download) gives what is there."""
+    picture = Image.open(path)
+    width, height = picture.size
+    if most_pixels is not None and width * height > most_pixels:
+        picture.close()
+        raise FaceLatentsError(
+            f"'{path}' has {width} x {height} pixels, more than the {most_pixels / 1e6:g} million "
+            "allowed here. Save a smaller copy."
+        )
+    try:
+        picture.load()
+    except OSError:
+        before = ImageFile.LOAD_TRUNCATED_IMAGES
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+        try:
+            picture.close()
+            picture = Image.open(path)
+            picture.load()
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = before
+    return picture
+
+
+def _rgb(frame: Image.Image) -> np.ndarray:
+    if frame.mode in _WIDE_GREY:
+        # FFmpeg, and so the host, multiplies by the reciprocal; dividing differs in the last bit.
+        grey = np.asarray(frame).astype(np.float32) * np.float32(1.0 / 65535.0)
+        return np.repeat(grey.clip(0.0, 1.0)[..., None], 3, axis=-1)
+    return np.array(frame.convert("RGB")).astype(np.float32) / 255.0
+
+
+def _mask(frame: Image.Image) -> np.ndarray:
+    """1 - alpha; 64x64 zeros where there is no alpha."""
+    if "A" in frame.getbands():
+        alpha = frame.getchannel("A")
+    elif frame.mode == "P" and "transparency" in frame.info:
+        alpha = frame.convert("RGBA").getchannel("A")
+    else:
+        return np.zeros((64, 64), dtype=np.float32)
+    return np.float32(1.0) - np.array(alpha).astype(np.float32) / 255.0
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """Pixels as the host's savers write them: ``255 * value``, clipped, cut off (not rounded)."""
+    return np.clip(255.0 * image, 0, 255).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""What an edit of a face does to its photo."""

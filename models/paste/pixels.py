@@ -1,0 +1,113 @@
+"""The photo's own pixels under an aligned crop: which they are, and moving them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..geometry.similarity import invert_transform, transform_points
+from ..imaging.light import luminance
+from ..imaging.maps import gaussian_blur
+
+DETAIL_REACH = 9  # pixels around one that count for its detail
+_SHARPENING = (
+    1.5  # share of the missing Laplacian to add in the finest band, which holds least of it
+)
+_LARGEST_GAIN = 2.0
+_GRAIN_FLOOR = 1e-6  # (0.001)^2: below this there is no detail to restore
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels; right, bottom excluded
+
+
+def photo_box(transform: Tensor, size: float, height: int, width: int) -> Box | None:
+    """Photo pixels under the square of a crop of `size`; None if there are none."""
+    low, high = -0.5, size - 0.5
+    corners = torch.tensor(
+        [[low, low], [high, low], [low, high], [high, high]], dtype=torch.float64
+    )
+    corners = transform_points(invert_transform(transform), corners)
+    (x0, y0), (x1, y1) = corners.amin(0).tolist(), corners.amax(0).tolist()
+    left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
+    right, bottom = min(width, math.ceil(x1) + 1), min(height, math.ceil(y1) + 1)
+    return None if left >= right or top >= bottom else (left, top, right, bottom)
+
+
+def crop_fractions(
+    transform: Tensor, size: float, box: Box, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Fractions (x, y) of the crop's square at the box's pixels, each ``(bottom-top, right-left)``.
+
+    Formed in float64: at 8K a float32 product is off by a visible fraction of a pixel.
+    """
+    left, top, right, bottom = box
+    px = torch.arange(left, right, dtype=torch.float64, device=device)
+    py = torch.arange(top, bottom, dtype=torch.float64, device=device)[:, None]
+    (a, b, tx), (c, d, ty) = transform.tolist()
+    x = (a * px + b * py + tx + 0.5) / size
+    y = (c * px + d * py + ty + 0.5) / size
+    return x.float(), y.float()
+
+
+def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Tensor:
+    """The box of the photo, read at x + u(x).
+
+    Cubic interpolation, followed by local sharpening to the detail the photo had there; pixels
+    that do not move are copied.
+
+    Args:
+        photo: ``(H, W, 3 or more)``; beyond its frame the border is repeated.
+        motion: ``(2, bottom - top, right - left)`` (dx, dy).
+        to_photo: ``(2, 2)`` that turns the motion's unit into photo pixels.
+
+    Returns:
+        ``(3, bottom - top, right - left)`` float32.
+    """
+    left, top, right, bottom = box
+    window = photo[top:bottom, left:right, :3].permute(2, 0, 1).float()
+    moving = (motion != 0).any(0)
+    if not bool(moving.any()):
+        return window
+    matrix = to_photo.to(motion)
+    dx = matrix[0, 0] * motion[0] + matrix[0, 1] * motion[1]
+    dy = matrix[1, 0] * motion[0] + matrix[1, 1] * motion[1]
+    reach = math.ceil(float(torch.maximum(dx.abs().amax(), dy.abs().amax()))) + 2
+    height, width = photo.shape[:2]
+    north, south = max(0, top - reach), min(height, bottom + reach)
+    west, east = max(0, left - reach), min(width, right + reach)
+    source = photo[north:south, west:east, :3].permute(2, 0, 1)[None].float()
+    x = torch.arange(left - west, right - west, device=photo.device) + dx
+    y = torch.arange(top - north, bottom - north, device=photo.device)[:, None] + dy
+    grid = torch.stack(
+        [(x + 0.5) * 2 / (east - west) - 1, (y + 0.5) * 2 / (south - north) - 1], dim=-1
+    )
+    moved = F.grid_sample(
+        source, grid[None], mode="bicubic", padding_mode="border", align_corners=False
+    )[0]
+    detail = _detail(source[0])[None]
+    wanted = F.grid_sample(
+        detail, grid[None], mode="bilinear", padding_mode="border", align_corners=False
+    )[0]
+    moved = _restore_detail(moved, wanted)
+    # Cubic interpolation overshoots at edges; it must not leave the range of the pixels it read.
+    moved = moved.clamp(min(0.0, float(source.min())), max(1.0, float(source.max())))
+    return torch.where(moving, moved, window)
+
+
+def _detail(picture: Tensor) -> Tensor:
+    """Local energy of the brightness Laplacian of ``(3, H, W)``: ``(1, H, W)``."""
+    luma = luminance(picture)
+    padded = F.pad(luma[None], (1, 1, 1, 1), mode="replicate")[0]
+    around = padded[:, 1:-1, 2:] + padded[:, 1:-1, :-2] + padded[:, 2:, 1:-1] + padded[:, :-2, 1:-1]
+    return gaussian_blur((4 * luma - around).square(), DETAIL_REACH / 3)
+
+
+def _restore_detail(picture: Tensor, wanted: Tensor) -> Tensor:
+    """Sharpen where interpolation between pixels or stretching took fine contrast away."""
+    gain = ((wanted + _GRAIN_FLOOR) / (_detail(picture) + _GRAIN_FLOOR)).sqrt()
+    soft = F.pad(picture[None], (1, 1, 1, 1), mode="replicate")[0]
+    soft = (soft[:, :, :-2] + 2 * soft[:, :, 1:-1] + soft[:, :, 2:]) / 4
+    soft = (soft[:, :-2] + 2 * soft[:, 1:-1] + soft[:, 2:]) / 4
+    return picture + _SHARPENING * (gain.clamp(1, _LARGEST_GAIN) - 1) * (picture - soft)

@@ -1,0 +1,1 @@
+"""Quasi-eigen bases and maps of what does not fit them (LSD)."""

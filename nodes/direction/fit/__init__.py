@@ -1,0 +1,1 @@
+"""Directions fitted to groups of faces: from images, folders or a table."""

@@ -1,0 +1,274 @@
+"""Photos in sub-folders of the host's input folder, as codes: for groups with a label."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...models.errors import FaceLatentsError
+from ...models.face_model import FaceModel
+from ...models.imaging.photos import IMAGE_SUFFIXES, list_pictures, load_image
+from .. import host
+from ..compute import encode_crops
+from ..files.names import safe_parts
+from ..model.encode import cut_faces
+
+MOST_PHOTOS = 5000  # in one folder
+LARGEST_FILE = 256 * 2**20  # bytes
+MOST_PIXELS = 120_000_000
+MIN_SCORE = 0.5  # of the face finder, Encode Face's default
+
+_DEEPEST = 4  # levels below the input folder that are listed
+_MOST_LISTED = 500  # folders in a list
+_CHUNK_BYTES = 64 * 2**20  # of aligned crops that wait for the encoder
+_MOST_SKIPS_SHOWN = 12
+
+
+@dataclass(frozen=True, eq=False)
+class FolderCodes:
+    """The faces of a folder.
+
+    Attributes:
+        codes: ``(N, *shape)``, N >= 1, one per photo in the order of `files`.
+        files: the photos they come from.
+        skipped: a line per photo that was left out: its name and why.
+    """
+
+    codes: Tensor
+    files: tuple[Path, ...]
+    skipped: tuple[str, ...]
+
+    def report(self) -> str:
+        """How many photos were used and which were left out, as text for the artist."""
+        lines = [f"{len(self.files)} photo(s) used"]
+        if self.skipped:
+            lines.append(f"{len(self.skipped)} left out:")
+            lines += [f"  {line}" for line in self.skipped[:_MOST_SKIPS_SHOWN]]
+            if len(self.skipped) > _MOST_SKIPS_SHOWN:
+                lines.append(f"  and {len(self.skipped) - _MOST_SKIPS_SHOWN} more")
+        return "\n".join(lines)
+
+
+def list_photo_folders() -> list[str]:
+    """Folders below the input folder that hold pictures, with forward slashes, sorted.
+
+    Hidden folders and links that lead out of the input folder are left out.
+    """
+    root = host.input_directory()
+    return sorted(_relative(root, folder) for folder in _walk(root, root.resolve(), _DEEPEST))
+
+
+def photo_folder(name: str) -> Path:
+    """The folder that a person means by `name`, below the host's input folder.
+
+    Args:
+        name: relative to the input folder, sub-folders with / or \\.
+
+    Raises:
+        FaceLatentsError: an absolute path, ``..``, a link that leads out, no such folder.
+    """
+    typed, root = name.strip(), host.input_directory()
+    if not typed:
+        raise FaceLatentsError(f"No folder was given. {_what_there_is(root)}")
+    parts = safe_parts(typed.rstrip("/\\") or typed, "folder name")
+    folder = root.joinpath(*parts)
+    try:
+        inside = folder.resolve().is_relative_to(root.resolve())
+        found = folder.is_dir()
+    except OSError as error:
+        raise FaceLatentsError(f"The folder {name!r} cannot be read: {error}.") from error
+    if not inside:
+        raise FaceLatentsError(
+            f"The folder {name!r} leads out of {root} (a link?). Copy the photos into a folder "
+            "inside it."
+        )
+    if not found:
+        raise FaceLatentsError(f"There is no folder '{name}' in {root}. {_what_there_is(root)}")
+    return folder
+
+
+def label_folders(parent: str) -> dict[str, Path]:
+    """The sub-folders of a folder that hold pictures, by name: each name is a label.
+
+    Raises:
+        FaceLatentsError: as :func:`photo_folder`, or there is no such sub-folder.
+    """
+    folder, root = photo_folder(parent), host.input_directory().resolve()
+    found = {path.name: path for path in _sub_folders(folder, root) if _holds_pictures(path)}
+    if not found:
+        raise FaceLatentsError(
+            f"The folder '{parent}' has no sub-folders with pictures. Make one sub-folder per "
+            f"label and put the label's photos into it, for example {parent}/glasses and "
+            f"{parent}/no glasses."
+        )
+    return dict(sorted(found.items()))
+
+
+def folder_stamp(folders: Sequence[Path]) -> str:
+    """Changes whenever a picture of the folders is added, removed or written; for IS_CHANGED."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        digest.update(f"{folder}\n".encode())
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            digest.update(b"missing\n")
+            continue
+        for entry in entries:
+            if _is_picture(entry.name):
+                try:
+                    state = entry.stat()
+                except OSError:
+                    continue  # a broken link; the reader leaves it out as well
+                digest.update(f"{entry.name}:{state.st_mtime_ns}:{state.st_size}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+def encode_folder(
+    folder: Path,
+    model: FaceModel,
+    *,
+    min_score: float = MIN_SCORE,
+    most: int = MOST_PHOTOS,
+    what: str = "",
+    names: Collection[str] | None = None,
+) -> FolderCodes:
+    """Codes of the largest face of every photo of a folder.
+
+    Photos that cannot be read or show no face are left out and reported. The code path is that of
+    Encode Face.
+
+    Args:
+        folder: see :func:`photo_folder`; photos in sub-folders do not count.
+        model: encodes and says how photos are aligned.
+        min_score: how sure the face finder must be.
+        most: photos at most; of further ones, by name, only the number is reported.
+        what: the folder in messages and on the progress bar, its name when left out.
+        names: of the photos that count; all of them when None.
+
+    Raises:
+        FaceLatentsError: the folder holds no picture (of these names), or none with a face.
+    """
+    what = what or folder.name
+    files = photos_in(folder)
+    if names is not None:
+        files = [path for path in files if path.name in names]
+        if not files:
+            raise FaceLatentsError(f"None of the photos listed are in the folder '{what}'.")
+    skipped = [f"{len(files) - most} photos beyond the first {most}"] if len(files) > most else []
+    files = files[:most]
+    used: list[Path] = []
+    codes: list[Tensor] = []
+    waiting: list[Tensor] = []
+    chunk = max(1, _CHUNK_BYTES // (12 * model.template.size**2))
+    with host.Progress(len(files), f"Photos of {what}") as progress:
+        for number, path in enumerate(files):
+            try:
+                waiting.append(_aligned(path, model, number, min_score))
+                used.append(path)
+            except FaceLatentsError as error:
+                skipped.append(f"{path.name}: {_reason(error, path)}")
+            if len(waiting) == chunk:
+                codes.append(encode_crops(model, torch.stack(waiting)))
+                waiting = []
+            progress.step()
+    if waiting:
+        codes.append(encode_crops(model, torch.stack(waiting)))
+    if not codes:
+        raise FaceLatentsError(
+            f"None of the {len(files)} photos in '{what}' could be used. "
+            + "; ".join(skipped[:3])
+            + ". Use photos in which a face is at least 64 pixels wide, or lower min_score."
+        )
+    return FolderCodes(torch.cat(codes), tuple(used), tuple(skipped))
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name.
+
+    Raises:
+        FaceLatentsError: there are none, or the folder cannot be read.
+    """
+    try:
+        files = list_pictures(folder)
+    except OSError as error:
+        raise FaceLatentsError(f"The folder '{folder.name}' cannot be read: {error}.") from error
+    if not files:
+        known = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+        raise FaceLatentsError(
+            f"The folder '{folder.name}' holds no pictures ({known}). Put the photos of this "
+            "label into it."
+        )
+    return files
+
+
+def _aligned(path: Path, model: FaceModel, number: int, min_score: float) -> Tensor:
+    if not path.resolve().is_relative_to(host.input_directory().resolve()):
+        raise FaceLatentsError("it is a link to a place outside the input folder")
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise FaceLatentsError(f"it cannot be read ({error.strerror})") from error
+    if size > LARGEST_FILE:
+        raise FaceLatentsError(f"the file is larger than {LARGEST_FILE >> 20} MB")
+    pixels, _ = load_image(path, first_only=True, most_pixels=MOST_PIXELS)
+    return cut_faces(pixels[0], model, number, min_score)[0].crop
+
+
+def _reason(error: FaceLatentsError, path: Path) -> str:
+    """The first sentence of a message, without the place of the file."""
+    text = str(error).replace(str(path), path.name).split(". ")[0].split("\n")[0]
+    return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+def _walk(folder: Path, root: Path, levels: int) -> list[Path]:
+    """Folders with pictures below `folder`, breadth first."""
+    found: list[Path] = []
+    level = [folder]
+    for _ in range(levels):
+        level = [below for above in level for below in _sub_folders(above, root)][:_MOST_LISTED]
+        found += [path for path in level if _holds_pictures(path)]
+    return found[:_MOST_LISTED]
+
+
+def _sub_folders(folder: Path, root: Path) -> list[Path]:
+    """Sub-folders that are not hidden and lie inside `root`, which is resolved."""
+    try:
+        entries = sorted(folder.iterdir())
+        return [
+            path
+            for path in entries
+            if path.name[0] != "." and path.is_dir() and path.resolve().is_relative_to(root)
+        ]
+    except OSError:
+        return []  # not there, or not ours to read
+
+
+def _holds_pictures(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(_is_picture(entry.name) for entry in entries)
+    except OSError:
+        return False
+
+
+def _is_picture(name: str) -> bool:
+    return name[0] != "." and Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _relative(root: Path, folder: Path) -> str:
+    return folder.relative_to(root).as_posix()
+
+
+def _what_there_is(root: Path) -> str:
+    listed = list_photo_folders()
+    if not listed:
+        return f"Make a folder with photos inside {root} and give its name."
+    more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
+    return f"Folders with pictures there: {', '.join(listed[:12])}{more}."

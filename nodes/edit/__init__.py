@@ -1,0 +1,1 @@
+"""Nodes that move faces along directions."""

@@ -1,0 +1,1 @@
+"""Nodes that save and load, and the names of files."""

@@ -1,0 +1,238 @@
+"""Disentanglement: what else changes when faces move along each direction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ... import latent_ops
+from ...models.charts import THEMES, matrix_chart
+from ...models.errors import FaceLatentsError
+from ...models.face_model import FaceModel
+from ...models.geometry.templates import TIGHT
+from ...models.imaging.align import align_with_transform
+from ...models.space import require_same_space
+from ...models.values import FaceLatent
+from .. import host, validate, widgets
+from ..combine import mean_of, vector_for
+from ..compute import decode_codes, encode_crops
+from ..draw import shown
+
+if TYPE_CHECKING:
+    from ...models.judge import Judge
+
+NODE = "Disentanglement"
+SCORES, JUDGE = MEASURES = ("direction scores", "attribute judge")
+OWN = ("direction", "direction_2", "direction_3", "direction_4")
+MOST_FACES, MOST_DIRECTIONS = 64, 32
+JUDGED = ("smile", "glasses", "beard", "mouth_open", "gender_expression")  # as probabilities
+DECADES = "age (decades)"
+
+
+class Disentanglement:
+    """A table: moved direction by measured attribute."""
+
+    CATEGORY = widgets.MEASURE
+    DESCRIPTION = (
+        "Moves faces along every direction of the model (and up to four of your own) and shows "
+        "what else changes: a clean direction has its own cell bright and the rest of its row "
+        "dark. Condition Direction repairs what is not."
+    )
+    SEARCH_ALIASES = [
+        "entanglement", "effect matrix", "side effects", "correlation", "compare directions",
+    ]  # fmt: skip
+    RETURN_TYPES = ("IMAGE", "STRING")
+    RETURN_NAMES = ("image", "text")
+    OUTPUT_TOOLTIPS = ("The table as a picture.", "The table as comma-separated numbers.")
+    FUNCTION = "draw"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
+
+    @classmethod
+    def INPUT_TYPES(cls) -> widgets.InputTypes:
+        own = {
+            name: widgets.wire(
+                widgets.FACE_DIRECTION, "A direction of your own, as a further row and column."
+            )
+            for name in OWN
+        }
+        return {
+            "required": {
+                "face_model": widgets.wire(
+                    widgets.FACE_MODEL, "The model whose directions are tried (Load Face Model)."
+                ),
+                "face_latent": widgets.wire(
+                    widgets.FACE_LATENT,
+                    f"The faces to try them on, up to {MOST_FACES}; the table shows their mean.",
+                ),
+                "strength": widgets.number(
+                    2.0, 0.05, 100.0, 0.5, "Each face is moved this far to both sides."
+                ),
+                "measure": widgets.choice(
+                    MEASURES,
+                    "direction scores: the change along each direction after decoding and "
+                    "encoding again. attribute judge: what a separate network reads off the "
+                    "pictures (only for models with the bundled model's framing).",
+                ),
+            },
+            "optional": {**own, "theme": widgets.theme()},
+        }
+
+    def draw(
+        self,
+        face_model: FaceModel,
+        face_latent: FaceLatent,
+        strength: float,
+        measure: str,
+        theme: str = THEMES[0],
+        **own: object,
+    ) -> dict[str, Any]:
+        model = validate.face_model(face_model)
+        latent = validate.face_latent(face_latent)
+        require_same_space(
+            model.space, latent.space, f"{NODE}: model '{model.name}' and the face latent"
+        )
+        step = validate.finite(strength, "strength")
+        judged = validate.one_of(measure, MEASURES, "measure") == JUDGE
+        colours = validate.one_of(theme, THEMES, "theme")
+        if step <= 0:
+            raise FaceLatentsError(f"{NODE}: strength must be above 0; it is {step:g}.")
+        if len(latent) > MOST_FACES:
+            raise FaceLatentsError(
+                f"{NODE} tries up to {MOST_FACES} faces; this batch has {len(latent)}. Select "
+                "fewer."
+            )
+        if judged and model.template.name != TIGHT.name:
+            raise FaceLatentsError(
+                f"{NODE}: the attribute judge reads faces framed as '{TIGHT.name}', but model "
+                f"'{model.name}' frames them as '{model.template.name}'. Choose direction scores."
+            )
+        if not judged and getattr(model.module, "encoder", model) is None:
+            raise FaceLatentsError(
+                f"{NODE}: direction scores are read by encoding what was drawn, but model "
+                f"'{model.name}' has no encoder. Use Attribute Sheet, or convert weights that "
+                "bring one (e4e, pSp)."
+            )
+        vectors = _vectors(model, latent, own)
+        names = list(vectors)
+        with validate.explained(NODE):
+            if judged:
+                columns, table = [*JUDGED, DECADES], _by_judge(model, latent, vectors, step)
+                title = f"Change from {-step:+g} to {step:+g}, read off the pictures"
+            else:
+                columns, table = names, _by_scores(model, latent, vectors, step)
+                title = "1 unit along a row changes a column by"
+        chart = matrix_chart(table, names, columns, title, theme=colours)
+        lines = [",".join(["moved", *columns])]
+        for name, row in zip(names, table.tolist(), strict=True):
+            lines.append(",".join([name, *(f"{value:.3f}" for value in row)]))
+        return shown(chart, "face_latents_effects", "\n".join(lines))
+
+
+def _vectors(model: FaceModel, latent: FaceLatent, own: Mapping[str, object]) -> dict[str, Tensor]:
+    """The vectors ``(*shape)`` of the model's directions, then the person's own, by name."""
+    directions = list(model.directions.values())
+    directions += [validate.direction(own[wire], wire) for wire in OWN if own.get(wire) is not None]
+    found: dict[str, Tensor] = {}
+    for direction in directions:
+        vector = vector_for(latent, direction, NODE)
+        if vector.ndim > latent.space.latent_dims:
+            raise FaceLatentsError(
+                f"{NODE} takes single directions; '{direction.name}' is a batch of {len(vector)}."
+            )
+        name, number = direction.name, 2
+        while name in found:
+            name, number = f"{direction.name} ({number})", number + 1
+        found[name] = vector
+    if not found:
+        raise FaceLatentsError(
+            f"{NODE}: model '{model.name}' has no directions of its own. Connect yours to "
+            "direction."
+        )
+    if len(found) > MOST_DIRECTIONS:
+        raise FaceLatentsError(
+            f"{NODE} tries up to {MOST_DIRECTIONS} directions; there are {len(found)}."
+        )
+    return found
+
+
+def _by_scores(
+    model: FaceModel, latent: FaceLatent, vectors: Mapping[str, Tensor], step: float
+) -> Tensor:
+    """``(K, K)``: the change along each direction, in its units, per unit of the moved one."""
+    dims = latent.space.latent_dims
+    mean = mean_of(latent)
+    rows = []
+    with host.Progress(len(vectors), NODE) as progress:
+        for vector in vectors.values():
+            ends = []
+            for sign in (1, -1):
+                codes = latent_ops.add(latent.samples, vector, sign * step, latent_dims=dims)
+                pictures = decode_codes(model, codes, NODE).clamp(0, 1)
+                again = encode_crops(model, pictures, NODE).to(latent.samples)
+                ends.append(
+                    torch.stack(
+                        [
+                            latent_ops.coefficient(again, other, mean, latent_dims=dims).mean()
+                            for other in vectors.values()
+                        ]
+                    )
+                )
+            rows.append((ends[0] - ends[1]) / (2 * step))
+            progress.step()
+    return torch.stack(rows).double().cpu()
+
+
+def _by_judge(
+    model: FaceModel, latent: FaceLatent, vectors: Mapping[str, Tensor], step: float
+) -> Tensor:
+    """``(K, 6)``: change of the judge's readings from one side to the other."""
+    dims = latent.space.latent_dims
+    before = decode_codes(model, latent.samples, NODE).float().cpu()
+    # Judged as it will be seen: the change on the photo, where there is one.
+    start = torch.stack(
+        [
+            picture
+            if context is None
+            else align_with_transform(context.photo, context.transform.cpu(), context.size)
+            for picture, context in zip(before, latent.contexts, strict=True)
+        ]
+    )
+    rows = []
+    with host.Progress(len(vectors), NODE) as progress:
+        for vector in vectors.values():
+            ends = []
+            for sign in (1, -1):
+                codes = latent_ops.add(latent.samples, vector, sign * step, latent_dims=dims)
+                change = decode_codes(model, codes, NODE).float().cpu() - before
+                ends.append(_readings((start + change).clamp(0, 1)).mean(0))
+            rows.append(ends[0] - ends[1])
+            progress.step()
+    return torch.stack(rows).double()
+
+
+def _readings(pictures: Tensor) -> Tensor:
+    """What the judge sees in ``(B, 3, S, S)``: probabilities, and age in tens of years, (B, 6)."""
+    from ...models.judge import read
+
+    size = TIGHT.size
+    if pictures.shape[-1] != size:
+        pictures = torch.nn.functional.interpolate(
+            pictures, (size, size), mode="bilinear", antialias=True
+        )
+    found = read(_judge(), pictures)
+    return torch.stack([*(found[name] for name in JUDGED), found["age"] / 10], 1)
+
+
+@lru_cache(maxsize=1)
+def _judge() -> Judge:
+    # Imported when needed: with its training code it takes seconds.
+    from ...models.judge import load_judge
+
+    return load_judge()
+
+
+NODES = {"FaceLatentsDisentanglement": (Disentanglement, NODE)}

@@ -1,0 +1,248 @@
+"""Attribute Sheet: faces along directions, as a contact sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ... import latent_ops
+from ...models.charts import THEMES, picture_grid
+from ...models.errors import FaceLatentsError
+from ...models.face_model import FaceModel
+from ...models.geometry.similarity import compose_transforms, invert_transform, transform_points
+from ...models.imaging.align import align_with_transform
+from ...models.paste.back import paste_back
+from ...models.paste.crop import own_face
+from ...models.space import require_same_space
+from ...models.values import Direction, FaceLatent, PhotoContext
+from .. import host, validate, widgets
+from ..combine import vector_for
+from ..compute import decode_codes, edit_crops
+from ..draw import shown
+from ..number_text import numbers
+
+NODE = "Attribute Sheet"
+FACE, PHOTO = VIEWS = ("decoded face", "in the photo")
+MORE = ("direction_2", "direction_3", "direction_4")
+MOST_COLUMNS, MOST_ROWS = 21, 48
+SURROUNDINGS = 1.5  # of the photo view, in sides of the aligned face
+
+
+class AttributeSheet:
+    """Rows of faces or directions, columns of strengths."""
+
+    CATEGORY = widgets.MEASURE
+    DESCRIPTION = (
+        "Shows what a direction does: one row per face (or per direction), one column per "
+        "strength. Use it to find out how far an edit can go, to compare directions, or to find "
+        "names for directions that have none."
+    )
+    SEARCH_ALIASES = [
+        "contact sheet", "xy plot", "grid", "strengths", "compare directions", "traversal",
+    ]  # fmt: skip
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("image",)
+    OUTPUT_TOOLTIPS = ("The contact sheet.",)
+    FUNCTION = "draw"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
+
+    @classmethod
+    def INPUT_TYPES(cls) -> widgets.InputTypes:
+        more = {
+            name: widgets.wire(
+                widgets.FACE_DIRECTION, "A further direction, which gets rows of its own."
+            )
+            for name in MORE
+        }
+        return {
+            "required": {
+                "face_model": widgets.wire(
+                    widgets.FACE_MODEL, "The model the faces were encoded with (Load Face Model)."
+                ),
+                "face_latent": widgets.wire(widgets.FACE_LATENT, "The faces to show."),
+                "direction": widgets.wire(
+                    widgets.FACE_DIRECTION,
+                    "Where to go. A batch of directions gets one row each.",
+                ),
+                "low": widgets.number(-3.0, -100.0, 100.0, 0.5, "The strength on the left."),
+                "high": widgets.number(3.0, -100.0, 100.0, 0.5, "The strength on the right."),
+                "columns": widgets.integer(
+                    7, 1, MOST_COLUMNS, "How many strengths, evenly from low to high."
+                ),
+                "strengths": widgets.text(
+                    "",
+                    "Your own strengths instead, such as -4, -1, 0, 1, 4. Empty: low, high and "
+                    "columns decide.",
+                ),
+                "view": widgets.choice(
+                    VIEWS,
+                    "decoded face: as the model draws it. in the photo: the change put back into "
+                    "the photo (faces without a photo are shown decoded).",
+                ),
+                "faces": widgets.integer(
+                    4, 1, MOST_ROWS, "How many faces of the batch to show, from the first on."
+                ),
+            },
+            "optional": {**more, "theme": widgets.theme()},
+        }
+
+    def draw(
+        self,
+        face_model: FaceModel,
+        face_latent: FaceLatent,
+        direction: Direction,
+        low: float,
+        high: float,
+        columns: int,
+        strengths: str,
+        view: str,
+        faces: int,
+        theme: str = THEMES[0],
+        **more: Direction,
+    ) -> dict[str, Any]:
+        model = validate.face_model(face_model)
+        latent = validate.face_latent(face_latent)
+        require_same_space(
+            model.space, latent.space, f"{NODE}: model '{model.name}' and the face latent"
+        )
+        amounts = _strengths(low, high, columns, strengths)
+        in_photo = validate.one_of(view, VIEWS, "view") == PHOTO
+        colours = validate.one_of(theme, THEMES, "theme")
+        vectors = _named_vectors(latent, {"direction": direction, **more})
+        count = min(len(latent), validate.whole(faces, "faces", 1, MOST_ROWS))
+        if count * len(vectors) > MOST_ROWS:
+            raise FaceLatentsError(
+                f"{NODE}: {count} faces along {len(vectors)} directions make "
+                f"{count * len(vectors)} rows; there is room for {MOST_ROWS}. Lower faces."
+            )
+        cell = min(max(model.template.size, 112), 192)
+        rows, names = [], []
+        with host.Progress(count * len(vectors), "Drawing the sheet") as progress:
+            for number in range(count):
+                face = _one(latent, number)
+                scene = _scene(face.contexts[0], cell) if in_photo else None
+                for name, vector in vectors.items():
+                    rows.append(_row(model, face, vector, amounts, scene, cell))
+                    names.append(_row_name(number, name, count, len(vectors)))
+                    progress.step()
+        title = next(iter(vectors)) if len(vectors) == 1 else ""
+        captions = [f"{amount:+g}" if amount else "0" for amount in amounts]
+        sheet = picture_grid(rows, names, captions, title, theme=colours, cell=cell)
+        return shown(sheet, "face_latents_sheet")
+
+
+def _strengths(low: float, high: float, columns: int, text: str) -> list[float]:
+    typed = numbers(text, NODE, "strengths", "-2, 0, 2")
+    if len(typed) > MOST_COLUMNS:
+        raise FaceLatentsError(
+            f"{NODE} has room for {MOST_COLUMNS} strengths; there are {len(typed)}."
+        )
+    if typed:
+        return typed
+    count = validate.whole(columns, "columns", 1, MOST_COLUMNS)
+    ends = validate.finite(low, "low"), validate.finite(high, "high")
+    if count == 1:
+        return [ends[1]]
+    # Rounded: an even number of steps has to meet 0 exactly.
+    step = (ends[1] - ends[0]) / (count - 1)
+    return [round(ends[0] + step * index, 6) for index in range(count)]
+
+
+def _named_vectors(latent: FaceLatent, wires: Mapping[str, object]) -> dict[str, Tensor]:
+    """Vectors ``(*shape)`` by name, the members of a batch numbered."""
+    found: dict[str, Tensor] = {}
+    for wire, value in wires.items():
+        if value is None:
+            continue
+        direction = validate.direction(value, wire)
+        vector = vector_for(_one(latent, 0), direction, NODE)
+        many = vector.ndim > latent.space.latent_dims
+        for index, single in enumerate(vector if many else vector.unsqueeze(0)):
+            name = f"{direction.name} {index + 1}" if many else direction.name
+            repeated = sum(other == name or other.startswith(f"{name} (") for other in found)
+            found[f"{name} ({repeated + 1})" if repeated else name] = single
+    return found
+
+
+def _one(latent: FaceLatent, number: int) -> FaceLatent:
+    return replace(
+        latent,
+        samples=latent.samples[number : number + 1],
+        contexts=latent.contexts[number : number + 1],
+    )
+
+
+def _row_name(number: int, direction: str, faces: int, directions: int) -> str:
+    if directions == 1:
+        return f"face {number + 1}" if faces > 1 else ""
+    return f"{number + 1}: {direction}" if faces > 1 else direction
+
+
+def _row(
+    model: FaceModel,
+    face: FaceLatent,
+    vector: Tensor,
+    amounts: list[float],
+    scene: PhotoContext | None,
+    cell: int,
+) -> Tensor:
+    """One face at every strength, ``(n, 3, H, W)``."""
+    start = face.samples.expand(len(amounts), *face.samples.shape[1:])
+    codes = latent_ops.add(
+        start,
+        vector,
+        torch.tensor(amounts).to(start),
+        latent_dims=face.space.latent_dims,
+    )
+    if scene is None:
+        return _shrunk(decode_codes(model, codes, NODE).float().cpu().clamp(0, 1), cell)
+    original = scene.code.to(codes)
+    own = any(model.retouches(original, code) for code in codes)
+    if own:
+        before = own_face(scene.photo, scene, model.template.size)
+        crops = before.expand(len(codes), *before.shape)
+        faces = edit_crops(model, crops, original.expand_as(codes), codes, NODE).float().cpu()
+    else:
+        both = decode_codes(model, torch.cat([original.unsqueeze(0), codes]), NODE).float().cpu()
+        before, faces = both[0], both[1:]
+    photos = [
+        scene.photo
+        if torch.equal(code, original)  # whatever rounding two decodes may differ by
+        else paste_back(
+            scene.photo, scene, before, after, motion=model.motion(original, code), own=own
+        )
+        for code, after in zip(codes, faces, strict=True)
+    ]
+    return torch.stack(photos).permute(0, 3, 1, 2)
+
+
+def _shrunk(pictures: Tensor, cell: int) -> Tensor:
+    if pictures.shape[-1] <= cell:
+        return pictures
+    return F.interpolate(pictures, (cell, cell), mode="bilinear", antialias=True)
+
+
+def _scene(context: PhotoContext | None, cell: int) -> PhotoContext | None:
+    """The photo around a face as a small photo of its own, ``cell`` pixels wide and high."""
+    if context is None:
+        return None
+    scale = cell / (context.size * SURROUNDINGS)
+    shift = (cell - 1) / 2 - scale * (context.size - 1) / 2
+    to_cell = torch.tensor([[scale, 0, shift], [0, scale, shift]], dtype=torch.float64)
+    view = compose_transforms(to_cell, context.transform.cpu())
+    photo = align_with_transform(context.photo, view, cell)
+    return replace(
+        context,
+        photo=photo.permute(1, 2, 0).contiguous(),
+        transform=invert_transform(to_cell),
+        landmarks=transform_points(view, context.landmarks.cpu()),
+        alpha=None,
+    )
+
+
+NODES = {"FaceLatentsAttributeSheet": (AttributeSheet, NODE)}

@@ -1,0 +1,1 @@
+"""Nodes that load models, encode, decode, and put faces back."""

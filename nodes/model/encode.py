@@ -1,0 +1,312 @@
+"""Encode Face: photos in, codes out, each with all that Paste Back will need."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...models.errors import FaceLatentsError, NoFaceError
+from ...models.face_model import FaceModel
+from ...models.geometry.similarity import fit_whole, invert_transform, transform_points
+from ...models.imaging.align import align, align_with_transform
+from ...models.values import FaceLatent, PhotoContext
+from .. import host, validate, widgets
+from .find_faces import (
+    BY_INDEX,
+    CHOICES,
+    LARGEST,
+    SMALLEST_PHOTO,
+    WHAT_TO_TRY,
+    choose_faces,
+    faces_from_landmarks,
+    mask_for_photo,
+)
+from .refine import refine_codes, start_codes
+
+if TYPE_CHECKING:
+    from ...models.finder.faces import Face
+
+
+MOST_STEPS = 2000  # of refinement
+
+
+class AlignedFace(NamedTuple):
+    crop: Tensor  # (3, S, S) float32 in [0, 1]
+    context: PhotoContext  # its code is filled in after encoding
+
+
+class EncodeFace:
+    """Finds, aligns and encodes the faces of a batch of photos."""
+
+    CATEGORY = widgets.MODEL
+    DESCRIPTION = (
+        "Finds the face in each photo, aligns it, and turns it into a latent code that the other "
+        "face latents nodes can edit. Remembers the photo, so that Paste Back can return the "
+        "edited face to it."
+    )
+    SEARCH_ALIASES = [
+        "face encoder",
+        "invert face",
+        "inversion",
+        "project face",
+        "optimise latent",
+        "refine",
+        "find face",
+        "align face",
+        "face to latent",
+    ]
+    RETURN_TYPES = (widgets.FACE_LATENT, "IMAGE")
+    RETURN_NAMES = ("face_latent", "aligned")
+    OUTPUT_TOOLTIPS = (
+        "One code per face, in the order of the photos; within a photo from the largest face to "
+        "the smallest.",
+        "The aligned crops the model saw, one per face.",
+    )
+    FUNCTION = "encode"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> widgets.InputTypes:
+        return {
+            "required": {
+                "image": widgets.wire("IMAGE", "One photo or a batch; grey, RGB or RGBA."),
+                "face_model": widgets.wire(
+                    widgets.FACE_MODEL, "The model to encode with (Load Face Model)."
+                ),
+                "faces": widgets.choice(
+                    CHOICES,
+                    "Which faces of each photo: the largest one, all of them, or the one with the "
+                    "number given by index.",
+                ),
+                "index": widgets.integer(
+                    0, 0, 999, "Which face, for 'by index': 0 is the largest, 1 the next, ..."
+                ),
+                "min_score": widgets.slider(
+                    0.5,
+                    0.05,
+                    0.99,
+                    0.01,
+                    "How sure the face finder must be. Lower it when a face is missed, raise it "
+                    "when something that is no face is taken for one.",
+                ),
+            },
+            "optional": {
+                "face_landmarks": widgets.wire(
+                    "FACE_LANDMARKS",
+                    "Landmarks of the same photos from 'Detect Face Landmarks (MediaPipe)', used "
+                    "instead of the built-in finder: for hard photos.",
+                ),
+                "mask": widgets.wire(
+                    "MASK",
+                    "Only faces whose centre is in the white part count. A mask that is black all "
+                    "over is ignored.",
+                ),
+                "already_aligned": widgets.switch(
+                    False,
+                    "The pictures are aligned square crops already (such as this node's second "
+                    "output): do not look for a face, encode the whole picture.",
+                    "aligned crops",
+                    "photos",
+                ),
+                "refine_steps": widgets.integer(
+                    0,
+                    0,
+                    MOST_STEPS,
+                    "Improve each code step by step until its picture is closer to the photo; it "
+                    "never gets worse. 0: off. 100 is a good start; each step takes three to six "
+                    "times as long as decoding the faces.",
+                ),
+                "ignore_mask": widgets.wire(
+                    "MASK",
+                    "White parts of the photo hide the face (a hand, a microphone): the model "
+                    "fills them in, and refine_steps does not look at them. A mask that is black "
+                    "all over is ignored.",
+                ),
+            },
+        }
+
+    def encode(
+        self,
+        image: Tensor,
+        face_model: FaceModel,
+        faces: str,
+        index: int,
+        min_score: float,
+        face_landmarks: Any = None,
+        mask: Tensor | None = None,
+        already_aligned: bool = False,
+        refine_steps: int = 0,
+        ignore_mask: Tensor | None = None,
+    ) -> tuple[FaceLatent, Tensor]:
+        photos = validate.image(image)
+        model = validate.face_model(face_model)
+        choice = validate.one_of(faces, CHOICES, "faces")
+        index = validate.whole(index, "index", 0) if choice == BY_INDEX else 0
+        score = validate.finite(min_score, "min_score")
+        steps = validate.whole(refine_steps, "refine_steps", 0, MOST_STEPS)
+
+        found: list[AlignedFace] = []
+        views: list[Tensor | None] = []
+        with host.Progress(len(photos), "Finding faces") as progress:
+            for number, pixels in enumerate(photos):
+                faces_here = cut_faces(
+                    pixels,
+                    model,
+                    number,
+                    score,
+                    choice=choice,
+                    index=index,
+                    landmarks=face_landmarks,
+                    mask=mask,
+                    already_aligned=already_aligned,
+                )
+                height, width = pixels.shape[:2]
+                hidden = mask_for_photo(ignore_mask, number, height, width, "ignore_mask")
+                found += faces_here
+                views += [_view(face, hidden) for face in faces_here]
+                progress.step()
+
+        crops = torch.stack([face.crop for face in found])
+        view = _stacked(views, model.template.size)
+        codes = start_codes(model, crops, view, steps)
+        if steps:
+            codes = refine_codes(model, crops, codes, steps, view)
+        contexts = tuple(
+            replace(face.context, code=code) for face, code in zip(found, codes.cpu(), strict=True)
+        )
+        aligned = crops.permute(0, 2, 3, 1).contiguous().to(host.intermediate_device())
+        return FaceLatent(codes, model.space, contexts), aligned
+
+
+def cut_faces(
+    pixels: Tensor,
+    model: FaceModel,
+    number: int,
+    score: float,
+    *,
+    choice: str = LARGEST,
+    index: int = 0,
+    landmarks: Any = None,
+    mask: Tensor | None = None,
+    already_aligned: bool = False,
+) -> list[AlignedFace]:
+    """The wanted faces of one photo, aligned for a model.
+
+    Args:
+        pixels: ``(H, W, C)`` float32 in [0, 1], C = 1, 3 or 4.
+        model: whose alignment counts.
+        number: of the photo, from 0, for messages.
+        score: how sure the finder must be.
+        choice, index: which faces, see :func:`choose_faces`.
+        landmarks: FACE_LANDMARKS used instead of the finder.
+        mask: MASK; only faces whose centre it covers count.
+        already_aligned: the picture is a crop already.
+
+    A model whose template has no landmarks encodes the whole picture, fitted into a square whose
+    margins repeat the picture's border: nothing is looked for or chosen.
+
+    Raises:
+        NoFaceError: there is no such face.
+    """
+    photo, alpha = validate.split_channels(pixels)
+    key = _photo_key(photo, number)
+    if already_aligned or model.template.whole:
+        return [_whole_picture(photo, alpha, model, key, number)]
+    height, width = photo.shape[:2]
+    if landmarks is None:
+        candidates = _find(photo, score, number)
+    else:
+        candidates = faces_from_landmarks(landmarks, number, height, width)
+    area = mask_for_photo(mask, number, height, width)
+    chosen = choose_faces(candidates, choice, index, number, area)
+    return [_cut(photo, alpha, face, model, key, face_number) for face_number, face in chosen]
+
+
+def _find(photo: Tensor, score: float, number: int) -> list[Face]:
+    height, width = photo.shape[:2]
+    if min(height, width) < SMALLEST_PHOTO:
+        raise NoFaceError(
+            f"No face can be found in photo {number + 1}: it is only {width} x {height} pixels. "
+            "Use a photo in which the face is at least 64 pixels wide."
+        )
+    from ...models.finder.faces import load_finder
+
+    faces = load_finder().find(photo, min_score=score)
+    if not faces:
+        raise NoFaceError(
+            f"No face was found in photo {number + 1} ({width} x {height} pixels, min_score "
+            f"{score:g}). {WHAT_TO_TRY}"
+        )
+    return faces
+
+
+def _cut(
+    photo: Tensor, alpha: Tensor | None, face: Face, model: FaceModel, key: str, number: int
+) -> AlignedFace:
+    crop, transform = align(photo, face.landmarks, model.template)
+    return AlignedFace(
+        crop,
+        PhotoContext(
+            photo=photo,
+            transform=transform,
+            size=model.template.size,
+            landmarks=face.landmarks,
+            code=torch.empty(0),
+            photo_key=key,
+            face_index=number,
+            alpha=alpha,
+        ),
+    )
+
+
+def _whole_picture(
+    photo: Tensor, alpha: Tensor | None, model: FaceModel, key: str, number: int
+) -> AlignedFace:
+    """An aligned crop as it is, or a whole picture for a model without landmarks, resized."""
+    height, width = photo.shape[:2]
+    template = model.template
+    if height != width and not template.whole:
+        raise FaceLatentsError(
+            f"Picture {number + 1} is {width} x {height} pixels, but an aligned crop is square. "
+            "Crop it to a square, or turn already_aligned off."
+        )
+    transform = fit_whole(height, width, template.size)
+    if height == width == template.size:
+        crop = photo.permute(2, 0, 1).clamp(0, 1)
+    else:
+        crop = align_with_transform(photo, transform, template.size)
+    landmarks = transform_points(invert_transform(transform), template.pixels())
+    context = PhotoContext(
+        photo, transform, template.size, landmarks, torch.empty(0), key, 0, alpha
+    )
+    return AlignedFace(crop, context)
+
+
+def _view(face: AlignedFace, hidden: Tensor | None) -> Tensor | None:
+    """How much of each pixel of the crop can be seen, ``(1, S, S)``; None: all of it."""
+    if hidden is None:
+        return None
+    photo = hidden.unsqueeze(-1).expand(-1, -1, 3)
+    crop = align_with_transform(photo, face.context.transform, face.context.size)
+    return (crop[:1] < 0.1).float()  # a pixel that is hidden in part has a wrong colour too
+
+
+def _stacked(views: list[Tensor | None], size: int) -> Tensor | None:
+    if all(view is None for view in views):
+        return None
+    whole = torch.ones(1, size, size)
+    return torch.stack([whole if view is None else view for view in views])
+
+
+def _photo_key(photo: Tensor, number: int) -> str:
+    """Equal for the same pixels at the same place of a batch, also across Encode Face nodes."""
+    pixels = photo.contiguous().numpy()
+    digest = hashlib.sha256(pixels.data)
+    digest.update(repr(pixels.shape).encode())
+    return f"{digest.hexdigest()[:24]}:{number}"
+
+
+NODES = {"FaceLatentsEncode": (EncodeFace, "Encode Face")}

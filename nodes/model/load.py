@@ -1,0 +1,237 @@
+"""Load Face Model and Sample Face."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from pathlib import Path
+
+import torch
+
+from ...models.errors import FaceLatentsError
+from ...models.face_model import (
+    FaceModel,
+    bundled_digits_model_path,
+    bundled_face_model_path,
+    load_face_model,
+)
+from ...models.layers import layer_count
+from ...models.values import FaceLatent
+from .. import host, validate, widgets
+from ..files.directions import is_face_model_file
+from ..files.model_folder import find_model_file, list_model_files, model_file_path
+from ..files.names import stamp
+
+BUNDLED = "face (bundled)"
+BUNDLED_DIGITS = "digits (bundled)"
+
+FLOAT32 = "float32"
+MOST_LAYERS, MOST_CLASSES = 18, 8191
+PRECISIONS = {FLOAT32: torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+_FACTS = ("license", "licence", "source_format", "source", "training_data", "attribution")
+
+_loaded: weakref.WeakValueDictionary[str, FaceModel] = weakref.WeakValueDictionary()
+_loaded_lock = threading.Lock()
+
+
+class LoadFaceModel:
+    """A face model file, ready to encode and decode."""
+
+    CATEGORY = widgets.MODEL
+    DESCRIPTION = (
+        "Loads the model that turns faces into codes and back. The bundled ones need no download; "
+        "your own .safetensors models go into ComfyUI/models/face_latents (StyleGAN2 weights after "
+        "'face-latents convert')."
+    )
+    SEARCH_ALIASES = ["face checkpoint", "face vae", "eigenfaces", "load model", "generator"]
+    RETURN_TYPES = (widgets.FACE_MODEL, "STRING")
+    RETURN_NAMES = ("face_model", "info")
+    OUTPUT_TOOLTIPS = (
+        "The model, for Encode Face, Decode Face, Load Direction and Paste Back.",
+        "What the model is: picture size, latent space, directions, licence and source.",
+    )
+    FUNCTION = "load"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> widgets.InputTypes:
+        return {
+            "required": {
+                "model": widgets.choice(
+                    model_choices(),
+                    "A bundled model (faces, or handwritten digits), or a file from "
+                    "models/face_latents (press R to refresh the list after adding one).",
+                )
+            },
+            "optional": {
+                "precision": widgets.choice(
+                    tuple(PRECISIONS),
+                    "StyleGAN2 models only: float32 is exact; bfloat16 and float16 are faster "
+                    "and need less memory, with small differences in the picture.",
+                )
+            },
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, model: str | None = None) -> bool | str:
+        """Say what to do about a file that is not there, before anything runs."""
+        if model is None or model in model_choices():
+            return True
+        places = ", ".join(str(folder) for folder in host.model_folders())
+        return (
+            f"There is no face model '{model}' in {places}. Put the file there and press R to "
+            "refresh the list, or choose another model. StyleGAN2 weights in another format (.pt, "
+            f".pkl) are converted first: face-latents convert WEIGHTS {Path(model).name}"
+        )
+
+    def load(self, model: str, precision: str = FLOAT32) -> tuple[FaceModel, str]:
+        path = model_path(model)
+        kind = validate.one_of(precision, PRECISIONS, "precision")
+        key = f"{stamp(path)}:{kind}"
+        with _loaded_lock:
+            loaded = _loaded.get(key)
+            if loaded is None:
+                # Outside the host's inference mode: whoever trains on this model later could not
+                # use weights made inside it.
+                with torch.inference_mode(False):
+                    loaded = _loaded[key] = _in_precision(load_face_model(path), kind)
+        return loaded, _describe(loaded)
+
+    @classmethod
+    def IS_CHANGED(cls, model: str | None = None, precision: str = FLOAT32) -> str:
+        if model in (None, BUNDLED, BUNDLED_DIGITS):
+            return ""
+        return stamp(find_model_file(str(model)))
+
+
+class SampleFace:
+    """Random faces of a model."""
+
+    CATEGORY = widgets.MODEL
+    DESCRIPTION = (
+        "Invents faces: random codes of a model. The same seed always gives the same faces; a "
+        "lower truncation gives more typical ones."
+    )
+    SEARCH_ALIASES = ["random face", "generate face", "seed", "truncation", "psi", "noise"]
+    RETURN_TYPES = (widgets.FACE_LATENT,)
+    RETURN_NAMES = ("face_latent",)
+    OUTPUT_TOOLTIPS = ("Random faces. They come from no photo, so Paste Back does not apply.",)
+    FUNCTION = "sample"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> widgets.InputTypes:
+        return {
+            "required": {
+                "face_model": widgets.wire(
+                    widgets.FACE_MODEL, "The model to draw from (Load Face Model)."
+                ),
+                "seed": widgets.integer(
+                    0,
+                    0,
+                    0xFFFFFFFFFFFFFFFF,
+                    "Which random faces. The first faces of a larger batch are those of a smaller "
+                    "one.",
+                    control_after_generate=True,
+                ),
+                "truncation_psi": widgets.slider(
+                    0.7,
+                    0.0,
+                    1.5,
+                    0.05,
+                    "1 draws as varied as the training faces, 0 gives the average face, values "
+                    "above 1 are extreme.",
+                ),
+                "batch_size": widgets.integer(1, 1, 4096, "How many faces."),
+            },
+            "optional": {
+                "truncation_cutoff": widgets.integer(
+                    0,
+                    0,
+                    MOST_LAYERS,
+                    "StyleGAN2 models only: truncate just so many of the first layers and leave "
+                    "the finer ones as drawn; 0 truncates all of them.",
+                ),
+                "class_index": widgets.integer(
+                    -1,
+                    -1,
+                    MOST_CLASSES,
+                    "StyleGAN2 models trained with classes only: which class to draw, from 0; -1 "
+                    "draws one at random for each face.",
+                ),
+            },
+        }
+
+    def sample(
+        self,
+        face_model: FaceModel,
+        seed: int,
+        truncation_psi: float,
+        batch_size: int,
+        truncation_cutoff: int = 0,
+        class_index: int = -1,
+    ) -> tuple[FaceLatent]:
+        model = validate.face_model(face_model)
+        psi = validate.finite(truncation_psi, "truncation_psi")
+        count = validate.whole(batch_size, "batch_size", 1, 4096)
+        cutoff = validate.whole(truncation_cutoff, "truncation_cutoff", 0, MOST_LAYERS)
+        label = validate.whole(class_index, "class_index", -1, MOST_CLASSES)
+        with validate.explained("Sample Face"):
+            samples = model.sample(
+                count,
+                int(seed),
+                psi,
+                cutoff=cutoff or None,
+                class_index=None if label < 0 else label,
+            )
+        return (FaceLatent(samples.to(host.intermediate_device()), model.space),)
+
+
+def model_choices() -> list[str]:
+    """Names of all face models: the bundled ones, then the user's files."""
+    own = [name for name in list_model_files() if is_face_model_file(name)]
+    return [BUNDLED, BUNDLED_DIGITS, *own]
+
+
+def model_path(name: str) -> Path:
+    """The file of a name of :func:`model_choices`.
+
+    Raises:
+        FaceLatentsError: there is no such file.
+    """
+    if name == BUNDLED:
+        return bundled_face_model_path()
+    return bundled_digits_model_path() if name == BUNDLED_DIGITS else model_file_path(name)
+
+
+def _in_precision(model: FaceModel, kind: str) -> FaceModel:
+    if kind != FLOAT32:
+        if not hasattr(model.module, "dtype"):
+            raise FaceLatentsError(
+                f"Load Face Model: model '{model.name}' only computes in float32. Set precision "
+                "to float32."
+            )
+        setattr(model.module, "dtype", PRECISIONS[kind])  # noqa: B010 - a Module declares none
+    return model
+
+
+def _describe(model: FaceModel) -> str:
+    size, whole = model.template.size, model.template.whole
+    lines = [
+        model.name,
+        f"pictures: {size} x {size}, "
+        + ("whole, no face is looked for" if whole else f"alignment '{model.template.name}'"),
+        f"latent space: {model.space.describe()}",
+        f"directions: {', '.join(model.directions) or 'none'}",
+    ]
+    if layer_count(model.space) is not None:
+        kind = model.metadata.get("encoder_type")
+        encoder = f"{kind}, for Encode Face" if kind else "none, so Encode Face cannot be used"
+        lines.append(f"encoder: {encoder}")
+    lines += [f"{key}: {model.metadata[key]}" for key in _FACTS if key in model.metadata]
+    return "\n".join(lines)
+
+
+NODES = {
+    "FaceLatentsLoadModel": (LoadFaceModel, "Load Face Model"),
+    "FaceLatentsSample": (SampleFace, "Sample Face"),
+}

@@ -1,0 +1,1 @@
+"""The Attribute Sliders node and its live preview."""

@@ -1,0 +1,195 @@
+"""Which sliders a model has: its own directions, those on wires, and the user's files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ...models.errors import FaceLatentsError
+from ...models.face_model import FaceModel, direction_names
+from ...models.files.tensors import read_header
+from ...models.files.values import load_direction
+from ...models.layers import lifted
+from ...models.space import LatentSpace, require_same_space
+from ...models.values import Direction
+from .. import validate
+from ..files.directions import FOLDER, is_direction_file
+from ..files.model_folder import find_model_file, list_model_files
+from ..files.names import SUFFIX, stamp
+from ..model import load as load_model
+
+logger = logging.getLogger(__name__)
+
+MODEL, WIRE, FILE = "model", "wire", "file"  # where a slider's direction comes from
+MOST_SLIDERS = 256
+_COUNTED = re.compile(r"_\d{5,}_$")  # the number Save Direction adds
+
+
+@dataclass(frozen=True, eq=False)
+class Slider:
+    """One direction under the name that workflows save.
+
+    Attributes:
+        name: unique in its panel.
+        direction: holds one vector, not a batch.
+        source: MODEL, WIRE or FILE.
+    """
+
+    name: str
+    direction: Direction
+    source: str
+
+    def row(self) -> dict[str, Any]:
+        """What the canvas needs to draw the slider."""
+        return _row(self.name, self.direction.unit, self.direction.safe_range, self.source)
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """The sliders of one model.
+
+    Attributes:
+        sliders: by name: the model's own, then those on wires, then the user's files.
+        space: the space of all of them.
+        problems: files that could not be used, one sentence each.
+        conditioned: directions made independent of others, kept by :mod:`.sliders_move`.
+    """
+
+    sliders: Mapping[str, Slider]
+    space: LatentSpace
+    problems: tuple[str, ...] = ()
+    conditioned: dict[tuple[str, frozenset[str]], Tensor] = field(default_factory=dict)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As :meth:`Slider.row`, in the order of the panel."""
+        return [slider.row() for slider in self.sliders.values()]
+
+
+def panel_of(model: FaceModel, extras: Iterable[tuple[str, Direction]] = ()) -> Panel:
+    """All sliders for the faces of a model.
+
+    Args:
+        model: whose directions come first.
+        extras: (input name, direction) of the wires.
+
+    Raises:
+        SpaceMismatchError: a direction on a wire belongs to another model.
+        FaceLatentsError: a wire holds a batch of directions.
+    """
+    sliders = {name: Slider(name, direction, MODEL) for name, direction in model.directions.items()}
+    for socket, given in extras:
+        direction = lifted(given, model.space)
+        require_same_space(
+            model.space,
+            direction.space,
+            f"Attribute Sliders: model '{model.name}' and direction '{direction.name}' on input "
+            f"'{socket}'",
+        )
+        if tuple(direction.vector.shape) != model.space.shape:
+            raise FaceLatentsError(
+                f"Attribute Sliders: input '{socket}' holds a batch of {len(direction.vector)} "
+                "directions; one slider moves one direction. Connect them one by one."
+            )
+        name = _free_name(direction.name, socket, sliders)
+        sliders[name] = Slider(name, direction, WIRE)
+    problems = []
+    for file_name, direction, problem in _user_directions():
+        if problem:
+            problems.append(problem)
+        elif (found := _own(direction, model.space)) is not None:
+            name = _free_name(_short_name(file_name), FILE, sliders)
+            sliders[name] = Slider(name, found, FILE)
+        if len(sliders) >= MOST_SLIDERS:
+            problems.append(f"Only the first {MOST_SLIDERS} directions have a slider.")
+            break
+    return Panel(sliders, model.space, tuple(problems))
+
+
+def rows_of_model(name: str) -> list[dict[str, Any]]:
+    """The rows of a model that is not loaded, from the headers of its files.
+
+    Args:
+        name: as Load Face Model lists it.
+
+    Raises:
+        FaceLatentsError: there is no such model, or its file is damaged.
+    """
+    if name not in load_model.model_choices():
+        raise FaceLatentsError(f"There is no face model '{name[:100]}'.")
+    path = load_model.model_path(name)
+    metadata = read_header(path).metadata
+    described = json.loads(metadata.get("directions", "{}"))
+    rows = {}
+    for direction in direction_names(path):
+        facts = described.get(direction, {})
+        low, high = (float(bound) for bound in facts.get("safe_range", (-3.0, 3.0)))
+        rows[direction] = _row(direction, str(facts.get("unit", "")), (low, high), MODEL)
+    model_id = metadata.get("model_id")
+    for file_name, found, problem in _user_directions():
+        # The shape is checked when the node runs; the identity tells models apart already.
+        if not problem and found.space.model_id == model_id and len(rows) < MOST_SLIDERS:
+            own = _free_name(_short_name(file_name), FILE, rows)
+            rows[own] = _row(own, found.unit, found.safe_range, FILE)
+    return list(rows.values())
+
+
+def state_of_files() -> str:
+    """Changes whenever a file of models/face_latents/directions does; for IS_CHANGED."""
+    names = [name for name in list_model_files() if is_direction_file(name)]
+    return "|".join(f"{name}:{stamp(find_model_file(name))}" for name in names)
+
+
+def _user_directions() -> Iterable[tuple[str, Direction, str]]:
+    """File name, direction, and what is wrong with it (an empty string for nothing)."""
+    for name in list_model_files():
+        path = find_model_file(name) if is_direction_file(name) else None
+        if path is not None:
+            direction, problem = _read(path, stamp(path))
+            yield name, direction, problem
+
+
+@lru_cache(maxsize=2 * MOST_SLIDERS)
+def _read(path: Path, state: str) -> tuple[Any, str]:
+    """`state` makes a changed file be read again."""
+    try:
+        return validate.direction(load_direction(path), path.name), ""
+    except (FaceLatentsError, OSError) as error:
+        logger.warning("No slider for %s: %s", path, error)
+        return None, f"'{path.name}' has no slider: {error}"
+
+
+def _own(direction: Direction, space: LatentSpace) -> Direction | None:
+    """The one direction of a file in `space`; None where it belongs to another or is a batch."""
+    found = lifted(direction, space)
+    fits = found.space.same_as(space) and tuple(found.vector.shape) == space.shape
+    return found if fits else None
+
+
+def _short_name(file_name: str) -> str:
+    return file_name.removeprefix(f"{FOLDER}/").removesuffix(SUFFIX)
+
+
+def _free_name(wanted: str, origin: str, taken: Mapping[str, Any]) -> str:
+    """`wanted`, told apart from a slider of the same name by where it comes from."""
+    return f"{wanted} ({origin})" if wanted in taken else wanted
+
+
+def _row(name: str, unit: str, safe_range: tuple[float, float], source: str) -> dict[str, Any]:
+    low, high = safe_range
+    label = _COUNTED.sub("", name.rsplit("/", 1)[-1]).replace("_", " ")
+    return {
+        "name": name,
+        "label": label if source == FILE else name.replace("_", " "),
+        "unit": unit,
+        "low": low,
+        "high": high,
+        "source": source,
+    }

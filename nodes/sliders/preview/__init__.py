@@ -1,0 +1,1 @@
+"""The live preview of the sliders: sessions on the server, requests, routes."""

@@ -1,0 +1,228 @@
+"""The live preview's protocol: what a request may hold, and what is answered. No web server here.
+
+A request holds an id that a run handed out and numbers; it names no file. Anything else is refused
+before it reaches the model.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from ....models.errors import FaceLatentsError
+from ..move import check_strengths
+from ..panel import rows_of_model
+from .sessions import GoneError, Session, Sessions, to_jpeg, to_png
+
+logger = logging.getLogger(__name__)
+
+MOST_BODY_BYTES = 64 * 1024
+LONGEST_ID = 128
+LAST_SEQUENCE = 2**53
+FIELDS = {"id", "strengths", "keep_others", "sequence", "draft"}
+QUEUE_ONCE = "There is nothing to preview from: queue the workflow once."
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back to the browser."""
+
+    status: int
+    body: bytes
+    kind: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A checked request."""
+
+    id: str
+    strengths: Mapping[str, float]
+    keep_others: bool
+    sequence: int
+    draft: bool
+
+
+class RefusedError(FaceLatentsError):
+    """A request that is not answered with a picture."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def text_answer(status: int, text: str) -> Answer:
+    return Answer(status, text.encode(), "text/plain")
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse a request by its headers alone, before its body is read.
+
+    Args:
+        headers: names in any case.
+
+    Raises:
+        RefusedError: from another site (403), not JSON (415), too long (413), a broken length
+            (400).
+    """
+    given = {name.lower(): value for name, value in headers.items()}
+    check_origin(given)
+    kind = given.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "application/json" or given.get("content-encoding", "identity") != "identity":
+        raise RefusedError(415, "Send plain application/json.")
+    length = given.get("content-length", "0").strip()
+    if not (length.isascii() and length.isdigit() and len(length) < 20):
+        raise RefusedError(400, "Content-Length is no number.")
+    if int(length) > MOST_BODY_BYTES:
+        raise too_long()
+
+
+def check_origin(headers: Mapping[str, str]) -> None:
+    """Refuse calls that a page of another site makes; `headers` with lower-case names.
+
+    Raises:
+        RefusedError: 403.
+    """
+    site = headers.get("sec-fetch-site", "same-origin").strip().lower()
+    origin = headers.get("origin")
+    if site not in ("same-origin", "none") or (
+        origin is not None and not _same_origin(origin, headers.get("host", ""))
+    ):
+        raise RefusedError(403, "Only ComfyUI's own page may ask for this.")
+
+
+def too_long() -> RefusedError:
+    return RefusedError(413, f"A request may hold {MOST_BODY_BYTES} bytes.")
+
+
+def read_request(body: bytes) -> Request:
+    """Check a body field by field.
+
+    Raises:
+        RefusedError: too long (413), or anything but the expected fields (400).
+    """
+    if len(body) > MOST_BODY_BYTES:
+        raise too_long()
+    try:
+        # Numbers as floats: one of 60,000 digits becomes infinite instead of taking its time.
+        value = json.loads(body, parse_int=float, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, "The body is not valid JSON.") from error
+    if not isinstance(value, dict) or not FIELDS >= set(value) >= {"id", "strengths"}:
+        raise RefusedError(400, f"Send an object with {', '.join(sorted(FIELDS))}.")
+    key, sequence = value["id"], value.get("sequence", 0.0)
+    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_ID:
+        raise RefusedError(400, "id has to be the text that a run handed out.")
+    if not (
+        isinstance(sequence, float) and 0 <= sequence <= LAST_SEQUENCE and sequence == int(sequence)
+    ):
+        raise RefusedError(400, "sequence has to be a whole number from 0.")
+    for name in ("keep_others", "draft"):
+        if not isinstance(value.get(name, False), bool):
+            raise RefusedError(400, f"{name} has to be true or false.")
+    try:
+        strengths = check_strengths(value["strengths"])
+    except FaceLatentsError as error:
+        raise RefusedError(400, str(error)) from error
+    return Request(
+        key,
+        strengths,
+        value.get("keep_others", False),
+        int(sequence),
+        value.get("draft", False),
+    )
+
+
+class Previews:
+    """Answers requests one picture at a time; of those that wait, only the newest is drawn."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._drawing = threading.Lock()
+        self._counting = threading.Lock()
+
+    def accept(self, headers: Mapping[str, str], body: bytes) -> tuple[Request, Session, int]:
+        """Check a request and note it as the newest of its session.
+
+        Returns:
+            The request, its session, and its number, for :meth:`draw`.
+
+        Raises:
+            RefusedError: see :func:`check_headers`, :func:`read_request`; 404 for an unknown id,
+                400 for a name that has no slider.
+        """
+        check_headers(headers)
+        request = read_request(body)
+        session = self._sessions.find(request.id)
+        if session is None:
+            raise RefusedError(404, QUEUE_ONCE)
+        unknown = [name for name in request.strengths if name not in session.panel.sliders]
+        if unknown:
+            raise RefusedError(400, f"There is no slider '{unknown[0][:80]}'. Queue once more.")
+        with self._counting:
+            session.latest += 1
+            return request, session, session.latest
+
+    def draw(self, request: Request, session: Session, number: int) -> Answer:
+        """The picture as PNG, a draft as JPEG; 409 where the session has a newer request."""
+        with self._drawing:
+            if number < session.latest:
+                return text_answer(409, "A newer request took its place.")
+            try:
+                picture = session.render(request.strengths, request.keep_others, request.draft)
+            except GoneError:
+                return text_answer(404, QUEUE_ONCE)
+            except FaceLatentsError as error:
+                return text_answer(422, str(error))
+            except RuntimeError as error:
+                # ComfyUI may move the network to another device, or memory may run out.
+                logger.warning("The preview could not be drawn: %s", error)
+                return text_answer(503, "The model is busy. Move the slider again, or queue.")
+        headers = {"X-Sequence": str(request.sequence)}
+        if request.draft:
+            return Answer(200, to_jpeg(picture), "image/jpeg", headers)
+        return Answer(200, to_png(picture), "image/png", headers)
+
+    def handle(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """:meth:`accept` and :meth:`draw` in one go."""
+        try:
+            return self.draw(*self.accept(headers, body))
+        except RefusedError as refusal:
+            return text_answer(refusal.status, str(refusal))
+
+
+def list_directions(headers: Mapping[str, str], model: str) -> Answer:
+    """The sliders of a model that Load Face Model lists, as JSON ``{"directions": [...]}``."""
+    try:
+        check_origin({name.lower(): value for name, value in headers.items()})
+        rows = rows_of_model(model)
+    except RefusedError as refusal:
+        return text_answer(refusal.status, str(refusal))
+    except (FaceLatentsError, ValueError, TypeError, AttributeError, OSError) as error:
+        return text_answer(404, str(error))
+    return Answer(200, json.dumps({"directions": rows}).encode(), "application/json")
+
+
+def _same_origin(origin: str, host: str) -> bool:
+    try:
+        theirs, ours = urlsplit(origin.strip()), urlsplit(f"//{host.strip()}")
+        default = _PORTS.get(theirs.scheme)
+        return (
+            default is not None
+            and bool(theirs.hostname)
+            and theirs.hostname == ours.hostname
+            and (theirs.port or default) == (ours.port or default)
+        )
+    except ValueError:  # no valid port or address
+        return False
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number")

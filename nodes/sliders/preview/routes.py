@@ -1,0 +1,108 @@
+"""The pack's two addresses on ComfyUI's web server: the live preview and the list of sliders."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ... import host
+from .requests import (
+    MOST_BODY_BYTES,
+    Answer,
+    Previews,
+    RefusedError,
+    check_headers,
+    list_directions,
+    text_answer,
+    too_long,
+)
+from .sessions import sessions
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+logger = logging.getLogger(__name__)
+
+PREVIEW = "/face_latents/preview"
+DIRECTIONS = "/face_latents/directions"
+BODY_SECONDS = 10.0  # a body that trickles in longer is dropped
+MOST_WAITING = 64  # requests
+
+_previews = Previews(sessions)
+_worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="face-latents-preview")
+_waiting = 0
+
+
+def register() -> None:
+    """Add the routes, once, where ComfyUI's server is there to take them."""
+    routes = host.server_routes()
+    if routes is None or any(getattr(route, "path", None) == PREVIEW for route in routes):
+        return
+    routes.post(PREVIEW)(_preview)
+    routes.get(DIRECTIONS)(_directions)
+
+
+async def _preview(request: web.Request) -> web.Response:
+    try:
+        check_headers(request.headers)
+        body = await asyncio.wait_for(_read_body(request), BODY_SECONDS)
+        accepted = _previews.accept(request.headers, body)
+    except RefusedError as refusal:
+        return _respond(text_answer(refusal.status, str(refusal)), close=True)
+    except asyncio.TimeoutError:
+        return _respond(text_answer(408, "The body took too long."), close=True)
+    return _respond(await _in_worker(partial(_previews.draw, *accepted)))
+
+
+async def _directions(request: web.Request) -> web.Response:
+    model = request.query.get("model", "")
+    return _respond(await _in_worker(partial(list_directions, dict(request.headers), model)))
+
+
+async def _read_body(request: web.Request) -> bytes:
+    """The body, however it is sent, up to the limit."""
+    from aiohttp import ClientPayloadError
+    from aiohttp.http import HttpProcessingError
+
+    body = bytearray()
+    try:
+        async for chunk in request.content.iter_chunked(8192):
+            body += chunk
+            if len(body) > MOST_BODY_BYTES:
+                raise too_long()
+    except (ConnectionError, ClientPayloadError, HttpProcessingError) as error:
+        raise RefusedError(400, "The body did not arrive whole.") from error
+    return bytes(body)
+
+
+async def _in_worker(job: partial[Answer]) -> Answer:
+    """Run `job` off the event loop, which also serves the queue's progress."""
+    global _waiting
+    if _waiting >= MOST_WAITING:
+        return text_answer(503, "Too many requests at once.")
+    _waiting += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_worker, job)
+    finally:
+        _waiting -= 1
+
+
+def _respond(answer: Answer, close: bool = False) -> web.Response:
+    from aiohttp import web
+
+    response = web.Response(
+        status=answer.status,
+        body=answer.body,
+        content_type=answer.kind,
+        headers={
+            **answer.headers,
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+    if close:
+        response.force_close()  # the rest of the body is not waited for
+    return response

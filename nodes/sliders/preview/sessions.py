@@ -1,0 +1,206 @@
+"""What a run of Attribute Sliders leaves behind, so that its faces can be moved again at once."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ....models.errors import FaceLatentsError
+from ....models.face_model import FaceModel
+from ....models.paste.back import paste_back
+from ....models.paste.crop import crop_context, draft_mask, own_face, paste_draft
+from ....models.values import FaceLatent, PhotoContext
+from ..move import move, place
+from ..panel import Panel
+
+MOST_FACES = 4  # shown side by side
+CROP_SIDE = 256  # pixels of a photo's face in the preview
+MOST_SESSIONS = 32
+MOST_BYTES = 128 * 1024 * 1024
+
+
+class GoneError(FaceLatentsError):
+    """The model of a session is no longer in memory."""
+
+
+@dataclass(eq=False)
+class Session:
+    """The faces of one run.
+
+    Attributes:
+        panel: its sliders.
+        model: not kept alive: the memory belongs to ComfyUI.
+        codes: ``(n, *shape)`` on the CPU, n up to MOST_FACES, before the sliders.
+        squares: the face of the photo each code came from; empty where one has none.
+        driven: strengths that came by wire; they win over those of a request.
+        latest: number of the newest request.
+    """
+
+    panel: Panel
+    model: weakref.ReferenceType[FaceModel]
+    codes: Tensor
+    squares: tuple[PhotoContext, ...]
+    driven: Mapping[str, float]
+    latest: int = 0
+    _before: dict[bool, Tensor] = field(default_factory=dict, repr=False)
+    _drawn: Tensor | None = field(default=None, repr=False)
+    _masks: tuple[Tensor | None, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        self._masks = tuple(draft_mask(square) for square in self.squares)
+
+    def size(self) -> int:
+        """Bytes held, without what the model itself holds."""
+        tensors = [self.codes, *(square.photo for square in self.squares)]
+        tensors += [slider.direction.vector for slider in self.panel.sliders.values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    def render(
+        self, strengths: Mapping[str, float], keep_others: bool, draft: bool = False
+    ) -> Tensor:
+        """The faces with the sliders at `strengths`, side by side.
+
+        Faces that came from a photo are shown with the change put back into it, others as the
+        model draws them.
+
+        Args:
+            strengths: by name; names without a slider do nothing.
+            keep_others: as :func:`.sliders_move.move`.
+            draft: put the change back roughly but at once, while a slider moves.
+
+        Returns:
+            ``(S, n * S, 3)`` in [0, 1] on the CPU.
+
+        Raises:
+            GoneError: the model was freed.
+        """
+        model = self.model()
+        if model is None:
+            raise GoneError("The model is no longer in memory. Queue the workflow once.")
+        positions = place(self.panel, {**strengths, **self.driven}, keep_others)
+        with torch.inference_mode():
+            moved = move(self.panel, self.codes, positions)
+            # Where the network is now: the memory of the GPU is the queue's to manage.
+            if not self.squares:
+                faces = model.decode(moved).float().cpu().clamp(0, 1).permute(0, 2, 3, 1)
+            else:
+                codes = self._unedited()
+                own = any(model.retouches(*pair) for pair in zip(codes, moved, strict=True))
+                before = self._faces_before(model, own)
+                if own:
+                    if self._drawn is None:
+                        self._drawn = model.drawn(codes).cpu()
+                    after = model.edited_photos(before, codes, moved, self._drawn).float().cpu()
+                else:
+                    after = model.decode(moved).float().cpu()
+                faces = torch.stack(
+                    [
+                        self._paste(model, i, moved[i], (before[i], after[i]), own, draft)
+                        for i in range(len(after))
+                    ]
+                )
+            return torch.cat(list(faces), dim=1).contiguous()
+
+    def _unedited(self) -> Tensor:
+        return torch.stack([square.code.to("cpu", torch.float32) for square in self.squares])
+
+    def _faces_before(self, model: FaceModel, own: bool) -> Tensor:
+        """The photos' own faces, or as the model draws them; kept for the next time."""
+        if own not in self._before:
+            if own:
+                side = model.template.size
+                crops = [own_face(square.photo, square, side) for square in self.squares]
+                self._before[own] = torch.stack(crops)
+            else:
+                self._before[own] = model.decode(self._unedited()).float().cpu()
+        return self._before[own]
+
+    def _paste(
+        self,
+        model: FaceModel,
+        index: int,
+        code: Tensor,
+        pair: tuple[Tensor, Tensor],
+        own: bool,
+        draft: bool,
+    ) -> Tensor:
+        square = self.squares[index]
+        if draft:
+            return paste_draft(square, *pair, self._masks[index])
+        motion = model.motion(square.code, code)
+        return paste_back(square.photo, square, *pair, motion=motion, own=own).clamp(0, 1)
+
+
+def session_of(
+    model: FaceModel, panel: Panel, latent: FaceLatent, driven: Mapping[str, float]
+) -> Session:
+    """Keep what is needed of the first faces of a batch."""
+    codes = latent.samples[:MOST_FACES].detach().cpu()
+    contexts = [context for context in latent.contexts[:MOST_FACES] if context is not None]
+    squares = (
+        tuple(crop_context(context, max(CROP_SIDE, context.size)) for context in contexts)
+        if len(contexts) == len(codes) and len({context.size for context in contexts}) == 1
+        else ()
+    )
+    return Session(panel, weakref.ref(model), codes.clone(), squares, dict(driven))
+
+
+class Sessions:
+    """Sessions by an id that cannot be guessed; the least recently used ones are forgotten."""
+
+    def __init__(self, most: int = MOST_SESSIONS, most_bytes: int = MOST_BYTES) -> None:
+        self._most, self._most_bytes = most, most_bytes
+        self._lock = threading.Lock()
+        self._held: OrderedDict[str, Session] = OrderedDict()
+
+    def add(self, session: Session) -> str:
+        """Keep a session; returns its id."""
+        key = secrets.token_urlsafe(24)
+        with self._lock:
+            self._held[key] = session
+            while len(self._held) > 1 and self._too_much():
+                self._held.popitem(last=False)
+        return key
+
+    def find(self, key: str) -> Session | None:
+        """The session of an id, or None."""
+        with self._lock:
+            session = self._held.get(key)
+            if session is not None:
+                self._held.move_to_end(key)
+            return session
+
+    def _too_much(self) -> bool:
+        held = self._held.values()
+        too_large = sum(session.size() for session in held) > self._most_bytes
+        return len(held) > self._most or too_large
+
+
+def to_png(picture: Tensor) -> bytes:
+    """``(H, W, 3)`` in [0, 1] as the bytes of a PNG file, to the last of 8 bits."""
+    return _file(picture, "PNG", compress_level=1)
+
+
+def to_jpeg(picture: Tensor) -> bytes:
+    """``(H, W, 3)`` in [0, 1] as the bytes of a JPEG file: five times as fast."""
+    return _file(picture, "JPEG", quality=90)
+
+
+def _file(picture: Tensor, kind: str, **settings: int) -> bytes:
+    pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, kind, **settings)
+    return file.getvalue()
+
+
+sessions = Sessions()

@@ -1,0 +1,1 @@
+"""Nodes of latent spectral decomposition (LSD)."""

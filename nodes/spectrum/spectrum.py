@@ -1,0 +1,158 @@
+"""LSD Spectrum: the coefficients of codes, drawn and as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from PIL import Image
+
+from ... import latent_ops
+from ...models.charts import THEMES, bar_chart, to_image
+from ...models.errors import FaceLatentsError
+from ...models.spectral.basis import LatentBasis
+from ...models.values import FaceLatent
+from .. import host, validate, widgets
+from ..draw import save_preview
+from .common import Spectra, spectra
+
+PER_FACE, SHEET = LAYOUTS = ("one picture per face", "one sheet")
+MOST_FACES = 64
+_COLUMNS = 3  # of a sheet
+_SIZE, _SMALL = (768, 480), (512, 320)
+
+
+class LSDSpectrum:
+    """What a code consists of, in the vectors of a basis."""
+
+    CATEGORY = widgets.SPECTRUM
+    DESCRIPTION = (
+        "Draws how much of each basis vector a code holds: first the labels, then the other "
+        "vectors. Shows the picture on the node. For digits the predicted label is marked; face "
+        "attributes are read as a signed scale."
+    )
+    SEARCH_ALIASES = ["lsd", "coefficients", "plot", "bar chart", "classify", "quasi-eigenvectors"]
+    RETURN_TYPES = ("IMAGE", "STRING", "STRING")
+    RETURN_NAMES = ("image", "text", "label")
+    OUTPUT_TOOLTIPS = (
+        "The spectra as pictures.",
+        "Coefficients of the labels and share of energy, as text.",
+        "The label of each face, one per line: the one with the largest coefficient.",
+    )
+    FUNCTION = "draw"
+    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
+
+    @classmethod
+    def INPUT_TYPES(cls) -> widgets.InputTypes:
+        return {
+            "required": {
+                "face_latent": widgets.wire(widgets.FACE_LATENT, "The codes to look into."),
+                "basis": widgets.wire(
+                    widgets.LATENT_BASIS, "A basis of the same model (Load Basis, or a built one)."
+                ),
+                "show": widgets.integer(
+                    24, 0, 1024, "How many vectors to draw, labels first; 0 draws the labels only."
+                ),
+                "layout": widgets.choice(
+                    LAYOUTS, "A picture for each face, or all of them on one sheet."
+                ),
+            },
+            "optional": {"theme": widgets.theme()},
+        }
+
+    def draw(
+        self,
+        face_latent: FaceLatent,
+        basis: LatentBasis,
+        show: int,
+        layout: str,
+        theme: str = THEMES[0],
+    ) -> dict[str, Any]:
+        given = spectra(face_latent, basis, "LSD Spectrum")
+        bars = validate.whole(show, "show", 0, 1024)
+        arrangement = validate.one_of(layout, LAYOUTS, "layout")
+        colours = validate.one_of(theme, THEMES, "theme")
+        if len(given.latent) > MOST_FACES:
+            raise FaceLatentsError(
+                f"LSD Spectrum draws up to {MOST_FACES} faces; this batch has "
+                f"{len(given.latent)}. Select fewer."
+            )
+        with validate.explained("LSD Spectrum"):
+            coefficients = given.coefficients()
+            found = latent_ops.classify(coefficients, len(given.basis.labels)).tolist()
+        coefficients = coefficients.double().cpu()
+        small = arrangement == SHEET and len(given.latent) > 1
+        size = _SMALL if small else _SIZE
+        charts = [
+            _chart(given.basis, row.tolist(), label, number, bars, colours, size)
+            for number, (row, label) in enumerate(zip(coefficients, found, strict=True))
+        ]
+        pictures = [_sheet(charts)] if small else charts
+        images = torch.stack([to_image(picture) for picture in pictures])
+        labels = "\n".join(given.basis.labels[index] for index in found)
+        return {
+            "ui": {"images": [save_preview(image, "face_latents_spectrum") for image in images]},
+            "result": (
+                images.to(host.intermediate_device()),
+                _text(given, coefficients, found),
+                labels,
+            ),
+        }
+
+
+def _chart(
+    basis: LatentBasis,
+    values: list[float],
+    label: int,
+    number: int,
+    bars: int,
+    theme: str,
+    size: tuple[int, int],
+) -> Image.Image:
+    count = len(basis.labels)
+    shown = min(max(count, bars), len(values))
+    names = [basis.vector_name(index) for index in range(shown)]
+    title = f"face {number + 1}"
+    if basis.exclusive:
+        title += f": label {basis.labels[label]}"
+    marked = range(count)
+    return bar_chart(values[:shown], names, title, highlight=marked, theme=theme, size=size)
+
+
+def _sheet(charts: list[Image.Image]) -> Image.Image:
+    """All charts in rows; the free places have the charts' own background."""
+    width, height = charts[0].size
+    columns = min(_COLUMNS, len(charts))
+    rows = -(-len(charts) // columns)
+    background = charts[0].getpixel((0, 0))
+    sheet = Image.new("RGB", (columns * width, rows * height), background)
+    for index, chart in enumerate(charts):
+        sheet.paste(chart, (index % columns * width, index // columns * height))
+    return sheet
+
+
+def _text(given: Spectra, coefficients: torch.Tensor, found: list[int]) -> str:
+    basis = given.basis
+    count = len(basis.labels)
+    codes = given.latent.samples.double().cpu()
+    offset = codes if basis.mean is None else codes - basis.mean.double().cpu()
+    energy = offset.flatten(1).square().sum(1).clamp(min=1e-30)
+    in_labels = coefficients[:, :count].square().sum(1) / energy
+    in_basis = coefficients.square().sum(1) / energy
+    blocks = []
+    for number, row in enumerate(coefficients):
+        title = f"face {number + 1}"
+        if basis.exclusive:
+            title += f": label {basis.labels[found[number]]}"
+        lines = [f"{title}; {in_labels[number]:.1%} of the energy is in the labels"]
+        if not basis.complete:
+            lines[0] += f", {in_basis[number]:.1%} in the basis"
+        lines += [
+            f"  {label}: {value:+.3f}"
+            for label, value in zip(basis.labels, row.tolist(), strict=False)
+        ]
+        blocks.append("\n".join(lines))
+    return "\n".join(blocks)
+
+
+NODES = {"FaceLatentsLSDSpectrum": (LSDSpectrum, "LSD Spectrum")}

@@ -1,0 +1,157 @@
+"""Directions and face latents on disk: nothing lost, and wrong files refused with words."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
+from face_latents.models.files.tensors import load_tensors, read_header, save_tensors
+from face_latents.models.files.values import (
+    load_direction,
+    load_latent,
+    save_direction,
+    save_latent,
+)
+from face_latents.models.space import LatentSpace
+from face_latents.models.values import Direction, FaceLatent, PhotoContext
+
+SPACE = LatentSpace("z", (4,), "0123abcd", torch.zeros(4), torch.ones(4))
+TRANSFORM = torch.tensor([[1.0, 0.0, 3.0], [0.0, 1.0, 4.0]], dtype=torch.float64) / 3
+
+
+def photo(seed: int, exact: bool = True) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (6, 5, 3), generator=generator, dtype=torch.uint8)
+    values = pixels.float() / 255
+    return values if exact else values * 0.999
+
+
+def context(picture: torch.Tensor, key: str, index: int = 0, **more: torch.Tensor) -> PhotoContext:
+    landmarks = torch.rand(5, 2, dtype=torch.float64)
+    return PhotoContext(picture, TRANSFORM, 128, landmarks, torch.rand(4), key, index, **more)
+
+
+@pytest.mark.parametrize("accuracy", [None, 0.81])
+@pytest.mark.parametrize("shape", [(4,), (2, 4)])
+def test_direction_round_trip(tmp_path: Path, accuracy: float | None, shape: tuple[int]) -> None:
+    direction = Direction(torch.rand(shape), SPACE, "smile", "1 sd", (-2.0, 3.5), accuracy, "ridge")
+    save_direction(tmp_path / "new" / "smile.safetensors", direction)
+    loaded = load_direction(tmp_path / "new" / "smile.safetensors")
+    assert torch.equal(loaded.vector, direction.vector)
+    assert loaded.space.same_as(SPACE)
+    assert loaded.space.std is not None
+    assert torch.equal(loaded.space.std, torch.ones(4))
+    for name in ("name", "unit", "safe_range", "accuracy", "method"):
+        assert getattr(loaded, name) == getattr(direction, name)
+
+
+def test_direction_of_a_space_without_statistics(tmp_path: Path) -> None:
+    space = LatentSpace("vae", (2, 2, 2), "vae:2")
+    save_direction(tmp_path / "d", Direction(torch.rand(2, 2, 2), space, "warm"))
+    assert load_direction(tmp_path / "d").space.mean is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_latent_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
+    shared = photo(0)
+    alpha = torch.rand(6, 5)
+    contexts = (
+        context(shared, "a", 0, alpha=alpha),
+        None,
+        context(shared, "a", 1, alpha=alpha),
+        context(photo(1, exact=False), "b"),
+    )
+    extras = {"noise_mask": torch.rand(1, 3), "batch_index": [0, 1], "downscale_ratio": 8}
+    latent = FaceLatent(torch.rand(4, 4).to(dtype), SPACE, contexts, extras)
+    save_latent(tmp_path / "l", latent)
+    loaded = load_latent(tmp_path / "l")
+    assert loaded.samples.dtype == dtype
+    assert torch.equal(loaded.samples, latent.samples)
+    assert loaded.contexts[1] is None
+    for before, after in zip(contexts, loaded.contexts, strict=True):
+        if before is None or after is None:
+            continue
+        for name in ("photo", "transform", "landmarks", "code"):
+            assert torch.equal(getattr(before, name), getattr(after, name))
+            assert getattr(before, name).dtype == getattr(after, name).dtype
+        assert (before.photo_key, before.face_index, before.size) == (
+            after.photo_key,
+            after.face_index,
+            after.size,
+        )
+        assert (before.alpha is None) == (after.alpha is None)
+        if before.alpha is not None and after.alpha is not None:
+            assert torch.equal(before.alpha, after.alpha)
+    assert torch.equal(loaded.extras["noise_mask"], extras["noise_mask"])  # type: ignore[arg-type]
+    assert loaded.extras["batch_index"] == [0, 1]
+    assert loaded.extras["downscale_ratio"] == 8
+    tensors = read_header(tmp_path / "l").tensors
+    assert tensors["photo.0"].dtype == "U8"  # an 8-bit photo takes 8 bits
+    assert tensors["photo.1"].dtype == "F32"
+    assert "photo.2" not in tensors  # and a shared one is stored once
+
+
+def test_extras_that_cannot_be_saved_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    latent = FaceLatent(torch.rand(1, 4), SPACE, (), {"model": object()})
+    with caplog.at_level(logging.WARNING):
+        save_latent(tmp_path / "l", latent)
+    assert "'model'" in caplog.text
+    assert load_latent(tmp_path / "l").extras == {}
+
+
+def test_one_kind_is_not_read_as_another(tmp_path: Path) -> None:
+    save_latent(tmp_path / "l", FaceLatent(torch.rand(1, 4), SPACE))
+    save_direction(tmp_path / "d", Direction(torch.rand(4), SPACE, "smile"))
+    save_tensors(tmp_path / "m", {"w": torch.ones(1)})
+    with pytest.raises(UnsupportedModelError, match="Load Face Latent"):
+        load_direction(tmp_path / "l")
+    with pytest.raises(UnsupportedModelError, match="Load Direction"):
+        load_latent(tmp_path / "d")
+    for load in (load_direction, load_latent):
+        with pytest.raises(UnsupportedModelError, match="Load Face Model"):
+            load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"space": "{"},
+        {"space": "[]"},
+        {"space": '{"name": "z", "shape": [5], "model_id": "x"}'},
+        {"space": '{"name": "z", "shape": 4, "model_id": "x"}'},
+        {"facts": "[1]"},
+        {"facts": '{"safe_range": [1]}'},
+        {"facts": '{"accuracy": "high"}'},
+        {"format_version": "99"},
+    ],
+)
+def test_malformed_direction(tmp_path: Path, changes: dict[str, str]) -> None:
+    save_direction(tmp_path / "d", Direction(torch.rand(4), SPACE, "smile"))
+    tensors, metadata = load_tensors(tmp_path / "d")
+    save_tensors(tmp_path / "d", tensors, {**metadata, **changes})
+    with pytest.raises(FaceLatentsError, match="d"):
+        load_direction(tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    "contexts",
+    [
+        "3",
+        "[1]",
+        "[{}]",
+        "[null, null]",
+        '[{"photo": 7, "photo_key": "a", "size": 128, "face_index": 0}]',
+        '[{"photo": "x", "photo_key": "a", "size": 128, "face_index": 0}]',
+    ],
+)
+def test_malformed_contexts(tmp_path: Path, contexts: str) -> None:
+    save_latent(tmp_path / "l", FaceLatent(torch.rand(1, 4), SPACE, (context(photo(0), "a"),)))
+    tensors, metadata = load_tensors(tmp_path / "l")
+    save_tensors(tmp_path / "l", tensors, {**metadata, "contexts": contexts})
+    with pytest.raises(UnsupportedModelError):
+        load_latent(tmp_path / "l")

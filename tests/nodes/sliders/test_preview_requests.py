@@ -1,0 +1,149 @@
+"""What the live preview and the list of directions refuse."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from face_latents.nodes import host
+from face_latents.nodes.model import load as load_model
+from face_latents.nodes.sliders.preview.requests import MOST_BODY_BYTES, list_directions
+from hypothesis import given
+from hypothesis import strategies as st
+from preview_support import Bench
+
+
+@pytest.fixture(autouse=True)
+def models(monkeypatch, tmp_path):
+    monkeypatch.setattr(host.stand_alone, "models", tmp_path)
+    return tmp_path
+
+
+BAD_FIELDS = {
+    "no id": {"id": None},
+    "an empty id": {"id": ""},
+    "a long id": {"id": "x" * 129},
+    "an id that is no text": {"id": ["x"]},
+    "strengths as a list": {"strengths": [1]},
+    "a number as text": {"strengths": {"smile": "1"}},
+    "a number that is true": {"strengths": {"smile": True}},
+    "a huge number": {"strengths": {"smile": 1e300}},
+    "a nested number": {"strengths": {"smile": {"a": 1}}},
+    "an unknown name": {"strengths": {"nose": 1}},
+    "a path as a name": {"strengths": {"../../etc/passwd": 1}},
+    "an unknown field": {"path": "/etc/passwd"},
+    "keep_others as a number": {"keep_others": 1},
+    "draft as a text": {"draft": "yes"},
+    "a negative sequence": {"sequence": -1},
+    "a broken sequence": {"sequence": 1.5},
+    "a sequence as text": {"sequence": "1"},
+    "too many strengths": {"strengths": {str(number): 0 for number in range(300)}},
+}
+
+
+@pytest.mark.parametrize("fields", BAD_FIELDS.values(), ids=BAD_FIELDS)
+def test_a_wrong_field_is_refused(fields):
+    assert Bench().ask(**fields).status == 400
+
+
+BAD_BODIES = {
+    "nothing": b"",
+    "no JSON": b"smile=1",
+    "NaN": b'{"id": "ID", "strengths": {"smile": NaN}}',
+    "infinity": b'{"id": "ID", "strengths": {"smile": -Infinity}}',
+    "too large for a float": b'{"id": "ID", "strengths": {"smile": 1e999}}',
+    "60,000 digits": b'{"id": "ID", "strengths": {"smile": ' + b"9" * 60_000 + b"}}",
+    "a tower of lists": b"[" * 60_000,
+    "a tower of objects": b'{"a":' * 12_000,
+    "a closed tower": b"[" * 30_000 + b"]" * 30_000,
+    "a list": b"[]",
+    "a text": b'"id"',
+    "null": b"null",
+    "no UTF-8": b'{"id": "\xff\xfe", "strengths": {}}',
+    "UTF-16": '{"id": "ID", "strengths": {"smile": null}}'.encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
+def test_a_wrong_body_is_refused(body):
+    bench = Bench()
+    assert bench.ask(body.replace(b"ID", bench.id.encode())).status == 400
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (413, {"Content-Length": str(MOST_BODY_BYTES + 1)}),
+        (413, {"content-length": "9" * 18}),
+        (400, {"Content-Length": "-5"}),
+        (400, {"Content-Length": "9" * 50}),
+        (400, {"Content-Length": "many"}),
+        (415, {"Content-Type": "text/plain"}),
+        (415, {"Content-Type": ""}),
+        (415, {"Content-Type": "application/jsonx"}),
+        (415, {"Content-Encoding": "gzip"}),
+        (403, {"Origin": "http://evil.example"}),
+        (403, {"Origin": "http://127.0.0.1:8189"}),
+        (403, {"Origin": "http://127.0.0.1"}),
+        (403, {"Origin": "https://127.0.0.1"}),
+        (403, {"Origin": "http://127.0.0.1:8188.evil.example"}),
+        (403, {"Origin": "http://127.0.0.1:99999999"}),
+        (403, {"Origin": "http://[::1"}),
+        (403, {"Origin": "null"}),
+        (403, {"Origin": ""}),
+        (403, {"Origin": "file://"}),
+        (403, {"Sec-Fetch-Site": "cross-site"}),
+        (403, {"Sec-Fetch-Site": "same-site"}),
+        (403, {"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1:8188"}),
+        (403, {"Origin": "http://127.0.0.1:8188", "Host": ""}),
+        (200, {"Origin": "http://127.0.0.1:8188", "Sec-Fetch-Site": "same-origin"}),
+        (200, {"ORIGIN": "HTTP://127.0.0.1:8188", "sec-fetch-site": "none"}),
+        (200, {"Origin": "http://studio.local", "Host": "studio.local"}),
+        (200, {"Origin": "https://studio.local", "Host": "studio.local:443"}),
+        (200, {"Content-Type": "application/json; charset=utf-8"}),
+    ],
+)
+def test_headers(status, headers):
+    assert Bench().ask(headers=headers).status == status
+
+
+def test_a_long_body_is_refused_whatever_its_header_says():
+    bench = Bench()
+    body = json.dumps({"id": bench.id, "strengths": {}}).encode()
+    assert bench.ask(body + b" " * (MOST_BODY_BYTES - len(body))).status == 200
+    assert bench.ask(body + b" " * MOST_BODY_BYTES, {"Content-Length": "5"}).status == 413
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_get_an_answer(body):
+    assert BENCH.ask(body).status == 400
+
+
+BENCH = Bench()
+
+values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=20) | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["id", "strengths", "keep_others", "sequence"]), values))
+def test_any_fields_get_an_answer(fields):
+    assert BENCH.ask(json.dumps({"id": BENCH.id, **fields}).encode()).status in (200, 400, 404)
+
+
+def test_the_list_of_directions():
+    answer = list_directions({"Host": "127.0.0.1:8188"}, load_model.BUNDLED)
+    assert answer.status == 200
+    assert json.loads(answer.body)["directions"][0]["name"] == "smile"
+    for model in ("../face.safetensors", "/etc/passwd", "", "x" * 9000):
+        refused = list_directions({}, model)
+        assert refused.status == 404
+        assert len(refused.body) < 300
+    assert list_directions({"Sec-Fetch-Site": "cross-site"}, load_model.BUNDLED).status == 403
+
+
+def test_a_damaged_model_file_has_no_list(models):
+    (models / "damaged.safetensors").write_bytes(b"\x05" * 50)
+    assert list_directions({}, "damaged.safetensors").status == 404

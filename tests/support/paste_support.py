@@ -1,0 +1,36 @@
+"""A face at a chosen place of a photo."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from face_latents.models.values import PhotoContext
+from torch import Tensor
+
+TIGHT = torch.tensor(
+    [[0.31, 0.31], [0.69, 0.31], [0.5, 0.5321], [0.3373, 0.6829], [0.6627, 0.6829]],
+    dtype=torch.float64,
+)
+SIZE = 64
+
+
+def make_context(
+    photo: Tensor, centre: tuple[float, float], side: float, degrees: float = 0.0, size: int = SIZE
+) -> PhotoContext:
+    """A face whose crop is `side` photo pixels wide, centred at `centre` and rolled."""
+    scale, angle = size / side, math.radians(degrees)
+    a, b = scale * math.cos(angle), scale * math.sin(angle)
+    rotation = torch.tensor([[a, b], [-b, a]], dtype=torch.float64)
+    middle = torch.full((2,), size / 2 - 0.5, dtype=torch.float64)
+    shift = middle - rotation @ torch.tensor(centre, dtype=torch.float64)
+    landmarks = torch.linalg.solve(rotation, (TIGHT * size - 0.5 - shift).T).T
+    return PhotoContext(
+        photo=photo[..., :3],
+        transform=torch.cat([rotation, shift[:, None]], dim=1),
+        size=size,
+        landmarks=landmarks,
+        code=torch.zeros(4),
+        photo_key="photo",
+        face_index=0,
+    )
