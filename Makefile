@@ -22,6 +22,7 @@ test: $(VENV)/.installed-test
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	@# The package takes its name from a link, so that a checkout folder may have any name.
 	@mkdir -p $(VENV)/typecheck && ln -sfn "$(CURDIR)" $(VENV)/typecheck/face_latents
 	MYPYPATH=$(VENV)/typecheck $(BIN)/mypy $(TYPED:%=-p face_latents.%)

@@ -56,7 +56,8 @@ def span_basis(
     if unit.shape[0] == 0:
         return unit
     _, values, basis = torch.linalg.svd(unit, full_matrices=False)
-    return basis[values > rank_tolerance(unit.shape[0], directions.dtype) * values[0]]
+    spanning: Tensor = basis[values > rank_tolerance(unit.shape[0], directions.dtype) * values[0]]
+    return spanning
 
 
 def rank_tolerance(count: int, dtype: torch.dtype) -> float:

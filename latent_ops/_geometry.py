@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,11 @@ from torch import Tensor
 def flatten_codes(codes: Tensor, latent_dims: int, dtype: torch.dtype) -> Tensor:
     """Return codes ``(*, *latent_shape)`` as ``(*, D)`` in the compute dtype."""
     return codes.to(dtype).flatten(codes.ndim - latent_dims)
+
+
+def unflatten_codes(rows: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return rows ``(*, D)`` as codes ``(*, *shape)``."""
+    return rows.reshape(*rows.shape[:-1], *shape)
 
 
 def unit_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,7 +37,8 @@ def unit_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
 def length(x: Tensor) -> Tensor:
     """Return Euclidean lengths ``(*, 1)`` of vectors ``(*, D)``."""
     scaled, peak = _by_peak(x)
-    return torch.linalg.vector_norm(scaled, dim=-1, keepdim=True) * peak
+    lengths: Tensor = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True) * peak
+    return lengths
 
 
 def _by_peak(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -59,4 +59,4 @@ def out_of_span(vector: Tensor, basis: Tensor | None) -> Tensor:
 
 def as_code(vector: Tensor, like: Tensor) -> Tensor:
     """The flat float64 vector as one code; rounded twice, so that half follows float32."""
-    return vector.to(compute_dtype(like)).unflatten(0, like.shape[1:]).to(like)
+    return vector.to(compute_dtype(like)).reshape(like.shape[1:]).to(like)

@@ -151,7 +151,7 @@ def weighted_mean(
 
     dtype = compute_dtype(codes, *(() if mean is None else (mean,)))
     factors = torch.tensor([x / divisor for x in w], dtype=dtype, device=codes.device)
-    result = torch.tensordot(factors, codes.to(dtype), dims=1)
+    result: Tensor = torch.tensordot(factors, codes.to(dtype), dims=1)
     if mode == "lol" and mean is not None:
         require_match("codes", codes, "mean", mean, dims)
         if mean.ndim != dims:

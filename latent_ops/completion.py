@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ._basis import ORTHONORMAL_TOLERANCE, along_basis, rank_tolerance
-from ._geometry import flatten_codes
+from ._geometry import flatten_codes, unflatten_codes
 from ._validation import require_choice, require_count, require_match, require_stack
 
 COMPLETIONS = ("principal", "random")
@@ -108,7 +108,7 @@ def complete_basis(
     # before it, and is orthogonal to rounding however near to dependent the random ones are.
     q, r = torch.linalg.qr(torch.cat(parts).T)
     added = (q * r.diagonal().sign()).T[count:]
-    return torch.cat([vectors.detach(), added.unflatten(-1, vectors.shape[1:]).to(vectors)])
+    return torch.cat([vectors.detach(), unflatten_codes(added, vectors.shape[1:]).to(vectors)])
 
 
 def _principal_axes(offset: Tensor, span: Tensor) -> Tensor:
@@ -122,7 +122,8 @@ def _principal_axes(offset: Tensor, span: Tensor) -> Tensor:
         # R has the singular values and right vectors of the whole, in D rows.
         rest = torch.linalg.qr(rest, mode="r").R
     _, values, axes = torch.linalg.svd(rest, full_matrices=False)
-    return axes[values > rank_tolerance(offset.shape[0], torch.float32) * largest]
+    principal: Tensor = axes[values > rank_tolerance(offset.shape[0], torch.float32) * largest]
+    return principal
 
 
 def _centred_codes(codes: Tensor, vectors: Tensor, mean: Tensor | None) -> Tensor:

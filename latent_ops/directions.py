@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ._basis import along_basis, axis_of, span_basis
-from ._geometry import unit_and_length
+from ._geometry import unflatten_codes, unit_and_length
 from ._validation import compute_dtype, latent_shape, require_codes
 
 
@@ -28,7 +28,7 @@ def normalise(direction: Tensor, *, latent_dims: int = 1) -> Tensor:
     """
     require_codes("direction", direction, latent_dims)
     unit, _, _ = axis_of(direction, latent_dims, compute_dtype(direction))
-    return unit.unflatten(-1, latent_shape(direction, latent_dims)).to(direction.dtype)
+    return unflatten_codes(unit, latent_shape(direction, latent_dims)).to(direction.dtype)
 
 
 def condition(direction: Tensor, others: Tensor, *, latent_dims: int = 1) -> Tensor:
@@ -69,5 +69,5 @@ def condition(direction: Tensor, others: Tensor, *, latent_dims: int = 1) -> Ten
             f"The direction{which} is a mix of the {others.shape[0]} directions it should be "
             "independent of, so nothing of it would be left. Take one of them out."
         )
-    result = (norm * rest_unit).unflatten(-1, latent_shape(direction, latent_dims))
+    result = unflatten_codes(norm * rest_unit, latent_shape(direction, latent_dims))
     return result.to(device=direction.device, dtype=direction.dtype)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._geometry import angle_between_units, dot, flatten_codes, length, unit_and_length
+from ._geometry import (
+    angle_between_units,
+    dot,
+    flatten_codes,
+    length,
+    unflatten_codes,
+    unit_and_length,
+)
 from ._validation import (
     batch_scalar,
     batch_shape,
@@ -119,7 +126,7 @@ def slerp(
     # After the origin is added back, the fixed points are no longer exact by themselves.
     result = torch.where((weight == 0) | (start == end).all(-1, keepdim=True), start, result)
     result = torch.where(weight == 1, end, result)
-    return result.unflatten(-1, latent_shape(a, latent_dims)).to(out_dtype)
+    return unflatten_codes(result, latent_shape(a, latent_dims)).to(out_dtype)
 
 
 def _weight(t: float | Tensor, a: Tensor, b: Tensor, latent_dims: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._geometry import flatten_codes
+from ._geometry import flatten_codes, unflatten_codes
 from ._validation import compute_dtype, require_count, require_stack
 
 
@@ -46,7 +46,7 @@ def principal_directions(codes: Tensor, count: int | None = None) -> tuple[Tenso
     if not bool(variance.sum() > 0):
         raise ValueError("The codes are all equal, so they vary along no direction.")
     shares = (variance / variance.sum())[:wanted]
-    vectors = _signed(vectors[:wanted]).unflatten(1, codes.shape[1:])
+    vectors = unflatten_codes(_signed(vectors[:wanted]), codes.shape[1:])
     return vectors.to(compute_dtype(codes)).to(codes), shares.to(codes.device, compute_dtype(codes))
 
 

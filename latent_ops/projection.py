@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ._basis import along_basis, axis_of, span_basis
-from ._geometry import dot, flatten_codes
+from ._geometry import dot, flatten_codes, unflatten_codes
 from ._validation import batch_scalar, compute_dtype, latent_shape, require_codes, require_match
 
 
@@ -46,7 +46,7 @@ def project(
         ``v - project(v, n)``, which is ``remove(v, n)``.
     """
     value, axis, _ = _measure(codes, direction, mean, latent_dims)
-    return (value * axis).unflatten(-1, latent_shape(codes, latent_dims)).to(codes.dtype)
+    return unflatten_codes(value * axis, latent_shape(codes, latent_dims)).to(codes.dtype)
 
 
 def remove(
@@ -76,7 +76,7 @@ def remove(
     value, axis, start = _measure(codes, direction, mean, latent_dims)
     k = _flat_scalar("amount", amount, codes, latent_dims).to(start.dtype)
     result = torch.where(k == 0, start, start - k * value * axis)
-    return result.unflatten(-1, latent_shape(codes, latent_dims)).to(codes.dtype)
+    return unflatten_codes(result, latent_shape(codes, latent_dims)).to(codes.dtype)
 
 
 def set_to_value(
@@ -108,7 +108,7 @@ def set_to_value(
     value, axis, start = _measure(codes, direction, mean, latent_dims)
     goal = _flat_scalar("target", target, codes, latent_dims).to(start.dtype)
     result = start + (goal - value) * axis
-    return result.unflatten(-1, latent_shape(codes, latent_dims)).to(codes.dtype)
+    return unflatten_codes(result, latent_shape(codes, latent_dims)).to(codes.dtype)
 
 
 def project_out(
@@ -136,7 +136,7 @@ def project_out(
     basis = span_basis("directions", directions, "codes", codes, latent_dims)
     start, offset = _flat_and_centred(codes, directions, mean, latent_dims)
     rest = start - along_basis(offset, basis.to(device=codes.device, dtype=start.dtype))
-    return rest.unflatten(-1, latent_shape(codes, latent_dims)).to(codes.dtype)
+    return unflatten_codes(rest, latent_shape(codes, latent_dims)).to(codes.dtype)
 
 
 def _flat_and_centred(

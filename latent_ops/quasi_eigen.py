@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ._basis import rank_tolerance
-from ._geometry import flatten_codes, unit_and_length
+from ._geometry import flatten_codes, unflatten_codes, unit_and_length
 from ._validation import require_choice, require_count, require_match, require_stack
 
 BASIS_METHODS = ("symmetric", "gram_schmidt")
@@ -62,7 +62,7 @@ def class_means(codes: Tensor, labels: Tensor, count: int | None = None) -> Tens
         )
     flat = flatten_codes(codes.cpu(), dims, codes.dtype)
     means = [flat[index == k].mean(0, dtype=torch.float64) for k in range(total)]
-    return torch.stack(means).unflatten(-1, codes.shape[1:]).to(codes)
+    return unflatten_codes(torch.stack(means), codes.shape[1:]).to(codes)
 
 
 def quasi_eigenvectors(
@@ -105,7 +105,7 @@ def quasi_eigenvectors(
         vectors = _gram_schmidt(rows, floor)
     else:
         vectors = _loewdin(rows, centre, floor)
-    return vectors.unflatten(-1, means.shape[1:]).to(means)
+    return unflatten_codes(vectors, means.shape[1:]).to(means)
 
 
 def _label_indices(labels: Tensor, count: int) -> Tensor:
@@ -160,7 +160,8 @@ def _gram_schmidt(rows: Tensor, floor: float) -> Tensor:
             f"The mean of label {dependent[0]} is a mix of those before it, so Gram-Schmidt leaves "
             'nothing of it. Use the "symmetric" method, choose another centre, or merge labels.'
         )
-    return (q * pivots.sign()).T
+    vectors: Tensor = (q * pivots.sign()).T
+    return vectors
 
 
 def _loewdin(rows: Tensor, centre: Tensor, floor: float) -> Tensor:
@@ -169,7 +170,8 @@ def _loewdin(rows: Tensor, centre: Tensor, floor: float) -> Tensor:
     w, values, ut = torch.linalg.svd(rows, full_matrices=False)
     rank = int((values > floor).sum())
     if rank == rows.shape[0]:
-        return w @ ut
+        nearest: Tensor = w @ ut
+        return nearest
     # How exactly the null vectors are known decides which of their entries are not 0.
     doubt = max(1e-9, floor / float(values[rank - 1])) if rank else 1.0
     null = w[:, rank:]
@@ -184,7 +186,8 @@ def _loewdin(rows: Tensor, centre: Tensor, floor: float) -> Tensor:
             "different codes, merge them, or choose another centre."
         )
     last = _outside(centre, ut[:rank], floor)
-    return w[:, :rank] @ ut[:rank] + weights[:, None] * last
+    completed: Tensor = w[:, :rank] @ ut[:rank] + weights[:, None] * last
+    return completed
 
 
 def _outside(centre: Tensor, span: Tensor, floor: float) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ._basis import axis_of
-from ._geometry import dot, flatten_codes, unit_and_length
+from ._geometry import dot, flatten_codes, unflatten_codes, unit_and_length
 from ._validation import batch_scalar, compute_dtype, latent_shape, require_codes, require_match
 
 
@@ -90,7 +90,7 @@ def rotate_chain(
         turn = turn.flatten(turn.ndim - latent_dims) if turn.ndim else turn
         u, v = (axis.to(flat) for axis in _plane(a, b, latent_dims))
         flat = _turned(flat, u, v, turn.to(dtype), centre)
-    return flat.unflatten(-1, latent_shape(codes, latent_dims)).to(codes.dtype)
+    return unflatten_codes(flat, latent_shape(codes, latent_dims)).to(codes.dtype)
 
 
 def _turned(codes: Tensor, u: Tensor, v: Tensor, angle: Tensor, mean: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from ._basis import basis_rows
-from ._geometry import flatten_codes, length, unit_and_length
+from ._geometry import flatten_codes, length, unflatten_codes, unit_and_length
 from ._validation import compute_dtype, latent_shape, require_codes, require_match
 from .spectrum_modes import kept_indices, truncate_spectrum
 
@@ -74,7 +74,7 @@ def reconstruct(
             f"coefficients is on {coefficients.device} and basis on {basis.device}; move both to "
             "one device."
         )
-    result = (coefficients.to(compute) @ rows).unflatten(-1, basis.shape[1:])
+    result = unflatten_codes(coefficients.to(compute) @ rows, basis.shape[1:])
     if mean is not None:
         require_match("coefficients", result, "mean", mean, basis.ndim - 1)
         result = result + mean.to(compute)
@@ -123,7 +123,7 @@ def spectral_denoise(
     result = kept @ rows if indices is None else _sum_of_rows(kept, indices, rows)
     if mean is not None:
         result = result + flatten_codes(mean, basis.ndim - 1, result.dtype)
-    return result.unflatten(-1, basis.shape[1:]).to(codes.dtype)
+    return unflatten_codes(result, basis.shape[1:]).to(codes.dtype)
 
 
 def _restored(kept: Tensor, norm: Tensor, mode: str) -> Tensor:

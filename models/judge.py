@@ -59,7 +59,8 @@ class Judge(nn.Module):
             x = F.relu(strided(x))
             x = x + F.relu(added(x))
         x = F.relu(self.narrow(x)).flatten(1).float()
-        return self.head(F.dropout(x, 0.4, self.training))
+        scores: Tensor = self.head(F.dropout(x, 0.4, self.training))
+        return scores
 
 
 def _layer(before: int, after: int, stride: int) -> nn.Sequential:

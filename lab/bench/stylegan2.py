@@ -78,7 +78,7 @@ def reference_generator(
     """The reference's generator with random weights, biases and noise strengths."""
     with reference_module(directory) as module:
         torch.manual_seed(0)
-        net = module.Generator(size, 512, layers, channel_multiplier=multiplier).eval()
+        net: nn.Module = module.Generator(size, 512, layers, channel_multiplier=multiplier).eval()
     randomise(net)
     return net.requires_grad_(False)
 

@@ -161,7 +161,8 @@ def picture_in(path: Path, name: str, archives: dict[str, zipfile.ZipFile]) -> I
         if path.name not in archives:
             archives[path.name] = zipfile.ZipFile(path)
         with Image.open(io.BytesIO(archives[path.name].read(name))) as image:
-            return image.convert("RGB")
+            converted: Image.Image = image.convert("RGB")
+            return converted
     except (zipfile.BadZipFile, KeyError, OSError) as error:
         raise FaceLatentsError(
             f"{name} could not be read from {path}: {error}. Copy or download the file again."

@@ -173,7 +173,8 @@ def _converted(file: Path) -> tuple[FaceModel, Report]:
 
 def _pictures(model: FaceModel, z: Tensor, labels: Tensor | None = None) -> Tensor:
     net = model.module
-    return net.synthesize(net.truncate(net.broadcast(net.map(z, labels)), PSI))
+    pictures: Tensor = net.synthesize(net.truncate(net.broadcast(net.map(z, labels)), PSI))
+    return pictures
 
 
 @contextmanager

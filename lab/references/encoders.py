@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +99,8 @@ def golden(
         net = narrow(encoders, encoder_type, layout)
         net.load_state_dict(dict(tensors))
         with torch.no_grad():
-            return net.eval()(pictures)
+            codes: Tensor = net.eval()(pictures)
+            return codes
 
 
 @contextmanager
@@ -123,13 +124,14 @@ def reference_modules(directory: Path) -> Iterator[ModuleType]:
 
 def published(encoders: ModuleType, encoder_type: str, num_ws: int) -> nn.Module:
     options = SimpleNamespace(stylegan_size=2 ** (num_ws // 2 + 1), n_styles=num_ws, input_nc=3)
-    return getattr(encoders, CLASSES[encoder_type])(50, "ir_se", options).eval()
+    net: nn.Module = getattr(encoders, CLASSES[encoder_type])(50, "ir_se", options).eval()
+    return net
 
 
 def narrow(encoders: ModuleType, encoder_type: str, layout: Any) -> nn.Module:
     """The reference's class around layers of other widths than those written into it."""
     kind = getattr(encoders, CLASSES[encoder_type])
-    net = kind.__new__(kind)
+    net: Any = kind.__new__(kind)
     nn.Module.__init__(net)
     widths, w_dim = layout.widths, layout.w_dim
     stem = widths.stem
@@ -152,7 +154,7 @@ def narrow(encoders: ModuleType, encoder_type: str, layout: Any) -> nn.Module:
     net.latlayer2 = nn.Conv2d(widths.stages[1], w_dim, 1)
     if encoder_type == "e4e":
         net.progressive_stage = encoders.ProgressiveStage.Inference
-    return net
+    return cast(nn.Module, net)
 
 
 def randomise(net: nn.Module, seed: int) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,16 +40,18 @@ class Rosinality:
         self.latent_avg = tensors["latent_avg"]
 
     def from_w_plus(self, codes: Tensor) -> Tensor:
-        return self.net([codes], input_is_latent=True, randomize_noise=False)[0]
+        pictures: Tensor = self.net([codes], input_is_latent=True, randomize_noise=False)[0]
+        return pictures
 
     def from_z(self, z: Tensor, psi: float) -> Tensor:
-        return self.net(
+        pictures: Tensor = self.net(
             [z], truncation=psi, truncation_latent=self.latent_avg, randomize_noise=False
         )[0]
+        return pictures
 
 
 def _rosinality(module: ModuleType, layout: Layout) -> nn.Module:
-    net = module.Generator.__new__(module.Generator)
+    net: Any = module.Generator.__new__(module.Generator)
     nn.Module.__init__(net)
     width, channels = layout.w_dim, layout.channels
     net.size, net.style_dim = layout.size, width
@@ -69,7 +72,7 @@ def _rosinality(module: ModuleType, layout: Layout) -> nn.Module:
     for j in range(net.num_layers):
         side = 2 ** ((j + 5) // 2)
         net.noises.register_buffer(f"noise_{j}", torch.zeros(1, 1, side, side))
-    return net
+    return cast(nn.Module, net)
 
 
 class Nvidia:
@@ -108,7 +111,8 @@ class Nvidia:
         return state
 
     def from_w_plus(self, codes: Tensor) -> Tensor:
-        return self.net.synthesis(codes, noise_mode="const")
+        pictures: Tensor = self.net.synthesis(codes, noise_mode="const")
+        return pictures
 
     def from_z(
         self,
@@ -120,7 +124,10 @@ class Nvidia:
         hot = None
         if labels is not None:
             hot = torch.nn.functional.one_hot(labels, self.classes).float()
-        return self.net(z, hot, truncation_psi=psi, truncation_cutoff=cutoff, noise_mode="const")
+        pictures: Tensor = self.net(
+            z, hot, truncation_psi=psi, truncation_cutoff=cutoff, noise_mode="const"
+        )
+        return pictures
 
 
 def our_name(name: str) -> str:

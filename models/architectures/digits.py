@@ -51,7 +51,8 @@ class DigitEncoder(nn.Module):
         x = F.leaky_relu(self.fine(x), _SLOPE)
         x = F.leaky_relu(self.coarse(F.pixel_unshuffle(x, 2)), _SLOPE)  # (B, deep, 7, 7)
         x = F.leaky_relu(self.hidden(x.flatten(1)), _SLOPE)
-        return self.code(x)
+        codes: Tensor = self.code(x)
+        return codes
 
 
 class DigitGenerator(nn.Module):

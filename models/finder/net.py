@@ -85,13 +85,15 @@ class FaceDetector(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         x = self.stage8(self.stage4(F.relu_(self._enter(image))))
         x = F.relu_(self.up(self.stage16(x)).add_(x))
-        return self.output(self.head(x))
+        maps: Tensor = self.output(self.head(x))
+        return maps
 
     def _enter(self, image: Tensor) -> Tensor:
         """The stem; in quick form as one convolution over pixels, which saves regrouping them."""
         if not isinstance(self.stem, nn.Conv2d):
             pixels = F.pixel_unshuffle(image, 2)
-            return self.stem(pixels.contiguous(memory_format=torch.channels_last))
+            features: Tensor = self.stem(pixels.contiguous(memory_format=torch.channels_last))
+            return features
         weight = self.stem.weight.unflatten(1, (3, 2, 2)).permute(0, 1, 4, 2, 5, 3)
         weight = weight.reshape(-1, 3, 6, 6).contiguous(memory_format=torch.channels_last)
         image = image.contiguous(memory_format=torch.channels_last)

@@ -123,7 +123,9 @@ def _deviation(model: FaceModel, unit: Tensor) -> Tensor:
     """Standard deviation of the model's codes along each unit vector ``(k, *shape)``: ``(k,)``."""
     if layer_count(model.space) is None:
         spread = model.space.std
-        return (unit if spread is None else unit * spread.cpu().float()).flatten(1).norm(dim=1)
+        scaled = unit if spread is None else unit * spread.cpu().float()
+        lengths: Tensor = scaled.flatten(1).norm(dim=1)
+        return lengths
     # layers of a random face are not independent: they hold the same w
     codes = model.sample(_TRIED, seed=0).cpu().float()
     return ((codes - codes.mean(0)).flatten(1) @ unit.flatten(1).T).std(0)

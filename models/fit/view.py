@@ -87,7 +87,8 @@ class FitView:
         normal = boundary(shares[0] * seen + shares[1] * unseen, values).double()
         shown = (self.pictures.slopes @ normal).reshape(self.weights.shape)
         shown = self._weighted(shown, shares)
-        return found / found.norm().clamp(min=_TINY) + shown / shown.norm().clamp(min=_TINY)
+        both: Tensor = found / found.norm().clamp(min=_TINY) + shown / shown.norm().clamp(min=_TINY)
+        return both
 
     def _weighted(self, direction: Tensor, shares: tuple[float, float]) -> Tensor:
         """A direction with its two mirror parts weighted."""
@@ -144,7 +145,8 @@ def view_of(model: FaceModel, decode: Callable[[Tensor], Tensor], pictures: bool
         return FitView(weights, None, seen)
 
     def mirrored(codes: Tensor) -> Tensor:
-        return mirror(codes.to(model.device, torch.float32)).to("cpu", codes.dtype)
+        reflected: Tensor = mirror(codes.to(model.device, torch.float32))
+        return reflected.to("cpu", codes.dtype)
 
     return FitView(weights, mirrored, seen)
 

@@ -120,7 +120,8 @@ def _mask(frame: Image.Image) -> np.ndarray:
         alpha = frame.convert("RGBA").getchannel("A")
     else:
         return np.zeros((64, 64), dtype=np.float32)
-    return np.float32(1.0) - np.array(alpha).astype(np.float32) / 255.0
+    mask: np.ndarray = np.float32(1.0) - np.array(alpha).astype(np.float32) / 255.0
+    return mask
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:

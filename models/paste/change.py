@@ -45,5 +45,5 @@ def light_of(change: Tensor, mask: Tensor, least: float = LEAST_LIGHT) -> float:
     inside = change[mask > 0.5]
     if not len(inside):
         return 0.0
-    low, high = inside.quantile(torch.tensor(_AGREEING).to(inside)).tolist()
+    low, high = map(float, inside.quantile(torch.tensor(_AGREEING).to(inside)))
     return max(low - least, 0.0) + min(high + least, 0.0)

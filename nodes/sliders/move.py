@@ -166,7 +166,8 @@ def _independent(panel: Panel, name: str, others: list[str]) -> Tensor:
 
 def _unit(panel: Panel, name: str) -> Tensor:
     vector = panel.sliders[name].direction.vector.detach().to("cpu", torch.float64).flatten()
-    return vector / vector.norm().clamp(min=torch.finfo(torch.float64).tiny)
+    unit: Tensor = vector / vector.norm().clamp(min=torch.finfo(torch.float64).tiny)
+    return unit
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class DigitJudge(nn.Module):
         x = F.relu(self.third(x))
         x = F.relu(self.fourth(x))
         x = F.dropout(F.adaptive_max_pool2d(x, 2).flatten(1), 0.3, self.training)
-        return self.head(x)
+        scores: Tensor = self.head(x)
+        return scores
 
 
 def augmented(pictures: Tensor, generator: torch.Generator) -> Tensor:

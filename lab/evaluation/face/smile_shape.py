@@ -63,4 +63,5 @@ def mouth_shape(points: Tensor) -> Tensor:
     down = torch.stack([-eyes[..., 1], eyes[..., 0]], -1) / distance[..., None]
     drop = points[..., 3:5, :].mean(-2) - points[..., 0:2, :].mean(-2)
     shape = torch.stack([mouth.norm(dim=-1), -(drop * down).sum(-1)], -1)
-    return shape / distance[..., None]
+    scaled: Tensor = shape / distance[..., None]
+    return scaled

@@ -35,7 +35,8 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     var_a, var_b, covariance = aa - mean_a**2, bb - mean_b**2, ab - mean_a * mean_b
     likeness = (2 * mean_a * mean_b + _C1) * (2 * covariance + _C2)
     likeness = likeness / ((mean_a**2 + mean_b**2 + _C1) * (var_a + var_b + _C2))
-    return likeness.mean((1, 2, 3)).float()
+    means: Tensor = likeness.mean((1, 2, 3)).float()
+    return means
 
 
 def _window(side: int) -> Tensor:

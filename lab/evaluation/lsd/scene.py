@@ -130,5 +130,5 @@ def prepare(
 def principal_axes(codes: Tensor, mean: Tensor) -> Tensor:
     """All principal axes `(d, d)` of codes `(N, d)` about their mean, the widest first."""
     offset = codes.double() - mean.double()
-    first = torch.linalg.eigh(offset.T @ offset).eigenvectors.T.flip(0)
+    first: Tensor = torch.linalg.eigh(offset.T @ offset).eigenvectors.T.flip(0)
     return first.float().contiguous()

@@ -73,7 +73,8 @@ def truncated(frame: Tensor, labels: Tensor, generator: torch.Generator) -> Tens
     rows = torch.arange(len(frame))
     label = one_hot(labels) * frame[rows, labels].unsqueeze(1)
     result = torch.cat([label, style * (order < keep)], 1)
-    return result * (frame.norm(dim=1) / result.norm(dim=1).clamp_min(1e-6)).unsqueeze(1)
+    scaled: Tensor = result * (frame.norm(dim=1) / result.norm(dim=1).clamp_min(1e-6)).unsqueeze(1)
+    return scaled
 
 
 def one_hot(labels: Tensor) -> Tensor:

@@ -43,7 +43,8 @@ class Critic(nn.Module):
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(grey * 2 - 1, 2)), 0.2)
         x = F.leaky_relu(self.coarse(F.pixel_unshuffle(x, 2)), 0.2)
         x = F.leaky_relu(self.deep(x.flatten(1)), 0.2)
-        return self.score(x).squeeze(1) + (x * self.classes(one_hot(labels))).sum(1)
+        scores: Tensor = self.score(x).squeeze(1) + (x * self.classes(one_hot(labels))).sum(1)
+        return scores
 
 
 @dataclass

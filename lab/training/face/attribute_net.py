@@ -84,7 +84,8 @@ class AttributeNet(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         x = (crops * 4 - 2).contiguous(memory_format=torch.channels_last)
         x = self.body(x).float().mean((2, 3))
-        return self.head(F.dropout(x, 0.3, self.training))
+        scores: Tensor = self.head(F.dropout(x, 0.3, self.training))
+        return scores
 
 
 def reading_loss(outputs: Tensor, values: Tensor) -> Tensor:

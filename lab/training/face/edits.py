@@ -93,7 +93,8 @@ def expected_changes(values: Tensor) -> Tensor:
     regression over the training faces."""
     count = len(ATTRIBUTES)
     attributes, shapes = (part - part.mean(0) for part in (values[:, :count], values[:, count:]))
-    return torch.linalg.lstsq(attributes.double(), shapes.double()).solution.float()
+    slopes: Tensor = torch.linalg.lstsq(attributes.double(), shapes.double()).solution.float()
+    return slopes
 
 
 def told_to_controls(directions: Tensor) -> dict[str, Tensor]:

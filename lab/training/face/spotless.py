@@ -167,7 +167,8 @@ def _retouched(
 ) -> Tensor:
     assert net.retoucher is not None
     with torch.autocast(photos.device.type, torch.bfloat16):
-        return net.retoucher(photos, before, after, strengths)
+        pictures: Tensor = net.retoucher(photos, before, after, strengths)
+        return pictures
 
 
 def draw_curve(table: Path, picture: Path) -> None:

@@ -26,7 +26,7 @@ def displacement(velocity: Tensor) -> Tensor:
     Returns:
         u, of the same shape and unit.
     """
-    moved = velocity / 2**SQUARINGS
+    moved: Tensor = velocity / 2**SQUARINGS
     places = _places(velocity)
     for _ in range(SQUARINGS):
         moved = moved + _read(moved, places + 2 * moved.permute(0, 2, 3, 1), "bilinear")

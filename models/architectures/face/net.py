@@ -49,7 +49,8 @@ class RenderedFaceNet(ControlledFaceNet):
         if offsets is not None:
             linear = moved(linear, to_frame(offsets, self.size))
         with self._precision(linear):
-            return self.renderer(linear, codes.float(), self.strengths(codes))
+            pictures: Tensor = self.renderer(linear, codes.float(), self.strengths(codes))
+            return pictures
 
     def _precision(self, like: Tensor) -> torch.autocast:
         return torch.autocast(like.device.type, self.dtype, enabled=self.dtype != torch.float32)

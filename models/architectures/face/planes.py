@@ -19,7 +19,8 @@ def opponent_matrix(device: torch.device | None = None) -> Tensor:
     rows = torch.tensor(
         [[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]], dtype=torch.float64, device=device
     )
-    return (rows / rows.norm(dim=1, keepdim=True)).float()
+    unit: Tensor = (rows / rows.norm(dim=1, keepdim=True)).float()
+    return unit
 
 
 def soft(pictures: Tensor) -> Tensor:

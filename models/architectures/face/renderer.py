@@ -31,7 +31,8 @@ class Block(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.leaky_relu(self.first(x), SLOPE))
+        features: Tensor = x + self.second(F.leaky_relu(self.first(x), SLOPE))
+        return features
 
 
 class Renderer(nn.Module):

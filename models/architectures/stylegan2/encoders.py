@@ -67,7 +67,8 @@ class MapToStyle(nn.Module):
         self.linear = EqualLinear(outputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(self.convs(x).flatten(1))
+        code: Tensor = self.linear(self.convs(x).flatten(1))
+        return code
 
 
 class StyleEncoder(nn.Module):

@@ -52,7 +52,8 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         means = x.mean((2, 3), keepdim=True)
-        return x * self.fc2(self.fc1(means).relu()).sigmoid()
+        weighted: Tensor = x * self.fc2(self.fc1(means).relu()).sigmoid()
+        return weighted
 
 
 class Block(nn.Module):
@@ -81,7 +82,8 @@ class Block(nn.Module):
             shortcut = self.shortcut_layer(x)
         else:
             shortcut = x[:, :, :: self.stride, :: self.stride]
-        return self.res_layer(x) + shortcut
+        features: Tensor = self.res_layer(x) + shortcut
+        return features
 
 
 def input_layer(stem: int) -> nn.Sequential:

@@ -95,7 +95,8 @@ class Modulated(nn.Module):
 
     def styles(self, w: Tensor) -> Tensor:
         """w `(1, w_dim)` to factors `(in,)`, the weights' own scale included."""
-        return self.modulation(w)[0] * self.scale
+        styles: Tensor = self.modulation(w)[0] * self.scale
+        return styles
 
 
 class StyledConv(nn.Module):

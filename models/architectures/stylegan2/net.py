@@ -208,7 +208,7 @@ class StyleGAN2Net(nn.Module):
         ws, limit = code.unbind(1), self.clamp  # each (1, w_dim)
         x = self.input.input.to(self.dtype).contiguous(memory_format=torch.channels_last)
         x = self.conv1(x, ws[0], noises[0], limit)
-        picture = self.to_rgb1(x, ws[1], None, limit)
+        picture: Tensor = self.to_rgb1(x, ws[1], None, limit)
         convs = cast(list[StyledConv], list(self.convs))
         to_rgbs = cast(list[ToRGB], list(self.to_rgbs))
         for k, (up, conv, to_rgb) in enumerate(zip(convs[::2], convs[1::2], to_rgbs, strict=True)):
@@ -262,7 +262,8 @@ class StyleGAN2Net(nn.Module):
                 "a photo by refinement (Encode Face, refine_steps)."
             )
         average = self.latent_avg if self.encoder_avg is None else self.encoder_avg
-        return self.encoder(encoder_input(crops)) + average
+        codes: Tensor = self.encoder(encoder_input(crops)) + average
+        return codes
 
     def style_weight(self, layers: Sequence[int] | None = None) -> Tensor:
         """What each number of a w adds to the styles of convolutions, `(out, w_dim)` float32.
