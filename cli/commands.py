@@ -206,7 +206,10 @@ def _add_evaluate(subparsers: Subparsers) -> None:
     parser.add_argument("--photo", type=Path, help="for the benchmark; default: the astronaut")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     parser.add_argument(
-        "--results", type=Path, metavar="FILE", help="replace the section of this Markdown file"
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="write the section into this folder",
     )
     parser.add_argument("options", nargs="*", metavar="name=value", help="further settings")
     parser.set_defaults(run=_in_lab("evaluate"))

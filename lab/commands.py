@@ -6,13 +6,13 @@ import argparse
 import dataclasses
 import inspect
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..models.errors import FaceLatentsError
+from . import results
 
 
 def train(args: argparse.Namespace) -> int:
@@ -44,8 +44,6 @@ def train(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Measure a model, or the nodes' overhead, and print the figures."""
-    from . import results
-
     if args.what == "benchmark":
         figures, text = _benchmark(args)
     elif args.what == "stylegan2":
@@ -56,21 +54,22 @@ def evaluate(args: argparse.Namespace) -> int:
         figures = _measure(args)
         text = json.dumps(figures, indent=2, ensure_ascii=False)
     _write_json(figures, args.json)
+    print(text)
     if args.results is not None:
         body = text if args.what in ("benchmark", "lsd", "stylegan2") else results.table(figures)
-        results.write_section(args.results, _TITLES[args.what], _command(args), body)
-    print(text)
+        name, title = _SECTIONS[args.what]
+        results.write_section(args.results, name, title, _command(args), body)
     return 0
 
 
-_TITLES = {
-    "face": "Face model",
-    "finder": "Face finder",
-    "paste": "Paste Back",
-    "digits": "Digits model",
-    "benchmark": "Cost of the nodes",
-    "lsd": "Latent spectral decomposition",
-    "stylegan2": "StyleGAN2 synthesis",
+_SECTIONS = {  # file and title of the results
+    "face": ("face", "Face model"),
+    "finder": ("finder", "Face finder"),
+    "paste": ("paste", "Paste Back"),
+    "digits": ("digits", "Digits model"),
+    "benchmark": ("nodes", "Cost of the nodes"),
+    "lsd": ("lsd", "Latent spectral decomposition"),
+    "stylegan2": ("stylegan2", "StyleGAN2 synthesis"),
 }
 
 
@@ -80,7 +79,7 @@ def _command(args: argparse.Namespace) -> str:
     told = ["reference=DIR" if o.startswith("reference=") else o for o in args.options]
     places = ("pictures", "cache_dir", "out_dir")
     options = "".join(f" {option}" for option in told if not option.startswith(places))
-    return f"face-latents evaluate {args.what}{options}{data} --results RESULTS.md"
+    return f"face-latents evaluate {args.what}{options}{data} --results docs/results"
 
 
 def _measure(args: argparse.Namespace) -> dict[str, Any]:
@@ -231,11 +230,7 @@ def _tell(figures: Mapping[str, Any], file: Path | None) -> int:
 def _write_json(figures: Mapping[str, Any], file: Path | None) -> None:
     if file is None:
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.part")
-    text = json.dumps(plain(figures), indent=2, ensure_ascii=False)
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, file)
+    results.write_text(file, json.dumps(plain(figures), indent=2, ensure_ascii=False) + "\n")
 
 
 def plain(value: Any) -> Any:

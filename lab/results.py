@@ -1,4 +1,8 @@
-"""RESULTS.md: each measuring command replaces its own section, with date and machine kind."""
+"""The measured figures: a Markdown file a section, the most telling ones quoted on a first page.
+
+Each measuring command replaces the file of its own section. Figures on the first page (`README.md`
+of the folder) are never typed: each row names file, row and column from which its figure is taken.
+"""
 
 from __future__ import annotations
 
@@ -10,35 +14,74 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-_HEAD = """# Results
+from ..models.errors import FaceLatentsError
 
-Every section is written by the command it names (option `--results RESULTS.md`); nothing here is
-typed in by hand.
-"""
+_QUOTE = re.compile(
+    r"^(?P<what>\| [^|]+ \| )(?P<figure>[^|]+)"
+    r"(?P<source> \| \[(?P<file>[^\]|]+)\]\([^)|]+\): `(?P<row>[^`|]+)`, (?P<column>[^|]+) \|)",
+    re.MULTILINE,
+)
 
 
-def write_section(file: Path, name: str, command: str, body: str) -> None:
-    """Replace section `name` of a results file, or add it at the end.
+def write_section(folder: Path, name: str, title: str, command: str, body: str) -> None:
+    """Write the file of a section and quote it anew on the first page, where there is one.
 
     Args:
-        file: the Markdown file; made when missing.
-        name: heading of the section, and how it is found again.
+        folder: made when missing.
+        name: of the file, without `.md`.
+        title: heading of the file.
         command: how to measure again, as typed in a shell.
         body: Markdown, without headings.
+
+    Raises:
+        FaceLatentsError: `folder` is a file, or the first page quotes a figure that this section
+            lacks; the section is written all the same.
     """
-    text = file.read_text(encoding="utf-8") if file.exists() else _HEAD
-    section = (
-        f"<!-- begin {name} -->\n## {name}\n\n`{command}`\n\n"
-        f"{datetime.date.today().isoformat()}, {machine()}\n\n{body.strip()}\n"
-        f"<!-- end {name} -->\n"
+    if folder.is_file():
+        raise FaceLatentsError(
+            f"Results go into a folder, such as docs/results; {folder} is a file."
+        )
+    today = datetime.date.today().isoformat()
+    text = f"# {title}\n\n`{command}`\n\n{today}, {machine()}\n\n{body.strip()}\n"
+    write_text(folder / f"{name}.md", text)
+    first = folder / "README.md"
+    if first.is_file():
+        write_text(first, quote_figures(first.read_text(encoding="utf-8"), folder))
+
+
+def quote_figures(page: str, folder: Path) -> str:
+    """The first page with every quoted figure as its section has it.
+
+    A row that quotes reads `| what | figure | [file](link): `row`, column | ... |`.
+
+    Raises:
+        FaceLatentsError: a section has no such row or column.
+    """
+
+    def quote(match: re.Match[str]) -> str:
+        section = (folder / match["file"]).read_text(encoding="utf-8")
+        return match["what"] + _cell(section, match["row"], match["column"]) + match["source"]
+
+    return _QUOTE.sub(quote, page)
+
+
+def _cell(section: str, row: str, column: str) -> str:
+    """A cell of the first table in a section that has this row and this column."""
+    head: list[str] = []
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")] if line[:1] == "|" else []
+        head = (head or cells) if cells else []
+        if column in head and cells[0].strip("`") == row:
+            return cells[head.index(column)]
+    raise FaceLatentsError(
+        f"The first page quotes '{column}' of '{row}', which the section lacks. Correct the row of "
+        "the first page."
     )
-    pattern = re.compile(
-        rf"<!-- begin {re.escape(name)} -->\n.*?<!-- end {re.escape(name)} -->\n", re.DOTALL
-    )
-    if pattern.search(text):
-        text = pattern.sub(lambda _: section, text)
-    else:
-        text = f"{text.rstrip()}\n\n{section}"
+
+
+def write_text(file: Path, text: str) -> None:
+    """Replace a file at once, so that a stopped command leaves the old one; folders are made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.part")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, file)

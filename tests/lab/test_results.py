@@ -1,34 +1,61 @@
-"""RESULTS.md keeps what other commands wrote and replaces only the section measured anew."""
+"""Results: a file a section, and a first page that quotes them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from face_latents.lab.results import table, write_section
+import pytest
+from face_latents.lab.results import quote_figures, table, write_section
+from face_latents.models.errors import FaceLatentsError
+
+SHIPPED = Path(__file__).parents[2] / "docs" / "results"
+PAGE = "# First\n\n| Faces | ? | [finder.md](finder.md): `recall`, value | `measure` |\n\nEnd.\n"
 
 
 def test_a_section_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
-    file = tmp_path / "RESULTS.md"
-    write_section(file, "Finder", "measure finder", "recall 0.5")
-    write_section(file, "Face", "measure face", "psnr 20")
-    write_section(file, "Finder", "measure finder", r"recall \1 0.9")
-    text = file.read_text()
-    assert text.startswith("# Results")
-    assert text.count("## Finder") == text.count("## Face") == 1
-    assert "recall 0.5" not in text
-    assert r"recall \1 0.9" in text
-    assert "psnr 20" in text
-    assert text.index("## Finder") < text.index("## Face")
-    assert list(tmp_path.iterdir()) == [file]
+    folder = tmp_path / "docs" / "results"
+    write_section(folder, "finder", "Finder", "measure finder", "recall 0.5")
+    write_section(folder, "face", "Face", "measure face", "psnr 20")
+    write_section(folder, "finder", "Finder", "measure finder", "recall 0.9")
+    text = (folder / "finder.md").read_text()
+    assert text.startswith("# Finder\n\n`measure finder`\n")
+    assert text.endswith("\n\nrecall 0.9\n")
+    assert "psnr 20" in (folder / "face.md").read_text()
+    assert sorted(file.name for file in folder.iterdir()) == ["face.md", "finder.md"]
 
 
-def test_the_same_figures_give_the_same_file(tmp_path: Path) -> None:
+def test_the_first_page_quotes_what_was_measured_last(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(PAGE)
+    for figure in (0.5, 0.996):
+        body = table({"recall": figure, "nme": 0.03})
+        write_section(tmp_path, "finder", "Finder", "measure", body)
+        assert (tmp_path / "README.md").read_text() == PAGE.replace("?", str(figure))
+
+
+def test_a_figure_is_found_by_row_and_column(tmp_path: Path) -> None:
+    tables = "| step | node, ms | ratio |\n| --- | ---: | ---: |\n| add | 2.5 |  |\n\n"
+    tables += "| step | ratio |\n| --- | ---: |\n| decode | 7 |\n| add | 8 |\n"
+    (tmp_path / "nodes.md").write_text(tables)
+    row = "| What | - | [nodes.md](nodes.md): `{}`, {} |"
+    for name, column, figure in (("add", "node, ms", "2.5"), ("decode", "ratio", "7")):
+        found = quote_figures(row.format(name, column), tmp_path)
+        assert found == row.format(name, column).replace("| - |", f"| {figure} |")
+    with pytest.raises(FaceLatentsError, match="'seconds' of 'add'"):
+        quote_figures(row.format("add", "seconds"), tmp_path)
+
+
+def test_the_shipped_first_page_is_true() -> None:
+    page = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    assert page.count("): `") >= 10
+    assert quote_figures(page, SHIPPED) == page
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
     file = tmp_path / "RESULTS.md"
-    for _ in range(2):
-        write_section(file, "Finder", "measure", "recall 1")
-        first = file.read_bytes()
-        write_section(file, "Finder", "measure", "recall 1")
-        assert file.read_bytes() == first
+    file.write_text("old")
+    with pytest.raises(FaceLatentsError, match="docs/results"):
+        write_section(file, "face", "Face", "measure", "")
+    assert file.read_text() == "old"
 
 
 def test_nested_figures_become_dotted_rows() -> None:

@@ -91,7 +91,7 @@ def table(figures: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the pack inside a real ComfyUI.")
     parser.add_argument("--out", type=Path, help="a JSON file to write")
-    parser.add_argument("--results", type=Path, help="replace the section of this Markdown file")
+    parser.add_argument("--results", type=Path, help="write hosts.md in this folder")
     parser.add_argument("--photo", type=Path, help="the photo to run on (default: the astronaut)")
     arguments = parser.parse_args()
     if reason := host_server.missing_host():
@@ -102,9 +102,10 @@ def main() -> int:
     if arguments.out:
         arguments.out.write_text(text, "utf-8")
     if arguments.results:
-        command = "COMFYUI_DIR=DIR python tests/host_report.py --results RESULTS.md"
+        command = "COMFYUI_DIR=DIR python tests/host_report.py --results docs/results"
         command += " --photo PHOTO" if arguments.photo else ""
-        write_section(arguments.results, f"ComfyUI {figures['comfyui']}", command, table(figures))
+        title = f"ComfyUI {figures['comfyui']}"
+        write_section(arguments.results, "hosts", title, command, table(figures))
     sys.stdout.write(text)
     failed = any(run.get("error") or run["differing"] for run in figures["workflows"])
     complete = figures["nodes_listed"] == figures["nodes"] and figures["clean_log"]
