@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable
 
 import face_latents.latent_ops as ops
 import pytest
 import torch
 from latent_ops_support import DEVICES, DTYPES, SHAPES, TOLERANCE, gaussian, same_bits
+from loop_support import case
 from torch import Tensor
 
 # Functions (codes (B, *shape), others (B, *shape), latent_dims) -> result with the batch in front.
@@ -100,6 +102,7 @@ STACK_MEASURED: dict[str, Case] = {
 }
 ALL = {**BATCHED, **MEASURED, **STACKED, **STACK_MEASURED}
 RETURNS_CODES = {**BATCHED, **STACKED}
+BATCHES = (1, 2, 4, 5)
 
 
 def _fixed(like: Tensor, dims: int) -> Tensor:
@@ -158,58 +161,55 @@ def test_every_public_function_is_covered_here() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize(("shape", "dims"), SHAPES)
-@pytest.mark.parametrize("batch", [1, 2, 4, 5])
-def test_shape_and_dtype(name: str, shape: tuple[int, ...], dims: int, batch: int) -> None:
-    a, b = _inputs(batch, shape, torch.float32)
-    result = ALL[name](a, b, dims)
-    if name in BATCHED:
-        assert result.shape == a.shape
-    elif name in STACKED:
-        assert result.shape[result.ndim - dims :] == shape
-    elif name in MEASURED:
-        assert result.shape[0] == batch
-    assert torch.isfinite(result).all()
-    if result.is_floating_point() and name != "keyframe_positions":
-        assert result.dtype == torch.float32
+def test_shape_and_dtype(name: str) -> None:
+    for (shape, dims), batch in itertools.product(SHAPES, BATCHES):
+        with case(shape=shape, batch=batch):
+            a, b = _inputs(batch, shape, torch.float32)
+            result = ALL[name](a, b, dims)
+            if name in BATCHED:
+                assert result.shape == a.shape
+            elif name in STACKED:
+                assert result.shape[result.ndim - dims :] == shape
+            elif name in MEASURED:
+                assert result.shape[0] == batch
+            assert torch.isfinite(result).all()
+            if result.is_floating_point() and name != "keyframe_positions":
+                assert result.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", [*BATCHED, *MEASURED])
-@pytest.mark.parametrize(("shape", "dims"), SHAPES)
-@pytest.mark.parametrize("batch", [1, 2, 4, 5])
-def test_batch_items_do_not_influence_each_other(
-    name: str, shape: tuple[int, ...], dims: int, batch: int
-) -> None:
+def test_batch_items_do_not_influence_each_other(name: str) -> None:
     """A norm without keepdim passes for one code, and for as many codes as channels."""
-    a, b = _inputs(batch, shape, torch.float64)
-    together = ALL[name](a, b, dims)
-    apart = torch.cat([ALL[name](a[i : i + 1], b[i : i + 1], dims) for i in range(batch)])
-    torch.testing.assert_close(together, apart, rtol=1e-12, atol=1e-12)
+    for (shape, dims), batch in itertools.product(SHAPES, BATCHES):
+        with case(shape=shape, batch=batch):
+            a, b = _inputs(batch, shape, torch.float64)
+            together = ALL[name](a, b, dims)
+            apart = torch.cat([ALL[name](a[[i]], b[[i]], dims) for i in range(batch)])
+            torch.testing.assert_close(together, apart, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", [*BATCHED, *MEASURED])
-@pytest.mark.parametrize(("shape", "dims"), SHAPES)
-def test_latent_shape_is_only_a_view_of_the_flat_code(
-    name: str, shape: tuple[int, ...], dims: int
-) -> None:
-    a, b = _inputs(4, shape, torch.float64)
-    # The fixed candidates are drawn in the code's own shape, so they flatten to the same numbers.
-    flat = ALL[name](a.flatten(1), b.flatten(1), 1)
-    full = ALL[name](a, b, dims)
-    torch.testing.assert_close(full.reshape(flat.shape), flat, rtol=1e-12, atol=1e-12)
+def test_latent_shape_is_only_a_view_of_the_flat_code(name: str) -> None:
+    for shape, dims in SHAPES:
+        with case(shape=shape):
+            a, b = _inputs(4, shape, torch.float64)
+            # The fixed candidates are drawn in the code's own shape, so they flatten to the same
+            # numbers.
+            flat = ALL[name](a.flatten(1), b.flatten(1), 1)
+            full = ALL[name](a, b, dims)
+            torch.testing.assert_close(full.reshape(flat.shape), flat, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", BATCHED)
-@pytest.mark.parametrize(("shape", "dims"), SHAPES)
-def test_one_code_without_a_batch_and_more_than_one_batch_dimension(
-    name: str, shape: tuple[int, ...], dims: int
-) -> None:
-    a, b = _inputs(6, shape, torch.float64)
-    expected = BATCHED[name](a, b, dims)
-    single = BATCHED[name](a[0], b[0], dims)
-    grid = BATCHED[name](a.reshape(2, 3, *shape), b.reshape(2, 3, *shape), dims)
-    torch.testing.assert_close(single, expected[0], rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(grid, expected.reshape(2, 3, *shape), rtol=1e-12, atol=1e-12)
+def test_one_code_without_a_batch_and_more_than_one_batch_dimension(name: str) -> None:
+    for shape, dims in SHAPES:
+        with case(shape=shape):
+            a, b = _inputs(6, shape, torch.float64)
+            expected = BATCHED[name](a, b, dims)
+            single = BATCHED[name](a[0], b[0], dims)
+            grid = BATCHED[name](a.reshape(2, 3, *shape), b.reshape(2, 3, *shape), dims)
+            torch.testing.assert_close(single, expected[0], rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(grid, expected.reshape(2, 3, *shape), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -243,17 +243,18 @@ def test_one_against_many_broadcasts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_inputs_are_never_changed_and_results_are_new(name: str, dtype: torch.dtype) -> None:
-    a, b = _inputs(4, (4, 8, 8), dtype)
-    before_a, before_b = a.clone(), b.clone()
-    result = ALL[name](a, b, 3)
-    assert same_bits(a, before_a)
-    assert same_bits(b, before_b)
-    kept = result.clone()
-    a.fill_(7)
-    b.fill_(7)
-    assert torch.equal(result, kept)
+def test_inputs_are_never_changed_and_results_are_new(name: str) -> None:
+    for dtype in DTYPES:
+        with case(dtype=dtype):
+            a, b = _inputs(4, (4, 8, 8), dtype)
+            before_a, before_b = a.clone(), b.clone()
+            result = ALL[name](a, b, 3)
+            assert same_bits(a, before_a)
+            assert same_bits(b, before_b)
+            kept = result.clone()
+            a.fill_(7)
+            b.fill_(7)
+            assert torch.equal(result, kept)
 
 
 @pytest.mark.parametrize(
@@ -284,33 +285,34 @@ def test_even_an_identity_returns_new_memory(identity: Callable[[Tensor], Tensor
 
 
 @pytest.mark.parametrize("name", RETURNS_CODES)
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_codes_keep_their_dtype_and_half_precision_is_computed_in_float32(
-    name: str, dtype: torch.dtype
-) -> None:
-    a, b = _inputs(4, (4, 8, 8), dtype)
-    result = RETURNS_CODES[name](a, b, 3)
-    assert result.dtype == dtype
-    wide = torch.promote_types(dtype, torch.float32)
-    expected = RETURNS_CODES[name](a.to(wide), b.to(wide), 3)
-    assert torch.equal(result, expected.to(dtype))
+def test_codes_keep_their_dtype_and_half_precision_is_computed_in_float32(name: str) -> None:
+    for dtype in DTYPES:
+        with case(dtype=dtype):
+            a, b = _inputs(4, (4, 8, 8), dtype)
+            result = RETURNS_CODES[name](a, b, 3)
+            assert result.dtype == dtype
+            wide = torch.promote_types(dtype, torch.float32)
+            expected = RETURNS_CODES[name](a.to(wide), b.to(wide), 3)
+            assert torch.equal(result, expected.to(dtype))
 
 
 @pytest.mark.parametrize("name", {**BATCHED, **MEASURED})
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_values_are_those_of_float64_within_the_dtype(name: str, dtype: torch.dtype) -> None:
-    a, b = _inputs(4, (4, 8, 8), dtype)
-    result = ALL[name](a, b, 3)
-    exact = ALL[name](a.double(), b.double(), 3)
-    tolerance = TOLERANCE[dtype] * max(1.0, float(exact.abs().max()))
-    torch.testing.assert_close(result.double(), exact, rtol=0, atol=tolerance)
+def test_values_are_those_of_float64_within_the_dtype(name: str) -> None:
+    for dtype in DTYPES:
+        with case(dtype=dtype):
+            a, b = _inputs(4, (4, 8, 8), dtype)
+            result = ALL[name](a, b, 3)
+            exact = ALL[name](a.double(), b.double(), 3)
+            tolerance = TOLERANCE[dtype] * max(1.0, float(exact.abs().max()))
+            torch.testing.assert_close(result.double(), exact, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", MEASURED)
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_measurements_of_half_precision_codes_are_float32(name: str, dtype: torch.dtype) -> None:
-    a, b = _inputs(4, (16,), dtype)
-    assert MEASURED[name](a, b, 1).dtype == torch.float32
+def test_measurements_of_half_precision_codes_are_float32(name: str) -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        with case(dtype=dtype):
+            a, b = _inputs(4, (16,), dtype)
+            assert MEASURED[name](a, b, 1).dtype == torch.float32
 
 
 def test_half_precision_norms_do_not_overflow() -> None:
@@ -320,16 +322,25 @@ def test_half_precision_norms_do_not_overflow() -> None:
     assert torch.equal(ops.slerp(a, a * 0.5, 0.5), torch.full_like(a, 2250.0))
 
 
-@pytest.mark.parametrize("name", {**BATCHED, **MEASURED, **STACKED})
+# Sorting is piecewise, and frame positions, bases and fitted directions are made without gradients.
+WITHOUT_GRADIENTS = (
+    "nearest",
+    "path",
+    "quasi_eigenvectors",
+    "complete_basis",
+    "mean_difference",
+    "lda_direction",
+    "logistic_direction",
+    "ridge_direction",
+    "principal_directions",
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n in {**BATCHED, **MEASURED, **STACKED} if not n.startswith(WITHOUT_GRADIENTS)],
+)
 def test_gradients(name: str) -> None:
-    if name == "nearest":
-        pytest.skip("sorting is piecewise")
-    if name.startswith("path"):
-        pytest.skip("frame positions are not differentiated")
-    if name.startswith(("quasi_eigenvectors", "complete_basis")):
-        pytest.skip("bases are built without gradients")
-    if name.endswith(("_direction", "_directions", "_difference")):
-        pytest.skip("directions are fitted without gradients")
     a, b = _inputs(2, (5,), torch.float64)
     a.requires_grad_()
     b.requires_grad_()
@@ -346,14 +357,15 @@ def test_gradients_stay_finite_where_the_formula_is_degenerate() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("device", DEVICES)
-def test_results_stay_on_the_device(name: str, device: str) -> None:
-    a, b = (x.to(device) for x in _inputs(4, (16,), torch.float32))
-    result = ALL[name](a, b, 1)
-    if not name.startswith("keyframe_"):
-        assert result.device.type == device
-    reference = ALL[name](a.cpu(), b.cpu(), 1)
-    torch.testing.assert_close(result.cpu(), reference, rtol=1e-4, atol=1e-5)
+def test_results_stay_on_the_device(name: str) -> None:
+    for device in DEVICES:
+        with case(device=device):
+            a, b = (x.to(device) for x in _inputs(4, (16,), torch.float32))
+            result = ALL[name](a, b, 1)
+            if not name.startswith("keyframe_"):
+                assert result.device.type == device
+            reference = ALL[name](a.cpu(), b.cpu(), 1)
+            torch.testing.assert_close(result.cpu(), reference, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -371,11 +383,11 @@ def test_an_empty_batch_gives_an_empty_result(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("kind", [torch.int64, torch.uint8, torch.bool, torch.complex64])
-def test_anything_but_floating_point_is_refused(name: str, kind: torch.dtype) -> None:
+def test_anything_but_floating_point_is_refused(name: str) -> None:
     a, b = _inputs(4, (16,), torch.float32)
-    with pytest.raises(TypeError, match="floating"):
-        ALL[name](a.to(kind), b.to(kind), 1)
+    for dtype in (torch.int64, torch.uint8, torch.bool, torch.complex64):
+        with case(dtype=dtype), pytest.raises(TypeError, match="floating"):
+            ALL[name](a.to(dtype), b.to(dtype), 1)
 
 
 TWO_CODES = [
@@ -441,10 +453,10 @@ def test_a_number_per_code(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NUMBER_PER_CODE)
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), torch.tensor([float("nan")])])
-def test_a_number_that_is_not_finite_is_refused(name: str, bad: float | Tensor) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be finite"):
-        NUMBER_PER_CODE[name](gaussian(5, 16), bad)
+def test_a_number_that_is_not_finite_is_refused(name: str) -> None:
+    for number in (float("nan"), float("inf"), torch.tensor([float("nan")])):
+        with case(number=number), pytest.raises(ValueError, match=f"{name} must be finite"):
+            NUMBER_PER_CODE[name](gaussian(5, 16), number)
 
 
 @pytest.mark.parametrize("name", NUMBER_PER_CODE)
