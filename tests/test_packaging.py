@@ -25,23 +25,24 @@ def test_a_wheel_holds_every_package_but_the_laboratory_and_the_tests():
     listed = re.search(r"packages = \[(.*?)\]", table("tool.setuptools"), re.S)
     assert listed
     present = {path.parent.relative_to(ROOT) for path in ROOT.glob("*/**/__init__.py")}
-    names = {".".join(("face_latents", *path.parts)) for path in present if path.parts[0] in SHIPPED}
+    shipped = [path for path in present if path.parts[0] in SHIPPED]
+    names = {".".join(("face_latents", *path.parts)) for path in shipped}
     bundled = "face_latents.models.bundled"  # weights, no code
     assert set(re.findall(r'"(.*?)"', listed[1])) == {"face_latents", bundled, *names}
 
 
 def test_the_registrys_archive_leaves_out_what_no_user_runs():
     command = ["git", "-C", str(ROOT), "ls-files"]
-    tracked = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")
-    if not tracked[0]:
+    tracked = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    if not tracked:
         pytest.skip("this is no git checkout: nothing is known about tracked files")
     ignored = subprocess.run(
         [*command, "--cached", "--ignored", "--exclude-from=.comfyignore"],
         capture_output=True,
         text=True,
         check=True,
-    ).stdout.split("\n")
-    kept = {name.split("/")[0] for name in tracked if name and name not in set(ignored)}
+    ).stdout.split()
+    kept = {name.split("/")[0] for name in set(tracked) - set(ignored)}
     assert kept == {
         *SHIPPED,
         *("__init__.py", "__main__.py", "py.typed", "pyproject.toml", "requirements.txt"),
