@@ -1,76 +1,81 @@
-"""``train`` and ``evaluate``: hand options to the training and evaluation functions."""
+"""`train` and `evaluate`: hand settings to the training and evaluation functions."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import inspect
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from ..cli.sample_photo import astronaut
 from ..models.errors import FaceLatentsError
+from ..models.face_model import load_face_model
+from ..models.imaging.photos import load_image
 from . import results
+from .bench import nodes as node_bench
+from .bench import stylegan2
+from .evaluation import paste
+from .evaluation.digits import figures as digits
+from .evaluation.face import figures as face
+from .evaluation.face import whole
+from .evaluation.finder import figures as finder
+from .evaluation.lsd import run as lsd
+from .lsd_report import report as lsd_report
+from .settings import read_settings
+from .training import bases, judge
+from .training.digits import train as train_digits
+from .training.face import run as train_face
+from .training.finder import run as train_finder
+
+Progress = Callable[[str, int, int], None]
+
+
+class Training(NamedTuple):
+    """A dataclass of settings, and a function that trains with the data and writes a file."""
+
+    settings: type
+    run: Callable[..., Mapping[str, Any]]
+
+
+class Evaluation(NamedTuple):
+    """Where results are kept, settings, what measures with them, what tells it."""
+
+    section: tuple[str, str]  # file and title
+    settings: type
+    run: Callable[[argparse.Namespace, Any, Progress], Mapping[str, Any]]
+    report: Callable[[Mapping[str, Any]], str] | None = None
 
 
 def train(args: argparse.Namespace) -> int:
     """Train a model and print its figures."""
-    given: dict[str, Any] = {"data_dir": _needed(args.data, "--data DIR, the training data")}
-    output = _needed(args.output, "--output, the place for the trained model", must_exist=False)
-    if args.what == "face":
-        from .training.face.run import train_face
-
-        model = _call(train_face, {**given, "out_file": output}, args)
-        return _tell(dict(model.metadata), args.json)
-    if args.what == "digits":
-        from .training.digits.train import train_digits
-
-        return _tell(_call(train_digits, {**given, "out_file": output}, args), args.json)
-    if args.what == "judge":
-        from .training.judge import make_judge
-
-        return _tell(_call(make_judge, {**given, "out_file": output}, args), args.json)
-    if args.what == "basis":
-        from .training.bases import train_basis
-
-        return _tell(_call(train_basis, {**given, "out_file": output}, args), args.json)
-    from .training.finder.run import train_finder
-
-    path = _call(train_finder, {**given, "out_dir": output}, args)
-    return _tell({"model": path}, args.json)
+    data = _given(args.data, "--data DIR, the training data", must_exist=True)
+    output = _given(args.output, "--output, the place for the trained model")
+    training = TRAININGS[args.what]
+    settings: Any = read_settings(training.settings, args.options, args.what)
+    with _StageBars() as bars:
+        figures = plain(training.run(data, output, settings, progress=bars))
+    _write_json(figures, args.json)
+    print(json.dumps(figures, indent=2, ensure_ascii=False))
+    return 0
 
 
 def evaluate(args: argparse.Namespace) -> int:
     """Measure a model, or the nodes' overhead, and print the figures."""
-    if args.what == "benchmark":
-        figures, text = _benchmark(args)
-    elif args.what == "stylegan2":
-        figures, text = _stylegan2(args)
-    elif args.what == "lsd":
-        figures, text = _spectral(args)
-    else:
-        figures = _measure(args)
-        text = json.dumps(figures, indent=2, ensure_ascii=False)
+    evaluation = EVALUATIONS[args.what]
+    settings: Any = read_settings(evaluation.settings, args.options, args.what)
+    with _StageBars() as bars:
+        figures = plain(evaluation.run(args, settings, bars))
     _write_json(figures, args.json)
-    print(text)
+    if evaluation.report is None:
+        print(json.dumps(figures, indent=2, ensure_ascii=False))
+    else:
+        print(evaluation.report(figures))
     if args.results is not None:
-        body = text if args.what in ("benchmark", "lsd", "stylegan2") else results.table(figures)
-        name, title = _SECTIONS[args.what]
-        results.write_section(args.results, name, title, _command(args), body)
+        body = (evaluation.report or results.table)(figures)
+        results.write_section(args.results, *evaluation.section, _command(args), body)
     return 0
-
-
-_SECTIONS = {  # file and title of the results
-    "face": ("face", "Face model"),
-    "finder": ("finder", "Face finder"),
-    "paste": ("paste", "Paste Back"),
-    "digits": ("digits", "Digits model"),
-    "benchmark": ("nodes", "Cost of the nodes"),
-    "lsd": ("lsd", "Latent spectral decomposition"),
-    "stylegan2": ("stylegan2", "StyleGAN2 synthesis"),
-}
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -82,66 +87,7 @@ def _command(args: argparse.Namespace) -> str:
     return f"face-latents evaluate {args.what}{options}{data} --results docs/results"
 
 
-def _measure(args: argparse.Namespace) -> dict[str, Any]:
-    given: dict[str, Any] = {"data_dir": _needed(args.data, "--data DIR, the evaluation data")}
-    if args.what == "face":
-        from ..models.face_model import load_face_model
-        from .evaluation.face.whole import evaluate_whole
-
-        if args.model is not None:
-            given["model"] = load_face_model(args.model)
-        return dict(plain(_call(evaluate_whole, given, args)))
-    if args.what == "paste":
-        from ..models.face_model import load_face_model
-        from .evaluation.paste import evaluate_paste
-
-        if args.model is not None:
-            given["model"] = load_face_model(args.model)
-        return dict(plain(_call(evaluate_paste, given, args)))
-    if args.what == "digits":
-        from ..models.face_model import load_face_model
-        from .evaluation.digits.figures import evaluate_digits
-
-        if args.model is not None:
-            given["model"] = load_face_model(args.model)
-        return dict(plain(_call(evaluate_digits, given, args)))
-    from .evaluation.finder.figures import evaluate_finder
-
-    if args.model is not None:
-        raise FaceLatentsError("evaluate finder measures the bundled finder; leave --model out.")
-    return dict(plain(_call(evaluate_finder, given, args)))
-
-
-def _spectral(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from ..models.face_model import load_face_model
-    from .evaluation.lsd.run import evaluate_lsd
-    from .lsd_report import report
-
-    given: dict[str, Any] = {"data_dir": _needed(args.data, "--data DIR, the folder of MNIST")}
-    if args.model is not None:
-        given["model"] = load_face_model(args.model)
-    figures = dict(plain(_call(evaluate_lsd, given, args)))
-    return figures, report(figures)
-
-
-def _benchmark(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from ..cli.sample_photo import astronaut
-    from ..models.imaging.photos import load_image
-    from .bench.nodes import report, run_benchmark
-
-    photo = load_image(args.photo)[0][0] if args.photo is not None else astronaut()
-    figures = _call(run_benchmark, {"photo": photo}, args)
-    return figures, report(figures)
-
-
-def _stylegan2(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from .bench.stylegan2 import run_stylegan2, stylegan2_report
-
-    figures = _call(run_stylegan2, {}, args)
-    return figures, stylegan2_report(figures)
-
-
-def _needed(path: Path | None, what: str, must_exist: bool = True) -> Path:
+def _given(path: Path | None, what: str, must_exist: bool = False) -> Path:
     if path is None:
         raise FaceLatentsError(f"This command needs {what}.")
     if must_exist and not path.is_dir():
@@ -149,52 +95,73 @@ def _needed(path: Path | None, what: str, must_exist: bool = True) -> Path:
     return path
 
 
-def _call(function: Callable[..., Any], given: Mapping[str, Any], args: argparse.Namespace) -> Any:
-    """Call with the given arguments and the ``name=value`` settings of the command line."""
-    parameters = inspect.signature(function).parameters
-    settings = _settings(args.options)
-    open_ = {
-        name: words
-        for name, parameter in parameters.items()
-        if name not in given and (words := _types(parameter))
-    }
-    unknown = [name for name in settings if name not in open_]
-    if unknown:
-        raise FaceLatentsError(
-            f"'{args.what}' has no setting {', '.join(unknown)}. "
-            f"Its settings are: {', '.join(open_) or 'none'}."
-        )
-    for name, value in settings.items():
-        listed = "Sequence" in open_[name]
-        if isinstance(value, str) and (listed or not open_[name] & {"str", "Path"}):
-            wanted = "true or false" if "bool" in open_[name] else "a number"
-            wanted = "a list such as [1, 2]" if listed else wanted
-            raise FaceLatentsError(f"{name}={value} is not understood; {name} takes {wanted}.")
-    if "progress" not in parameters:
-        return function(**given, **settings)
-    with _StageBars() as bars:
-        return function(**given, **settings, progress=bars)
+def _of_model(
+    measure: Callable[..., Mapping[str, Any]], data: str = "the evaluation data"
+) -> Callable[[argparse.Namespace, Any, Progress], Mapping[str, Any]]:
+    """Measure the model of `--model` (else the bundled one) with the folder of `--data`."""
+
+    def run(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
+        folder = _given(args.data, f"--data DIR, {data}", must_exist=True)
+        model = None if args.model is None else load_face_model(args.model)
+        return measure(folder, settings, model=model, progress=progress)
+
+    return run
 
 
-def _types(parameter: inspect.Parameter) -> set[str]:
-    """Names in the annotation of a parameter that a text can set; else none."""
-    words = set(re.findall(r"\w+", str(parameter.annotation)))
-    plain_ones = {"int", "float", "str", "bool", "Path", "Sequence"}
-    return words if words & plain_ones and "Callable" not in words else set()
+def _finder(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
+    folder = _given(args.data, "--data DIR, the evaluation data", must_exist=True)
+    if args.model is not None:
+        raise FaceLatentsError("evaluate finder measures the bundled finder; leave --model out.")
+    return finder.evaluate_finder(folder, settings)
 
 
-def _settings(texts: list[str]) -> dict[str, Any]:
-    """``name=value`` texts; values are read as JSON where they are JSON."""
-    settings: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise FaceLatentsError(f"'{text}' is not understood. Write name=value.")
-        try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[name] = value
-    return settings
+def _nodes(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
+    photo = load_image(args.photo)[0][0] if args.photo is not None else astronaut()
+    return node_bench.run_benchmark(photo, settings)
+
+
+def _stylegan2(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
+    return stylegan2.run_stylegan2(settings)
+
+
+def _train_face(*given: Any, progress: Progress) -> Mapping[str, Any]:
+    return train_face.train_face(*given, progress=progress).metadata
+
+
+TRAININGS = {
+    "face": Training(train_face.FaceTraining, _train_face),
+    "judge": Training(judge.JudgeTraining, judge.make_judge),
+    "finder": Training(train_finder.FinderTraining, train_finder.train_finder),
+    "digits": Training(train_digits.DigitsTraining, train_digits.train_digits),
+    "basis": Training(bases.BasisTraining, bases.train_basis),
+}
+EVALUATIONS = {
+    "face": Evaluation(
+        ("face", "Face model"), face.FaceEvaluation, _of_model(whole.evaluate_whole)
+    ),
+    "finder": Evaluation(("finder", "Face finder"), finder.FinderEvaluation, _finder),
+    "paste": Evaluation(
+        ("paste", "Paste Back"), paste.PasteEvaluation, _of_model(paste.evaluate_paste)
+    ),
+    "digits": Evaluation(
+        ("digits", "Digits model"), digits.DigitsEvaluation, _of_model(digits.evaluate_digits)
+    ),
+    "benchmark": Evaluation(
+        ("nodes", "Cost of the nodes"), node_bench.NodeBenchmark, _nodes, node_bench.report
+    ),
+    "lsd": Evaluation(
+        ("lsd", "Latent spectral decomposition"),
+        lsd.LsdEvaluation,
+        _of_model(lsd.evaluate_lsd, "the folder of MNIST"),
+        lsd_report,
+    ),
+    "stylegan2": Evaluation(
+        ("stylegan2", "StyleGAN2 synthesis"),
+        stylegan2.StyleGAN2Benchmark,
+        _stylegan2,
+        stylegan2.stylegan2_report,
+    ),
+}
 
 
 class _StageBars:
@@ -221,16 +188,10 @@ class _StageBars:
         self._bar.update(done - self._bar.n)
 
 
-def _tell(figures: Mapping[str, Any], file: Path | None) -> int:
-    _write_json(figures, file)
-    print(json.dumps(plain(figures), indent=2, ensure_ascii=False))
-    return 0
-
-
 def _write_json(figures: Mapping[str, Any], file: Path | None) -> None:
     if file is None:
         return
-    results.write_text(file, json.dumps(plain(figures), indent=2, ensure_ascii=False) + "\n")
+    results.write_text(file, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
 
 
 def plain(value: Any) -> Any:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -34,18 +35,25 @@ DIRECTION = "smile"
 STRENGTH = 2.0
 
 
-def run_benchmark(photo: Tensor, *, rounds: int = 15) -> dict[str, Any]:
+@dataclass(frozen=True)
+class NodeBenchmark:
+    """How often each step is timed."""
+
+    rounds: Annotated[int, "pairs of runs per step, after one that warms up"] = 15
+
+
+def run_benchmark(photo: Tensor, settings: NodeBenchmark) -> dict[str, Any]:
     """Time the nodes against direct calls on one photo with one face.
 
     Args:
         photo: ``(H, W, 3)`` in [0, 1].
-        rounds: pairs of runs per step, after one that warms up.
+        settings: see there.
 
     Returns:
         For each step the median milliseconds of both ways and the median ratio node / direct;
         `spectral`: what latent spectral decomposition costs.
     """
-    model = load_face_model(bundled_face_model_path())
+    model, rounds = load_face_model(bundled_face_model_path()), settings.rounds
     with torch.inference_mode():
         steps = {
             **_single_steps(photo, model),
@@ -64,7 +72,7 @@ def run_benchmark(photo: Tensor, *, rounds: int = 15) -> dict[str, Any]:
         }
 
 
-def report(figures: dict[str, Any]) -> str:
+def report(figures: Mapping[str, Any]) -> str:
     """The figures as a Markdown table."""
     lines = [
         f"Photo {figures['photo']}, {figures['rounds']} alternating rounds, torch "

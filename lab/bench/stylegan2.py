@@ -17,9 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -98,27 +99,31 @@ def network_of(state: Mapping[str, Tensor], latent_avg: Tensor | None = None) ->
     return load({**tensors, "latent_avg": average})
 
 
-def run_stylegan2(reference: str | Path = ".", size: int = 1024, rounds: int = 3) -> dict[str, Any]:
-    """Time synthesis of one picture from a w+ code, with fixed noise.
+@dataclass(frozen=True)
+class StyleGAN2Benchmark:
+    """What is timed beside which reference."""
 
-    Args:
-        reference: checkout of stylegan2-pytorch.
-        size: of the picture, 32 to 1024 px.
-        rounds: alternating runs of each, after one that warms up.
+    reference: Annotated[Path, "checkout of stylegan2-pytorch"] = Path(".")
+    size: Annotated[int, "of the picture, 32 to 1024 px"] = 1024
+    rounds: Annotated[int, "alternating runs of each, after one that warms up"] = 3
+
+
+def run_stylegan2(settings: StyleGAN2Benchmark) -> dict[str, Any]:
+    """Time synthesis of one picture from a w+ code, with fixed noise.
 
     Returns:
         By kind ("reference", "float32", "bfloat16"): median seconds, the median ratio reference /
         kind, CPU seconds, peak memory in MB, and the largest difference from the reference as a
         fraction of its range.
     """
-    directory = Path(reference).resolve()
-    theirs = reference_generator(directory, int(size))
+    directory, size = settings.reference.resolve(), settings.size
+    theirs = reference_generator(directory, size)
     steps = _steps(theirs, network_of(theirs.state_dict()))
     with torch.inference_mode():
         first = {kind: step() for kind, step in steps.items()}
         spread = float(first["reference"].max() - first["reference"].min())
         wall, cpu = [], []
-        for number in range(int(rounds)):
+        for number in range(settings.rounds):
             order = KINDS if number % 2 else KINDS[::-1]
             pairs = {kind: _timed(steps[kind]) for kind in order}
             wall.append({kind: pair[0] for kind, pair in pairs.items()})
@@ -127,8 +132,8 @@ def run_stylegan2(reference: str | Path = ".", size: int = 1024, rounds: int = 3
     del theirs, steps, first
     gc.collect()
     return {
-        "size": int(size),
-        "rounds": int(rounds),
+        "size": size,
+        "rounds": settings.rounds,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "kinds": {
@@ -136,7 +141,7 @@ def run_stylegan2(reference: str | Path = ".", size: int = 1024, rounds: int = 3
                 "seconds": statistics.median(one[kind] for one in wall),
                 "ratio": statistics.median(one["reference"] / one[kind] for one in wall),
                 "cpu_seconds": statistics.median(one[kind] for one in cpu),
-                "peak_mb": _peak_apart(kind, directory, int(size)),
+                "peak_mb": _peak_apart(kind, directory, size),
                 "difference": away[kind] / spread,
             }
             for kind in KINDS

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -33,23 +35,28 @@ _TILE = 360  # pixels of one picture on the sheet
 STEPS = (("smile", 2.0), ("smile", -2.0), ("age", 2.0), ("light_left_right", 1.5), ("glasses", 2.0))
 
 
+@dataclass(frozen=True)
+class PasteEvaluation:
+    """Which edits are put back, and how."""
+
+    methods: Annotated[tuple[str, ...], "to compare; the first gives the figures"] = METHODS
+    edits: Annotated[tuple[tuple[str, float], ...], "those that the model has"] = STEPS
+    out_dir: Annotated[Path | None, "folder for a sheet of pictures per edit"] = None
+
+
 def evaluate_paste(
     data_dir: str | Path,
+    settings: PasteEvaluation,
     *,
     model: FaceModel | None = None,
-    methods: Sequence[str] = METHODS,
-    edits: Sequence[tuple[str, float]] = STEPS,
-    out_dir: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, object]:
     """Edit the largest face of every photo in a folder and put it back with every method.
 
     Args:
         data_dir: folder of photos (PNG, JPEG, WebP).
+        settings: see there; `out_dir` gets one `paste_<direction>_<strength>.jpg` per edit.
         model: None takes the bundled one.
-        methods: which to compare; the figures without a method's name are the first one's.
-        edits: (direction, strength) pairs; those the model lacks are left out.
-        out_dir: gets one `paste_<direction>_<strength>.jpg` per edit; None writes no pictures.
         progress: called with (stage, done, total).
 
     Returns:
@@ -65,7 +72,7 @@ def evaluate_paste(
     if not files:
         raise FaceLatentsError(f"There are no photos (PNG, JPEG, WebP) in '{data_dir}'.")
     model = model or load_face_model(bundled_face_model_path())
-    steps = [(name, float(strength)) for name, strength in edits if name in model.directions]
+    steps = [(name, strength) for name, strength in settings.edits if name in model.directions]
     if not steps:
         raise FaceLatentsError(f"Model '{model.name}' has none of the directions to be pasted.")
     finder = load_finder()
@@ -85,7 +92,7 @@ def evaluate_paste(
                 edit = code + strength * model.directions[name].vector
                 motion = model.motion(code, edit)
                 pictures = [measure.tile(photo)]
-                for method in methods:
+                for method in settings.methods:
                     before, after, own = edited_pair(model, context, edit, method)
                     wall, cpu = time.perf_counter(), time.process_time()
                     edited = paste_back(
@@ -109,10 +116,10 @@ def evaluate_paste(
         progress("paste", number + 1, len(files))
     if not records:
         raise FaceLatentsError(f"No face was found in any of the {len(files)} photos.")
-    if out_dir is not None:
+    if settings.out_dir is not None:
         for (name, strength), pictures_of in rows.items():
-            _save_sheet(Path(out_dir) / f"paste_{name}_{strength:+g}.jpg", pictures_of)
-    return _summary(records, methods, len(files))
+            _save_sheet(settings.out_dir / f"paste_{name}_{strength:+g}.jpg", pictures_of)
+    return _summary(records, settings.methods, len(files))
 
 
 class _Region:

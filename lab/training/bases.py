@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor
@@ -48,12 +48,19 @@ FACE_LABELS: Mapping[str, tuple[str, float, bool]] = {
 }
 
 
+@dataclass(frozen=True)
+class BasisTraining:
+    """Which basis is made."""
+
+    model: Annotated[str, "digits or face"] = "digits"
+    cache_dir: Annotated[Path | None, "keeps the aligned faces for the next run"] = None
+
+
 def train_basis(
     data_dir: str | Path,
     out_file: str | Path,
+    settings: BasisTraining,
     *,
-    model: str = "digits",
-    cache_dir: str | Path | None = None,
     progress: Report = lambda stage, done, total: None,
 ) -> dict[str, object]:
     """Make the basis of a bundled model and write it to a file.
@@ -62,8 +69,7 @@ def train_basis(
         data_dir: MNIST (the folder of `MNIST/raw`) for "digits", the face data for "face"; a
             folder that holds `mnist` or `faces` will do.
         out_file: the safetensors file to write.
-        model: "digits" or "face".
-        cache_dir: keeps the aligned faces for the next run.
+        settings: see there.
         progress: called with (stage, done, all).
 
     Returns:
@@ -72,13 +78,13 @@ def train_basis(
     Raises:
         FaceLatentsError: an unknown model, or the data are not there.
     """
-    if model == "digits":
+    if settings.model == "digits":
         inside = Path(data_dir) / "mnist"
         basis, figures = digits_basis(inside if inside.is_dir() else data_dir, progress)
-    elif model == "face":
-        basis, figures = face_basis(data_dir, cache_dir, progress)
+    elif settings.model == "face":
+        basis, figures = face_basis(data_dir, settings.cache_dir, progress)
     else:
-        raise FaceLatentsError(f"There are bases of 'digits' and 'face'; got '{model}'.")
+        raise FaceLatentsError(f"There are bases of 'digits' and 'face'; got '{settings.model}'.")
     save_basis(out_file, basis)
     return {
         "file": str(out_file),

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +33,17 @@ from ...models.judge import (
 from ..data.faces import ATTRIBUTION, FaceSet, load_faces
 from ..data.mouths import open_mouths, seen_mouths
 from .face.directions import ATTRIBUTES, held_out, label
+
+
+@dataclass(frozen=True)
+class JudgeTraining:
+    """How the judge is trained."""
+
+    steps: Annotated[int, "of the optimiser"] = 8000
+    batch: Annotated[int, "faces a step"] = 64
+    rate: Annotated[float, "highest learning rate"] = 4e-3
+    seed: Annotated[int, "of weights and disturbances"] = 0
+    cache_dir: Annotated[Path | None, "keeps the aligned crops for the next run"] = None
 
 
 def targets(faces: FaceSet) -> Tensor:
@@ -59,23 +72,17 @@ def judge_loss(outputs: Tensor, wanted: Tensor) -> Tensor:
 
 def train_judge(
     faces: FaceSet,
-    *,
-    steps: int = 8000,
-    batch: int = 64,
-    rate: float = 4e-3,
-    seed: int = 0,
+    settings: JudgeTraining,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Judge:
     """Train on real crops: mirrored, moved, blurred as decoded pictures are, noisy, in other light.
 
     Args:
         faces: the training split.
-        steps: of the optimiser.
-        batch: faces a step.
-        rate: highest learning rate.
-        seed: of weights and disturbances.
+        settings: see there.
         progress: called with (stage, done, total).
     """
+    steps, batch, rate, seed = settings.steps, settings.batch, settings.rate, settings.seed
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     wanted = targets(faces)
@@ -132,10 +139,8 @@ def disturbed(crops: Tensor, generator: torch.Generator) -> Tensor:
 def make_judge(
     data_dir: str | Path,
     out_file: str | Path,
+    settings: JudgeTraining,
     *,
-    steps: int = 8000,
-    seed: int = 0,
-    cache_dir: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, str]:
     """Train a judge on the training faces, measure it on the others, and write it to a file.
@@ -143,9 +148,9 @@ def make_judge(
     Returns:
         The file's metadata.
     """
-    train = load_faces(data_dir, "train", cache_dir=cache_dir)
-    judge = train_judge(train, steps=steps, seed=seed, progress=progress)
-    held = load_faces(data_dir, "val", cache_dir=cache_dir)
+    train = load_faces(data_dir, "train", cache_dir=settings.cache_dir)
+    judge = train_judge(train, settings, progress)
+    held = load_faces(data_dir, "val", cache_dir=settings.cache_dir)
     metadata = judge_metadata(judge, held, len(train))
     save_judge(out_file, judge, metadata)
     return metadata

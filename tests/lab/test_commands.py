@@ -11,8 +11,12 @@ from face_latents.cli.main import main
 @pytest.mark.parametrize(
     ("what", "setting", "said"),
     [
-        ("paste", "model=my.safetensors", "has no setting model. Its settings are: methods, edits"),
-        ("face", "edit_faces=many", "edit_faces=many is not understood; edit_faces takes a number"),
+        ("paste", "model=my.safetensors", "has no setting model. Its settings are:\n  methods=["),
+        (
+            "face",
+            "edit_faces=many",
+            "=many is not understood; edit_faces takes a whole number",
+        ),
         ("paste", "edits=smile", "edits takes a list"),
         ("face", "colour=1", "has no setting colour"),
         ("face", "edit_faces", "Write name=value"),
@@ -23,6 +27,15 @@ def test_settings_that_cannot_be(
 ) -> None:
     assert main(["evaluate", what, setting, "--data", str(tmp_path)]) != 0
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_without_the_laboratory_a_checkout_is_asked_for(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main([command, "face"]) == 2
+    assert f"'{command}' needs a checkout" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("first", [True, False])

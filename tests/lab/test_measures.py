@@ -13,7 +13,7 @@ from face_latents.lab.evaluation.face.recogniser import load_recogniser, measure
 from face_latents.lab.evaluation.face.sheets import contact_sheet
 from face_latents.lab.measures import own_percentile, psnr, sharpness
 from face_latents.lab.training.face.directions import held_out
-from face_latents.lab.training.judge import disturbed, train_judge
+from face_latents.lab.training.judge import JudgeTraining, disturbed, train_judge
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.files.tensors import load_tensors, save_tensors
 from face_latents.models.imaging.features import gradient_descriptor
@@ -120,7 +120,7 @@ def test_the_judge_learns() -> None:
         for a, b in zip(smile.tolist(), turn.tolist(), strict=True)
     )
     faces = FaceSet((pictures.clamp(0, 1) * 255).to(torch.uint8), rows)
-    judge = train_judge(faces, steps=40, batch=24)
+    judge = train_judge(faces, JudgeTraining(steps=40, batch=24))
     readings = read(judge, faces.floats())
     assert held_out(readings["smile"], smile, True) > 0.95
     assert held_out(readings["head_turn"], turn, False) > 0.8

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ....latent_ops import class_means, complete_basis, quasi_eigenvectors, rotate
 from ....models.face_model import FaceModel, bundled_digits_model_path, load_face_model
@@ -26,43 +28,46 @@ CLASSES = 10
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True)
+class DigitsEvaluation:
+    """How many digits are measured."""
+
+    limit: Annotated[int, "test digits to use"] = 10_000
+    basis_codes: Annotated[int, "training digits that give the class means"] = 20_000
+    seed: Annotated[int, "of random digits and noise"] = 0
+    download: Annotated[bool, "fetch MNIST when it is missing"] = True
+
+
 def evaluate_digits(
     data_dir: str | Path,
+    settings: DigitsEvaluation,
     *,
     model: FaceModel | None = None,
-    judge: nn.Module | None = None,
-    limit: int = 10_000,
-    basis_codes: int = 20_000,
-    seed: int = 0,
-    download: bool = True,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, object]:
     """Measure the digits model.
 
     Args:
         data_dir: root of `torchvision.datasets.MNIST`.
+        settings: see there.
         model: None takes the bundled model, and measures its clean encoder beside it.
-        judge: None takes the bundled one.
-        limit: test digits to use.
-        basis_codes: training digits that give the class means.
-        seed: of random digits and noise.
-        download: fetch MNIST when it is missing.
         progress: called with (stage, done, total).
 
     Returns:
         Per encoder (`bundled`, `clean_encoder`) the figures of `measure`.
     """
-    judge = load_digit_judge() if judge is None else judge
+    judge = load_digit_judge()
     models = {"bundled": model or load_face_model(bundled_digits_model_path())}
     if model is None:
         models["clean_encoder"] = load_clean_digits(models["bundled"])
-    train = read_mnist(data_dir, train=True, download=download)
-    test = read_mnist(data_dir, train=False, download=download)
-    result: dict[str, object] = {"test_digits": min(limit, len(test[1])), "seed": seed}
+    train = read_mnist(data_dir, train=True, download=settings.download)
+    test = read_mnist(data_dir, train=False, download=settings.download)
+    test = _part(*test, settings.limit)
+    result: dict[str, object] = {"test_digits": len(test[1]), "seed": settings.seed}
     for number, (name, one) in enumerate(models.items()):
         progress("digits", number, len(models))
         result[name] = measure(
-            Bench(one, judge), _part(*train, basis_codes), _part(*test, limit), seed
+            Bench(one, judge), _part(*train, settings.basis_codes), test, settings.seed
         )
     return result
 

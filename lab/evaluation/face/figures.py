@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor
@@ -15,56 +16,60 @@ from ....models.architectures.face import linear
 from ....models.architectures.face.net import RenderedFaceNet
 from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
 from ....models.files.tensors import load_tensors, save_tensors
-from ....models.judge import Judge, age_group, load_judge, read
+from ....models.judge import age_group, load_judge, read
 from ...data.faces import AGE_BINS, FaceSet, load_faces
 from ...measures import psnr, sharpness
 from .edits import evaluate_edits, share
-from .recogniser import Recogniser, load_recogniser
+from .recogniser import load_recogniser
 from .sheets import save_sheet
 from .subjects import BATCH, Subjects, decode
 
 logger = logging.getLogger(__name__)
 
+PARTS = ("recon", "finder", "paste", "speed")
 _AGREEING = ("smile", "gender_expression", "age")
+
+
+@dataclass(frozen=True)
+class FaceEvaluation:
+    """What is measured of a face model, and on what."""
+
+    parts: Annotated[str, "recon measures edits and groups too"] = ",".join(PARTS)
+    recogniser: Annotated[
+        str | None,
+        "MODULE:FUNCTION from crops to embeddings",
+    ] = None
+    split: Annotated[str, "rows of the table to use"] = "val"
+    edit_faces: Annotated[int, "how many faces are edited; all are reconstructed"] = 250
+    out_dir: Annotated[Path | None, "folder for pictures"] = None
+    cache_dir: Annotated[Path | None, "keeps the aligned crops for the next run"] = None
 
 
 def evaluate_face(
     data_dir: str | Path,
+    settings: FaceEvaluation,
     *,
     model: FaceModel | None = None,
-    judge: Judge | None = None,
-    recogniser: Recogniser | str | None = None,
-    split: str = "val",
-    edit_faces: int = 250,
-    out_dir: str | Path | None = None,
-    cache_dir: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, object]:
     """Measure reconstruction and edits.
 
     Args:
         data_dir: folder of `metadata.csv` and the face zips.
+        settings: see there; `out_dir` gets `reconstruction.png` and an `edit_NAME.png` each.
         model: None takes the bundled one.
-        judge: reads attributes off pictures; None takes the bundled one.
-        recogniser: tells people apart, see `recogniser.py`: a function from crops to embeddings, or
-            "MODULE:FUNCTION" to import it; None takes gradient histograms, a weak one.
-        split: rows of the table to use.
-        edit_faces: how many faces are edited (all are reconstructed).
-        out_dir: gets `reconstruction.png` and an `edit_NAME.png` each; None writes no pictures.
-        cache_dir: keeps the aligned crops for the next run.
         progress: called with (stage, done, total).
 
     Returns:
         The keys `recon`, `edits`, `groups` and `weights_mb`; see the project's evaluation notes.
     """
     model = model or load_face_model(bundled_face_model_path())
-    judge = judge or load_judge()
-    recogniser = load_recogniser(recogniser)
+    judge, recogniser = load_judge(), load_recogniser(settings.recogniser)
     faces = load_faces(
         data_dir,
-        split,
+        settings.split,
         template=model.template,
-        cache_dir=cache_dir,
+        cache_dir=settings.cache_dir,
         progress=lambda done, total: progress("align", done, total),
     )
     with torch.no_grad():
@@ -85,7 +90,7 @@ def evaluate_face(
                 },
             }
         }
-        chosen = slice(0, edit_faces)
+        chosen = slice(0, settings.edit_faces)
         subjects = Subjects(
             model, crops[chosen], codes[chosen], decoded[chosen], faces.rows[chosen]
         )
@@ -93,8 +98,8 @@ def evaluate_face(
     result["edits"] = edits
     result["groups"] = _groups(faces, fidelity, clear, succeeded)
     result["weights_mb"] = round(bundled_weight_bytes() / 1e6, 2)
-    if out_dir is not None:
-        _pictures(Path(out_dir), subjects)
+    if settings.out_dir is not None:
+        _pictures(settings.out_dir, subjects)
     return result
 
 

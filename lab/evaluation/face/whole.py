@@ -10,25 +10,18 @@ from pathlib import Path
 import torch
 
 from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
-from ..finder.figures import evaluate_finder
-from ..paste import evaluate_paste
-from .figures import evaluate_face
-from .recogniser import Recogniser
+from ..finder.figures import FinderEvaluation, evaluate_finder
+from ..paste import PasteEvaluation, evaluate_paste
+from .figures import FaceEvaluation, evaluate_face
 
-PARTS = ("recon", "finder", "paste", "speed")
 ROUNDS = 30
 
 
 def evaluate_whole(
     data_dir: str | Path,
+    settings: FaceEvaluation,
     *,
     model: FaceModel | None = None,
-    parts: str = ",".join(PARTS),
-    recogniser: Recogniser | str | None = None,
-    split: str = "val",
-    edit_faces: int = 250,
-    out_dir: str | Path | None = None,
-    cache_dir: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, object]:
     """Measure reconstruction and edits, the finder, Paste Back and speed.
@@ -36,10 +29,8 @@ def evaluate_whole(
     Args:
         data_dir: folder with `faces` (table and zips); the finder also needs `portraits_context`,
             Paste Back needs `portraits`. What has no data is left out, and named in `left_out`.
+        settings: see there.
         model: None takes the bundled one.
-        parts: which of `PARTS`, separated by commas; "recon" measures edits and groups too.
-        recogniser, split, edit_faces, cache_dir: see `evaluate_face`.
-        out_dir: gets pictures; None writes none.
         progress: called with (stage, done, total).
 
     Returns:
@@ -50,30 +41,22 @@ def evaluate_whole(
     """
     data_dir = Path(data_dir)
     model = model or load_face_model(bundled_face_model_path())
-    wanted = {part.strip() for part in parts.split(",")}
+    wanted = {part.strip() for part in settings.parts.split(",")}
     result: dict[str, object] = {}
     left_out: dict[str, str] = {}
     if "recon" in wanted:
-        result |= evaluate_face(
-            data_dir,
-            model=model,
-            recogniser=recogniser,
-            split=split,
-            edit_faces=edit_faces,
-            out_dir=out_dir,
-            cache_dir=cache_dir,
-            progress=progress,
-        )
+        result |= evaluate_face(data_dir, settings, model=model, progress=progress)
     if "finder" in wanted:
         if (data_dir / "faces").is_dir() and (data_dir / "portraits_context").is_dir():
             progress("finder", 0, 1)
-            result["finder"] = evaluate_finder(data_dir)
+            result["finder"] = evaluate_finder(data_dir, FinderEvaluation())
         else:
             left_out["finder"] = "needs the folders faces and portraits_context"
     if "paste" in wanted:
         if (data_dir / "portraits").is_dir():
+            pasting = PasteEvaluation(out_dir=settings.out_dir)
             result |= evaluate_paste(
-                data_dir / "portraits", model=model, out_dir=out_dir, progress=progress
+                data_dir / "portraits", pasting, model=model, progress=progress
             )
         else:
             left_out["paste"] = "needs the folder portraits"

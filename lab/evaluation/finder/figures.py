@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -65,12 +66,16 @@ class _Tally:
             self.shown.append(draw_faces(photo, faces))
 
 
+@dataclass(frozen=True)
+class FinderEvaluation:
+    """How many photos are measured."""
+
+    limit: Annotated[int | None, "only the first so many photos of each set"] = None
+    pictures: Annotated[Path | None, "folder for picture grids"] = None
+
+
 def evaluate_finder(
-    data_dir: str | Path,
-    *,
-    finder: FaceFinder | None = None,
-    limit: int | None = None,
-    pictures: str | Path | None = None,
+    data_dir: str | Path, settings: FinderEvaluation, *, finder: FaceFinder | None = None
 ) -> dict[str, float]:
     """Recall, false faces, landmark error and speed.
 
@@ -81,9 +86,8 @@ def evaluate_finder(
 
     Args:
         data_dir: the folder with `faces/` and `portraits_context/`.
+        settings: see there.
         finder: the bundled one where left out.
-        limit: use only the first so many photos of each set.
-        pictures: folder for picture grids.
 
     Returns:
         `recall_val`, `recall_context` (shares), `false_per_100` (per 100 photos of all sets),
@@ -92,7 +96,7 @@ def evaluate_finder(
         else), `photos`, the same by set, the recall on the portraits turned by 45 degrees and
         shrunk to faces of 24 px, and how steady a face is in video, see `measure_steadiness`.
     """
-    data_dir = Path(data_dir)
+    data_dir, limit, pictures = Path(data_dir), settings.limit, settings.pictures
     finder = finder or load_finder()
     times = time_finder(finder, data_dir)
     faces, context = _Tally(), _Tally()
@@ -120,7 +124,7 @@ def evaluate_finder(
     errors = torch.tensor(faces.errors + context.errors)
     photos = faces.photos + context.photos + len(empty)
     if pictures is not None:
-        folder = Path(pictures)
+        folder = pictures
         folder.mkdir(parents=True, exist_ok=True)
         contact_sheet(rolled.shown + rolled.missed, folder / "finder_roll.png")
         contact_sheet(faces.shown, folder / "finder_faces.png")

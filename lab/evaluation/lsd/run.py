@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import nn
@@ -56,16 +58,23 @@ NOTES = {
 }
 
 
+@dataclass(frozen=True)
+class LsdEvaluation:
+    """How many digits are measured, and how often."""
+
+    seeds: Annotated[tuple[int, ...], "of noise, digits and random bases"] = (0, 1, 2)
+    limit: Annotated[int | None, "at most so many digits in every part; null: see `Sizes`"] = None
+    pictures: Annotated[Path | None, "folder for the figures as PNG"] = None
+
+
 def evaluate_lsd(
     data_dir: str | Path,
+    settings: LsdEvaluation,
     *,
     model: FaceModel | None = None,
     clean: FaceModel | None = None,
     basis: LatentBasis | None = None,
     judge: nn.Module | None = None,
-    seeds: Sequence[int] = (0, 1, 2),
-    limit: int | None = None,
-    pictures: str | Path | None = None,
     sizes: Sizes | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, object]:
@@ -73,14 +82,12 @@ def evaluate_lsd(
 
     Args:
         data_dir: folder of the digits, see `load_digits`; nothing is downloaded.
+        settings: see there.
         model: None takes the bundled digits model, whose encoder was trained on damaged digits.
         clean: the same model with an encoder trained on clean digits only; None takes the bundled
             one where `model` is None too, else leaves that part out.
         basis: None takes the bundled basis where `model` is None too, else builds one.
         judge: the held-out classifier `(B, 1, S, S)` to logits; None takes the bundled one.
-        seeds: of noise, digits and random bases.
-        limit: at most so many digits in every part; None: see `Sizes`.
-        pictures: folder for the figures as PNG; None draws none.
         sizes: how many digits each part uses.
         progress: called with (stage, done, total).
 
@@ -95,10 +102,10 @@ def evaluate_lsd(
     """
     started = time.perf_counter()
     require_skimage()
-    seeds = [int(seed) for seed in seeds]
+    seeds = settings.seeds
     if not seeds:
         raise FaceLatentsError("At least one seed is needed, for example seeds=[0,1,2].")
-    sizes = (sizes or Sizes()).limited(limit)
+    sizes = (sizes or Sizes()).limited(settings.limit)
     train, test = load_digits(data_dir, train=True), load_digits(data_dir, train=False)
     if model is None:
         model, clean, basis = _bundled(clean, basis)
@@ -110,13 +117,13 @@ def evaluate_lsd(
             other = prepare(Bench(clean, judge), train, basis, sizes, progress)
             result.update(_of_clean(other, train, test, seeds, sizes, progress))
         result["claims"] = claims(result, scene.bases[OURS].labels, model.space.shape[0])
-        if pictures is not None:
+        if settings.pictures is not None:
             progress("draw", 0, 1)
-            draw_figures(Path(pictures), scene, test, result, chosen)
+            draw_figures(settings.pictures, scene, test, result, chosen)
     return {
         **result,
         "counts": {**vars(sizes), "denoise": vars(sizes.denoise), "clean": vars(sizes.clean)},
-        "seeds": seeds,
+        "seeds": list(seeds),
         "basis_used": scene.name,
         "notes": NOTES,
         "seconds": round(time.perf_counter() - started, 1),

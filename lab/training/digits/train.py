@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -35,16 +37,23 @@ SAVE_EVERY = 200
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True)
+class DigitsTraining:
+    """How long each stage of the digits model is trained."""
+
+    reader_steps: Annotated[int, "of the classifier that reads decoded digits in training"] = 600
+    generator_steps: Annotated[int, "of encoder and generator"] = 2000
+    robust_steps: Annotated[int, "of the encoder of damaged digits"] = 6000
+    seed: Annotated[int, "of the initial weights, the batches and all noise"] = 0
+    resume: Annotated[bool, "go on from the state beside the model where there is one"] = True
+    download: Annotated[bool, "fetch MNIST when it is missing"] = True
+
+
 def train_digits(
     data_dir: str | Path,
     out_file: str | Path,
+    settings: DigitsTraining,
     *,
-    reader_steps: int = 600,
-    generator_steps: int = 2000,
-    robust_steps: int = 6000,
-    seed: int = 0,
-    resume: bool = True,
-    download: bool = True,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, object]:
     """Train the digits model on MNIST and write it.
@@ -57,10 +66,7 @@ def train_digits(
     Args:
         data_dir: root of `torchvision.datasets.MNIST`; the data is downloaded there if missing.
         out_file: the model's file, replaced when it exists.
-        reader_steps, generator_steps, robust_steps: of the three stages.
-        seed: of the initial weights, the batches and all noise.
-        resume: go on from the state beside `out_file` where there is one.
-        download: fetch MNIST when it is missing.
+        settings: see there.
         progress: called with (stage, steps done, steps).
 
     Returns:
@@ -71,12 +77,12 @@ def train_digits(
     """
     out_file = Path(out_file)
     out_file.parent.mkdir(parents=True, exist_ok=True)
-    pictures, labels = read_mnist(data_dir, train=True, download=download)
-    run = DigitsRun(out_file.with_suffix(".state.safetensors"), seed)
-    run.begin(resume)
-    steps = dict(zip(STAGES, (reader_steps, generator_steps, robust_steps), strict=True))
+    pictures, labels = read_mnist(data_dir, train=True, download=settings.download)
+    run = DigitsRun(out_file.with_suffix(".state.safetensors"), settings.seed)
+    run.begin(settings.resume)
+    steps = {stage: getattr(settings, f"{stage}_steps") for stage in STAGES}
     for stage in STAGES:
-        batches = Balanced(pictures, labels, PER_CLASS[stage], seed)
+        batches = Balanced(pictures, labels, PER_CLASS[stage], settings.seed)
         run_stage(run, stage, batches, steps[stage], progress)
     return finish(run, out_file, pictures, labels)
 

@@ -4,8 +4,9 @@ file."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -14,10 +15,8 @@ from ....models.architectures.face import file as rendered
 from ....models.architectures.face.net import RenderedFaceNet
 from ....models.architectures.face.renderer import Renderer
 from ....models.architectures.face.retoucher import Retoucher
-from ....models.errors import FaceLatentsError
 from ....models.face_model import FaceModel, load_face_model
 from ....models.files.tensors import load_tensors, save_tensors
-from ....models.geometry.templates import TIGHT, AlignmentTemplate
 from ...data.faces import FaceSet, load_faces
 from ...data.mouths import open_mouths
 from ..devices import training_device
@@ -35,24 +34,32 @@ from .views import in_frame
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True)
+class FaceTraining:
+    """How long each stage of the face model is trained, on what, and where."""
+
+    components: Annotated[int, "length of a code without its controls"] = 1024 - len(ATTRIBUTES)
+    reader_steps: Annotated[int, "of each attribute network that teaches the renderer"] = 2400
+    warm_steps: Annotated[int, "of the renderer on pixels alone"] = render.Settings.warm_steps
+    steps: Annotated[int, "of the renderer in all"] = render.Settings.steps
+    batch: Annotated[int, "faces a step; about 128 on CUDA"] = render.Settings.batch
+    retouch_warm_steps: Annotated[int, "of the retoucher without critic"] = (
+        retouch.Settings.warm_steps
+    )
+    retouch_steps: Annotated[int, "of the retoucher in all"] = retouch.Settings.steps
+    spotless_steps: Annotated[int, "leaving out spots"] = spotless.Settings.steps
+    max_tier: Annotated[int, "1 uses only the stricter part of the training faces"] = 2
+    cache_dir: Annotated[Path | None, "keeps the aligned crops for the next run"] = None
+    device: Annotated[str | None, "where networks are trained; null: CUDA if there is one"] = None
+    seed: Annotated[int, "of everything random"] = 0
+    resume: Annotated[bool, "take up earlier stages; false begins anew"] = True
+
+
 def train_face(
     data_dir: str | Path,
     out_file: str | Path,
+    settings: FaceTraining,
     *,
-    components: int = 1024 - len(ATTRIBUTES),
-    reader_steps: int = 2400,
-    warm_steps: int = render.Settings.warm_steps,
-    steps: int = render.Settings.steps,
-    batch: int = render.Settings.batch,
-    retouch_warm_steps: int = retouch.Settings.warm_steps,
-    retouch_steps: int = retouch.Settings.steps,
-    spotless_steps: int = spotless.Settings.steps,
-    max_tier: int = 2,
-    template: AlignmentTemplate = TIGHT,
-    cache_dir: str | Path | None = None,
-    device: str | None = None,
-    seed: int = 0,
-    resume: bool = True,
     progress: Progress = lambda stage, done, total: None,
 ) -> FaceModel:
     """Train the face model and write it to a file.
@@ -66,37 +73,20 @@ def train_face(
     Args:
         data_dir: folder of `metadata.csv` and the face zips.
         out_file: the safetensors file to write.
-        components: length of a code without its controls.
-        reader_steps: of each attribute network that teaches the renderer, 64 faces each.
-        warm_steps, steps: of the renderer: on pixels alone, and in all.
-        batch: faces per step.
-        retouch_warm_steps, retouch_steps: of the retoucher: without its critic, and in all.
-        spotless_steps: in which the retoucher learns to leave out spots; at most 8 faces each.
-        max_tier: 1 uses only the stricter part of the training faces.
-        template: alignment and crop size.
-        cache_dir: keeps the aligned crops for the next run.
-        device: where networks are trained, such as "cuda" (then use a `batch` of about 128); by
-            default on CUDA if there is one. What is fitted in closed form is fitted on the CPU.
-        seed: of everything random.
-        resume: take up earlier stages; False begins anew.
+        settings: see there. What is fitted in closed form is fitted on the CPU.
         progress: called with (stage, done, total).
 
     Raises:
-        FaceLatentsError: the data are not there, the crops are not 128 pixels wide, or there is no
-            such device.
+        FaceLatentsError: the data are not there, or there is no such device.
     """
-    if template.size != 128:
-        raise FaceLatentsError(f"The renderer is trained at 128 pixels, not {template.size}.")
-
-    place = training_device(device)
+    place, seed, batch = training_device(settings.device), settings.seed, settings.batch
 
     def load(split: str, tier: int) -> FaceSet:
         return load_faces(
             data_dir,
             split,
-            template=template,
             max_tier=tier,
-            cache_dir=cache_dir,
+            cache_dir=settings.cache_dir,
             progress=lambda done, total: progress(f"align {split}", done, total),
         )
 
@@ -108,29 +98,31 @@ def train_face(
             *("state", "retouch.state", "spotless.state"),
         )
     }
-    if not resume:
+    if not settings.resume:
         for path in kept.values():
             path.unlink(missing_ok=True)
-    train, val = load("train", max_tier), load("val", 2)
-    tensors = _kept(kept["linear"], lambda: _linear_part(train, components, seed, progress))
+    train, val = load("train", settings.max_tier), load("val", 2)
+    tensors = _kept(
+        kept["linear"], lambda: _linear_part(train, settings.components, seed, progress)
+    )
     tensors |= _kept(kept["control"], lambda: control_tensors(train, progress))
     shown = train.to(place)
     readers = [
-        _reader(kept[f"reader{i}"], shown, reader_steps, seed + i, i == 1, progress)
+        _reader(kept[f"reader{i}"], shown, settings.reader_steps, seed + i, i == 1, progress)
         for i in range(2)
     ]
     torch.manual_seed(seed)
     controls = len(ATTRIBUTES)
     net = untrained_net(tensors, Renderer(min(256, len(tensors["linear.std"])), controls))
-    settings = (
-        render.Settings(warm_steps=warm_steps, steps=steps, batch=batch, seed=seed),
+    stages = (
+        render.Settings(settings.steps, batch, warm_steps=settings.warm_steps, seed=seed),
         retouch.Settings(
-            warm_steps=retouch_warm_steps,
-            steps=retouch_steps,
+            warm_steps=settings.retouch_warm_steps,
+            steps=settings.retouch_steps,
             batch=max(2, batch * 2 // 3),  # and half as many to be undone
             seed=seed,
         ),
-        spotless.Settings(steps=spotless_steps, batch=min(batch, 8), seed=seed),
+        spotless.Settings(steps=settings.spotless_steps, batch=min(batch, 8), seed=seed),
     )
     codes = encode_all(net, train)
     scores, directions = regressed(net, codes, train)
@@ -139,19 +131,19 @@ def train_face(
     net = untrained_net(tensors, net.renderer)
     framed = in_frame(net, train)
     lessons = Lessons(net, fixed, framed, val, encode_all(net, framed), readers).to(place)
-    drawing = render.RenderTraining(lessons, settings[0], kept["state"])
+    drawing = render.RenderTraining(lessons, stages[0], kept["state"])
     drawing.run(progress)
     net = untrained_net(tensors, drawing.shown.renderer.cpu())
     net.retoucher = Retoucher(controls).to(memory_format=torch.channels_last)
     lessons = replace(lessons, net=net.to(place))
-    retouching = retouch.RetouchTraining(lessons, settings[1], kept["retouch.state"])
+    retouching = retouch.RetouchTraining(lessons, stages[1], kept["retouch.state"])
     retouching.run(progress)
     lessons = replace(lessons, net=retouching.shown)
-    cleaning = spotless.SpotlessTraining(lessons, settings[2], kept["spotless.state"])
+    cleaning = spotless.SpotlessTraining(lessons, stages[2], kept["spotless.state"])
     cleaning.run(progress)
     progress("directions", 0, 1)
     vectors = (scores, directions)
-    export_face(out_file, tensors, cleaning.net.cpu(), vectors, len(train), val, settings)
+    export_face(out_file, tensors, cleaning.net.cpu(), vectors, len(train), val, stages)
     return load_face_model(out_file)
 
 

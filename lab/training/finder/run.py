@@ -9,7 +9,9 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from ....models.files.tensors import load_tensors, save_tensors
 from ....models.finder.faces import read_finder
 from ....models.finder.net import FinderNet, fold
-from ...evaluation.finder.figures import evaluate_finder
+from ...evaluation.finder.figures import FinderEvaluation, evaluate_finder
 from ..devices import training_device
 from .feed import Feed
 from .loss import (
@@ -53,15 +55,23 @@ ATTRIBUTION = (
 )
 
 
+@dataclass(frozen=True)
+class FinderTraining:
+    """How long the finder is trained, and where."""
+
+    minutes: Annotated[float, "of training, over all runs of the same folder"] = 90.0
+    device: Annotated[str | None, "such as cuda; null: CUDA if there is one"] = None
+    resume: Annotated[bool, "go on from the folder's state where there is one"] = True
+    seed: Annotated[int, "of the initial weights and the scenes"] = 0
+
+
 def train_finder(
     data_dir: str | Path,
     out_dir: str | Path,
+    settings: FinderTraining,
     *,
-    minutes: float = 90.0,
-    device: str | None = None,
-    resume: bool = True,
-    seed: int = 0,
-) -> Path:
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> dict[str, Path]:
     """Train the finder's networks and export them.
 
     Detector and refiner are trained together for the first 80% of the time, then the polisher,
@@ -73,24 +83,21 @@ def train_finder(
         data_dir: the folder with `faces/` and `portraits_context/`.
         out_dir: receives the picture bank, `state.safetensors` (to resume), `finder.safetensors`
             (the result), `curve.csv`, `curve.png` and `samples_*.png`.
-        minutes: total training time.
-        device: where the networks are trained, such as "cuda"; by default on CUDA if there is one.
-            Pictures are composed by one core beside it.
-        resume: go on from `state.safetensors` where there is one.
-        seed: of the initial weights and the scenes.
+        settings: see there. Pictures are composed by one core beside the device.
+        progress: called with (stage, done, total).
 
     Returns:
-        Path of the exported checkpoint.
+        `model`: path of the exported checkpoint.
 
     Raises:
         FaceLatentsError: there is no such device.
     """
-    place = training_device(device)
+    place, minutes, seed = training_device(settings.device), settings.minutes, settings.seed
     data_dir, out_dir = Path(data_dir), Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     run = FinderRun(out_dir, place)
-    if resume and run.state_path.exists():
+    if settings.resume and run.state_path.exists():
         run.load()
         logger.info("resumed at step %d after %.1f minutes", run.step, run.trained / 60)
     _start_curve(run.curve_path, run.step)
@@ -104,10 +111,12 @@ def train_finder(
         with Feed(data_dir, bank, seed + run.step, ("close",), place) as feed:
             _train(run, feed, polish_step, first_half, minutes * 60)
     metrics = evaluate_finder(
-        data_dir, finder=read_finder(run.result), pictures=out_dir / "evaluation"
+        data_dir,
+        FinderEvaluation(pictures=out_dir / "evaluation"),
+        finder=read_finder(run.result),
     )
     export(run, metrics)
-    return run.result
+    return {"model": run.result}
 
 
 class FinderRun:

@@ -8,14 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 from face_latents.lab import commands as lab
-from face_latents.lab.bench.stylegan2 import KINDS, network_of, run_stylegan2, stylegan2_report
+from face_latents.lab.bench.stylegan2 import (
+    KINDS,
+    StyleGAN2Benchmark,
+    network_of,
+    run_stylegan2,
+    stylegan2_report,
+)
 from face_latents.models.errors import FaceLatentsError
 from stylegan2_support import small_layout, small_tensors
 
 
 def test_without_a_checkout_it_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(FaceLatentsError, match="reference=DIR"):
-        run_stylegan2(tmp_path)
+        run_stylegan2(StyleGAN2Benchmark(tmp_path))
 
 
 def test_the_recorded_command_names_no_place_of_this_machine() -> None:

@@ -17,7 +17,7 @@ from face_latents.lab.evaluation.lsd.bench import balanced, load_digits
 from face_latents.lab.evaluation.lsd.claims import claims
 from face_latents.lab.evaluation.lsd.denoise import Counts
 from face_latents.lab.evaluation.lsd.noise import NOISES
-from face_latents.lab.evaluation.lsd.run import evaluate_lsd
+from face_latents.lab.evaluation.lsd.run import LsdEvaluation, evaluate_lsd
 from face_latents.lab.evaluation.lsd.scene import Sizes
 from face_latents.lab.lsd_report import report
 from face_latents.models.errors import FaceLatentsError
@@ -64,11 +64,10 @@ def evaluated(tiny_data: Path) -> tuple[dict[str, Any], list[str]]:
     stages: list[str] = []
     result = evaluate_lsd(
         tiny_data,
+        LsdEvaluation(seeds=(0, 1), pictures=tiny_data / "pictures"),
         model=scene.model,
         clean=scene.model,
         judge=scene.judge,
-        seeds=(0, 1),
-        pictures=tiny_data / "pictures",
         sizes=sizes,
         progress=lambda stage, done, total: stages.append(stage),
     )
@@ -173,9 +172,9 @@ def test_claims_say_where_an_aim_is_missed() -> None:
 def test_limits_and_seeds_are_checked(tiny_data: Path) -> None:
     scene = bench()
     with pytest.raises(FaceLatentsError, match="limit must be 1"):
-        evaluate_lsd(tiny_data, model=scene.model, judge=scene.judge, limit=0)
+        evaluate_lsd(tiny_data, LsdEvaluation(limit=0), model=scene.model, judge=scene.judge)
     with pytest.raises(FaceLatentsError, match="one seed"):
-        evaluate_lsd(tiny_data, model=scene.model, judge=scene.judge, seeds=())
+        evaluate_lsd(tiny_data, LsdEvaluation(seeds=()), model=scene.model, judge=scene.judge)
     small = Sizes().limited(50)
     assert (small.readings, small.denoise.test, small.per_label) == (50, 50, 5)
 

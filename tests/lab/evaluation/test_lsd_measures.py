@@ -12,7 +12,7 @@ import torch
 from face_latents.lab.evaluation.lsd.filters import FILTERS, median, require_skimage
 from face_latents.lab.evaluation.lsd.measures import correlation, slant, ssim, thickness
 from face_latents.lab.evaluation.lsd.noise import NOISES
-from face_latents.lab.evaluation.lsd.run import evaluate_lsd
+from face_latents.lab.evaluation.lsd.run import LsdEvaluation, evaluate_lsd
 from face_latents.lab.measures import psnr
 from face_latents.models.errors import FaceLatentsError
 from lsd_support import bars, normal, uniform
@@ -137,4 +137,4 @@ def test_missing_skimage_is_said_before_anything_runs(
     with pytest.raises(FaceLatentsError, match="pip install scikit-image"):
         require_skimage()
     with pytest.raises(FaceLatentsError, match="pip install scikit-image"):
-        evaluate_lsd(tmp_path)
+        evaluate_lsd(tmp_path, LsdEvaluation())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from face_latents.lab.evaluation.paste import evaluate_paste
+from face_latents.lab.evaluation.paste import PasteEvaluation, evaluate_paste
 from face_latents.models.errors import FaceLatentsError
 from PIL import Image
 from skimage import data
@@ -15,8 +15,8 @@ def test_figures_and_pictures_of_a_portrait(tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     Image.fromarray(data.astronaut()).save(photos / "astronaut.png")
-    edits = [("smile", 2.0), ("no such direction", 1.0)]
-    found = evaluate_paste(photos, methods=("warp", "blend"), edits=edits, out_dir=out)["paste"]
+    edits = (("smile", 2.0), ("no such direction", 1.0))
+    found = evaluate_paste(photos, PasteEvaluation(("warp", "blend"), edits, out))["paste"]
     assert isinstance(found, dict)
     assert found["photos"] == found["faces"] == 1
     assert found["sharpness_ratio"] >= 0.9
@@ -28,10 +28,10 @@ def test_figures_and_pictures_of_a_portrait(tmp_path: Path) -> None:
 
 def test_folder_without_photos_is_named(tmp_path: Path) -> None:
     with pytest.raises(FaceLatentsError, match="no photos"):
-        evaluate_paste(tmp_path)
+        evaluate_paste(tmp_path, PasteEvaluation())
 
 
 def test_photos_without_faces_are_reported(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), "white").save(tmp_path / "blank.png")
     with pytest.raises(FaceLatentsError, match="No face"):
-        evaluate_paste(tmp_path)
+        evaluate_paste(tmp_path, PasteEvaluation())

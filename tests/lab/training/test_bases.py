@@ -87,7 +87,7 @@ def test_the_basis_of_faces_holds_mirror_aware_attributes(monkeypatch, tmp_path)
 
 def test_unknown_models_and_missing_data_are_named(tmp_path):
     with pytest.raises(FaceLatentsError, match="bases of 'digits' and 'face'; got 'cats'"):
-        bases.train_basis(tmp_path, tmp_path / "x", model="cats")
+        bases.train_basis(tmp_path, tmp_path / "x", bases.BasisTraining("cats"))
     with pytest.raises(FaceLatentsError, match=r"metadata\.csv"):
-        bases.train_basis(tmp_path, tmp_path / "x", model="face")
+        bases.train_basis(tmp_path, tmp_path / "x", bases.BasisTraining("face"))
     assert not (tmp_path / "x").exists()

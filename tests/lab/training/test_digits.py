@@ -24,7 +24,7 @@ from face_latents.models.face_model import load_face_model
 from face_latents.models.files.tensors import load_tensors, read_header
 from scipy import stats
 
-STEPS = {"reader_steps": 2, "generator_steps": 3, "robust_steps": 2}
+STEPS = training.DigitsTraining(reader_steps=2, generator_steps=3, robust_steps=2)
 
 
 # top, upper right, lower right, bottom, lower left, upper left, middle
@@ -68,7 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     with pytest.MonkeyPatch.context() as monkeypatch:
         make_small(monkeypatch)
         figures = training.train_digits(
-            path.parent, path, **STEPS, progress=lambda *told_now: told.append(told_now)
+            path.parent, path, STEPS, progress=lambda *told_now: told.append(told_now)
         )
     return Trained(path, figures, told)
 
@@ -94,7 +94,7 @@ def test_a_stopped_run_ends_like_one_that_was_not(
         batches = Balanced(pictures, labels, training.PER_CLASS[stage], 0)
         training.run_stage(run, stage, batches, steps, until=until)
     run.log("generator", 3, {"rebuild": 1.0})  # logged, but lost with the crash
-    resumed = training.train_digits(tmp_path, path, **STEPS)
+    resumed = training.train_digits(tmp_path, path, STEPS)
     assert resumed["model_id"] == trained.figures["model_id"]
     for name in ("m.safetensors", "m_clean_encoder.safetensors"):
         first = load_tensors(trained.model.with_name(name))[0]
@@ -131,7 +131,7 @@ def test_measuring_works_on_any_digits_model(trained: Trained) -> None:
 
 def test_the_command_trains(small: None, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = tmp_path / "out" / "d.safetensors"
-    options = [f"{name}=1" for name in STEPS]
+    options = [f"{stage}_steps=1" for stage in training.STAGES]
     data = ["--data", str(tmp_path), "--output", str(path)]
     assert main(["train", "digits", *options, *data]) == 0
     assert json.loads(capsys.readouterr().out)["steps"]["generator"] == 1

@@ -19,7 +19,7 @@ from face_latents.lab.training.face.edits import (
     with_controls,
 )
 from face_latents.lab.training.face.losses import reading_losses
-from face_latents.lab.training.face.run import train_face
+from face_latents.lab.training.face.run import FaceTraining, train_face
 from face_latents.lab.training.face.views import varied
 from face_latents.lab.training.run_state import load_state, save_state
 from face_latents.models.architectures.face.controls import CONTROL
@@ -186,7 +186,7 @@ def test_resumed_steps_are_those_of_a_run_that_went_on(tmp_path: Path) -> None:
 def test_an_unknown_device_is_refused(tmp_path: Path) -> None:
     for name in ("gpu0", "cuda:99"):
         with pytest.raises(FaceLatentsError, match="device=cpu"):
-            train_face(tmp_path, tmp_path / "x.safetensors", device=name)
+            train_face(tmp_path, tmp_path / "x.safetensors", FaceTraining(device=name))
 
 
 @pytest.mark.parametrize("damage", ["no zip", "cut", "picture gone", "absent"])

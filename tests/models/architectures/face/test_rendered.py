@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ from face_latents.lab.training.face.motion_fields import (
     with_parity,
 )
 from face_latents.lab.training.face.render import COLUMNS
-from face_latents.lab.training.face.run import train_face
+from face_latents.lab.training.face.run import FaceTraining, train_face
 from face_latents.models.architectures.face import file as rendered
 from face_latents.models.architectures.face.motion import displacement, motion_of, moved
 from face_latents.models.architectures.face.net import RenderedFaceNet
@@ -51,7 +52,7 @@ from face_latents.models.architectures.face.planes import (
 )
 from face_latents.models.architectures.face.renderer import Renderer
 from face_latents.models.architectures.registry import detect_architecture
-from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
+from face_latents.models.errors import UnsupportedModelError
 from face_latents.models.face_model import bundled_face_model_path, load_face_model
 from face_latents.models.files.tensors import read_header, save_tensors
 from face_latents.models.geometry.templates import TIGHT
@@ -474,20 +475,20 @@ def test_attribute_values_share_one_scale(face_data: Path) -> None:
 
 def test_training_stops_resumes_and_exports(face_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "own.safetensors"
-    few = {"components": 12, "reader_steps": 2, "warm_steps": 1, "batch": 3}
-    few |= {"retouch_warm_steps": 1, "retouch_steps": 1, "spotless_steps": 1}
-    model = train_face(face_data, out, steps=2, **few)
+    few = FaceTraining(12, 2, 1, 2, 3, retouch_warm_steps=1, retouch_steps=1, spotless_steps=1)
+    model = train_face(face_data, out, few)
     assert model.space.shape == (12 + len(ATTRIBUTES),)
     assert set(model.directions) == {a.name for a in ATTRIBUTES}
     assert model.template.size == TIGHT.size
-    again = train_face(face_data, out, steps=3, **few)
+    more = replace(few, steps=3)
+    again = train_face(face_data, out, more)
     assert again.space.model_id != model.space.model_id
     with (tmp_path / "own.curve.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["2", "3"]
     assert list(rows[0]) == ["step", *COLUMNS]
     assert Image.open(tmp_path / "own.samples.png").size[0] > 128
-    unchanged = train_face(face_data, out, steps=3, **few)
+    unchanged = train_face(face_data, out, more)
     assert unchanged.space.model_id == again.space.model_id
     random = unchanged.sample(200, seed=0)
     assert float(random[:, :12].std()) == pytest.approx(1, abs=0.1)
@@ -495,8 +496,3 @@ def test_training_stops_resumes_and_exports(face_data: Path, tmp_path: Path) -> 
     picture = unchanged.decode(random[:2])
     assert picture.shape == (2, 3, 128, 128)
     assert torch.isfinite(picture).all()
-
-
-def test_other_crop_sizes_are_refused(face_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(FaceLatentsError, match="128"):
-        train_face(face_data, tmp_path / "x.safetensors", template=TIGHT.resized(64))

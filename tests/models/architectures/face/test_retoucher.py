@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from face_latents.lab.training.face.adversarial import Lessons
 from face_latents.lab.training.face.directions import ATTRIBUTES
 from face_latents.lab.training.face.linear import fit_linear
 from face_latents.lab.training.face.retouch import COLUMNS, RetouchTraining, Settings
-from face_latents.lab.training.face.run import train_face
+from face_latents.lab.training.face.run import FaceTraining, train_face
 from face_latents.lab.training.face.views import shifted
 from face_latents.models.architectures.face import file as rendered
 from face_latents.models.architectures.face.motion import moved
@@ -285,13 +286,12 @@ def test_photos_are_moved_by_less_than_a_pixel() -> None:
 
 def test_training_stops_resumes_and_is_exported(tmp_path: Path) -> None:
     data, out = make_face_data(tmp_path / "faces"), tmp_path / "own.safetensors"
-    few = {"components": 12, "reader_steps": 2, "warm_steps": 1, "steps": 2, "batch": 12}
-    few |= {"retouch_warm_steps": 1, "spotless_steps": 0}
-    first = train_face(data, out, retouch_steps=2, **few)
+    few = FaceTraining(12, 2, 1, 2, 12, retouch_warm_steps=1, retouch_steps=2, spotless_steps=0)
+    first = train_face(data, out, few)
     edited = first.space.mean + first.directions["smile"].vector
     assert first.retouches(first.space.mean, edited)
     drawn = {n: t for n, t in load_tensors(out)[0].items() if n.startswith("renderer.")}
-    train_face(data, out, retouch_steps=4, **few)
+    train_face(data, out, replace(few, retouch_steps=4))
     tensors = load_tensors(out)[0]
     assert all(torch.equal(tensors[name], tensor) for name, tensor in drawn.items())
     assert tensors["retoucher.leave.weight"].abs().max() > 0
