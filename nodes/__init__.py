@@ -20,6 +20,7 @@ from .mix import batch, interpolate, morph, style_mix
 from .model import decode, encode
 from .model import load as load_model
 from .model import paste_back as paste_node
+from .registry import DISPLAY_NAMES, NODES
 from .sliders import node as sliders
 from .sliders.preview import routes as preview_routes
 from .spectrum import anomaly as anomaly_node
@@ -59,11 +60,12 @@ _MODULES = (
     vae_latent,
 )
 
-NODE_CLASS_MAPPINGS: dict[str, type] = {
-    node_id: node for module in _MODULES for node_id, (node, _) in module.NODES.items()
-}
+_ORDER = [module.__name__ for module in _MODULES]  # of the lists that ComfyUI shows
+NODE_CLASS_MAPPINGS: dict[str, type] = dict(
+    sorted(NODES.items(), key=lambda item: _ORDER.index(item[1].__module__))
+)
 NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {
-    node_id: name for module in _MODULES for node_id, (_, name) in module.NODES.items()
+    node_id: DISPLAY_NAMES[node_id] for node_id in NODE_CLASS_MAPPINGS
 }
 
 host.register_model_folder()

@@ -12,9 +12,11 @@ from ..models.space import LatentSpace, require_same_space
 from ..models.values import Direction, FaceLatent, PhotoContext
 from . import validate
 
+W_SPACES = ("w", "w_plus")  # their codes lie around their mean, not around zero
+
 
 def vector_for(latent: FaceLatent, direction: Direction, node: str, layers: str = "all") -> Tensor:
-    """The direction's vector(s), ``(*shape)`` or ``(N, *shape)``, ready to meet the codes.
+    """The direction's vector(s), `(*shape)` or `(N, *shape)`, ready to meet the codes.
 
     Args:
         latent: the codes.
@@ -72,6 +74,11 @@ def result_of_pair(a: FaceLatent, b: FaceLatent, samples: Tensor) -> FaceLatent:
     own, other = a.with_samples(samples).contexts, b.with_samples(samples).contexts
     contexts = tuple(x if x is not None else y for x, y in zip(own, other, strict=True))
     return replace(a.with_samples(samples), contexts=contexts)
+
+
+def origin_of(latent: FaceLatent) -> Tensor | None:
+    """Around which point arcs between the codes run; None: around zero."""
+    return mean_of(latent) if latent.space.name in W_SPACES else None
 
 
 def first_photo(latent: FaceLatent) -> PhotoContext | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..models.errors import FaceLatentsError
 from ..models.face_model import FaceModel
+from ..models.space import LatentSpace, require_same_space
 from ..models.spectral.basis import LatentBasis
 from ..models.values import Direction, FaceLatent
 
@@ -71,6 +72,23 @@ def latent_basis(value: object, name: str = "basis") -> LatentBasis:
     )
 
 
+def same_model(
+    model: FaceModel, space: LatentSpace, node: str, what: str = "the face latent"
+) -> None:
+    """Refuse codes of another model.
+
+    Args:
+        model: whose own space counts.
+        space: of the codes.
+        node: its name, for the message.
+        what: has the codes, for the message.
+
+    Raises:
+        SpaceMismatchError: names both spaces.
+    """
+    require_same_space(model.space, space, f"{node}: model '{model.name}' and {what}")
+
+
 def finite(value: object, name: str) -> float:
     """A number that is neither NaN nor infinite."""
     if isinstance(value, str) or not hasattr(value, "__float__"):
@@ -88,7 +106,8 @@ def finite(value: object, name: str) -> float:
 
 def whole(value: object, name: str, low: int, high: int | None = None) -> int:
     """A whole number within its limits."""
-    result = finite(value, name)
+    # A seed of 64 bits does not fit into a float.
+    result = value if isinstance(value, int) else finite(value, name)
     if result != int(result):
         raise FaceLatentsError(f"Input '{name}' needs a whole number; it got {result}.")
     if result < low or (high is not None and result > high):
@@ -100,6 +119,29 @@ def whole(value: object, name: str, low: int, high: int | None = None) -> int:
 def text(value: object, name: str) -> str:
     """A text."""
     return _require(value, str, name, "a text")
+
+
+def names_in(text: str) -> list[str]:
+    """The names in `text`, separated by commas or lines."""
+    return [part.strip() for part in text.replace("\n", ",").split(",") if part.strip()]
+
+
+def numbers_in(text: str, node: str, name: str, example: str) -> list[float]:
+    """The numbers in `text`, separated by commas, semicolons, spaces or lines; none where empty.
+
+    Raises:
+        FaceLatentsError: a word that is not a finite number.
+    """
+    words = text.replace(",", " ").replace(";", " ").split()
+    try:
+        found = [float(word) for word in words]
+    except ValueError as error:
+        raise FaceLatentsError(
+            f"{node}: {name} must be numbers separated by commas, such as {example}; got {text!r}."
+        ) from error
+    if not all(math.isfinite(number) for number in found):
+        raise FaceLatentsError(f"{node}: {name} must be finite numbers; got {text!r}.")
+    return found
 
 
 def one_of(value: object, options: Any, name: str) -> str:

@@ -204,7 +204,8 @@ def map_over_lists(instance: Any, columns: Mapping[str, list[Any]]) -> list[Any]
 
 def _takes_any_input(cls: type) -> bool:
     function = getattr(cls, str(getattr(cls, "FUNCTION", "")))
-    return inspect.getfullargspec(function).varkw is not None
+    parameters = inspect.signature(function).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def _collect(returned: list[Any], cls: type) -> NodeResult:

@@ -122,7 +122,7 @@ def _single_steps(photo: Tensor, model: FaceModel) -> dict[str, tuple[Step, Step
 
     return {
         "encode": (
-            lambda: EncodeFace().encode(photo[None], model, "largest", 0, 0.5),
+            lambda: _encode_node(photo, model),
             lambda: _encode(photo, model),
         ),
         "add + decode, 1 face": (
@@ -130,11 +130,20 @@ def _single_steps(photo: Tensor, model: FaceModel) -> dict[str, tuple[Step, Step
             lambda: _add_and_decode(latent.samples, model),
         ),
         "decode, 32 faces": (
-            lambda: DecodeFace().decode(model, batch),
+            lambda: _run(DecodeFace, face_model=model, face_latent=batch),
             lambda: _as_image(model.decode(batch.samples)),
         ),
-        "paste back": (lambda: PasteBack().paste(model, edited, 1.0, "warp"), paste),
+        "paste back": (lambda: _run(PasteBack, face_model=model, face_latent=edited), paste),
     }
+
+
+def _run(node: Any, **inputs: object) -> Any:
+    """What a node hands on; inputs left out have their defaults."""
+    return node().execute(**inputs)
+
+
+def _encode_node(photo: Tensor, model: FaceModel) -> Any:
+    return _run(EncodeFace, image=photo[None], face_model=model)
 
 
 def _encode(photo: Tensor, model: FaceModel) -> tuple[Tensor, Tensor]:
@@ -154,19 +163,23 @@ def _as_image(pictures: Tensor) -> Tensor:
 
 
 def _add_and_decode_nodes(latent: FaceLatent, model: FaceModel) -> object:
-    (edited,) = AddDirection().add(latent, model.directions[DIRECTION], STRENGTH)
-    return DecodeFace().decode(model, edited)
+    (edited,) = _run(
+        AddDirection, face_latent=latent, direction=model.directions[DIRECTION], strength=STRENGTH
+    )
+    return _run(DecodeFace, face_model=model, face_latent=edited)
 
 
 def _edited(photo: Tensor, model: FaceModel) -> tuple[FaceLatent, FaceLatent]:
-    latent, _ = EncodeFace().encode(photo[None], model, "largest", 0, 0.5)
-    (edited,) = AddDirection().add(latent, model.directions[DIRECTION], STRENGTH)
+    latent, _ = _encode_node(photo, model)
+    (edited,) = _run(
+        AddDirection, face_latent=latent, direction=model.directions[DIRECTION], strength=STRENGTH
+    )
     return latent, edited
 
 
 def _through_nodes(photo: Tensor, model: FaceModel) -> object:
     _, edited = _edited(photo, model)
-    return PasteBack().paste(model, edited, 1.0, "warp")
+    return _run(PasteBack, face_model=model, face_latent=edited)
 
 
 def _directly(photo: Tensor, model: FaceModel) -> Tensor:

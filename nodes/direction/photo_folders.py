@@ -18,11 +18,11 @@ from .. import host
 from ..compute import encode_crops
 from ..files.names import safe_parts
 from ..model.encode import cut_faces
+from ..widgets import MIN_SCORE
 
 MOST_PHOTOS = 5000  # in one folder
 LARGEST_FILE = 256 * 2**20  # bytes
 MOST_PIXELS = 120_000_000
-MIN_SCORE = 0.5  # of the face finder, Encode Face's default
 
 _DEEPEST = 4  # levels below the input folder that are listed
 _MOST_LISTED = 500  # folders in a list

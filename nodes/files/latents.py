@@ -9,77 +9,55 @@ from ...models.errors import FaceLatentsError
 from ...models.files.values import load_latent, save_latent
 from ...models.values import FaceLatent
 from .. import host, validate, widgets
+from ..registry import node
 from .model_folder import list_files
-from .names import SUFFIX, save_numbered, stamp
+from .names import SUFFIX, save_and_pass, stamp
 
 FOLDER = "face_latents"  # below the output folder
 OUTPUT_MARK = " [output]"  # the host's own way to say which folder a name belongs to
 
 
+@node("FaceLatentsSaveLatent", "Save Face Latent", widgets.FILES)
 class SaveFaceLatent:
     """A face latent, with its photos, into the output folder."""
 
-    CATEGORY = widgets.FILES
     DESCRIPTION = (
         "Saves face latents into output/face_latents, together with their photos, so that Paste "
         "Back also works after loading. Never replaces a file: the name is counted up."
     )
-    SEARCH_ALIASES = ["export face", "store face", "write latent", "safetensors"]
-    RETURN_TYPES = (widgets.FACE_LATENT,)
-    RETURN_NAMES = ("face_latent",)
-    OUTPUT_TOOLTIPS = ("The face latent, unchanged.",)
-    FUNCTION = "save"
+    ALIASES = "export face, store face, write latent, safetensors"
+    OUTPUTS = widgets.output_faces("The face latent, unchanged.")
     OUTPUT_NODE = True
+    INPUTS = {
+        "face_latent": widgets.face_latent("The faces to save."),
+        "filename_prefix": widgets.filename_prefix("face", " in output/face_latents"),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_latent": widgets.wire(widgets.FACE_LATENT, "The faces to save."),
-                "filename_prefix": widgets.text(
-                    "face",
-                    "Name of the file in output/face_latents; folder/name makes a sub-folder, "
-                    "%year%-%month%-%day% is filled in. A number is added.",
-                ),
-            }
-        }
-
-    def save(self, face_latent: FaceLatent, filename_prefix: str) -> dict[str, Any]:
-        latent = validate.face_latent(face_latent)
+    def execute(self, face_latent: FaceLatent, filename_prefix: str) -> dict[str, Any]:
         root = host.output_directory() / FOLDER
-        path = save_numbered(root, filename_prefix, lambda target: save_latent(target, latent))
-        return {"ui": {"text": [f"Saved {path}"]}, "result": (latent,)}
+        return save_and_pass(face_latent, save_latent, root, filename_prefix)
 
 
+@node("FaceLatentsLoadLatent", "Load Face Latent", widgets.FILES)
 class LoadFaceLatent:
     """A saved face latent."""
 
-    CATEGORY = widgets.FILES
     DESCRIPTION = (
         "Loads face latents: those of Save Face Latent, and .safetensors files you put into the "
         "input folder."
     )
-    SEARCH_ALIASES = ["import face", "open latent", "restore face", "safetensors"]
-    RETURN_TYPES = (widgets.FACE_LATENT,)
-    RETURN_NAMES = ("face_latent",)
-    OUTPUT_TOOLTIPS = ("The saved faces, with their photos.",)
-    FUNCTION = "load"
+    ALIASES = "import face, open latent, restore face, safetensors"
+    OUTPUTS = widgets.output_faces("The saved faces, with their photos.")
+    INPUTS = {
+        "file": widgets.listing(
+            lambda: list(_files()),
+            "Files of Save Face Latent are marked [output], the others are in the input folder. "
+            "Press R to refresh the list.",
+        )
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "file": widgets.choice(
-                    list(_files()),
-                    "Files of Save Face Latent are marked [output], the others are in the input "
-                    "folder. Press R to refresh the list.",
-                )
-            }
-        }
-
-    def load(self, file: str) -> tuple[FaceLatent]:
-        latent = load_latent(_path(file))
-        return (validate.face_latent(latent, "file"),)
+    def execute(self, file: str) -> tuple[FaceLatent]:
+        return (validate.face_latent(load_latent(_path(file)), "file"),)
 
     @classmethod
     def IS_CHANGED(cls, file: str | None = None) -> str:
@@ -106,9 +84,3 @@ def _path(name: str) -> Path:
             f"{host.input_directory()}. Press R to refresh the list, or choose another one."
         )
     return files[name]
-
-
-NODES = {
-    "FaceLatentsSaveLatent": (SaveFaceLatent, "Save Face Latent"),
-    "FaceLatentsLoadLatent": (LoadFaceLatent, "Load Face Latent"),
-}

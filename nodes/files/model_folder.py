@@ -7,6 +7,8 @@ from pathlib import Path
 from ...models.errors import FaceLatentsError
 from .. import host
 
+DIRECTIONS, BASES = "directions", "bases"  # sub-folders of models/face_latents
+
 
 def list_files(folder: Path) -> list[str]:
     """``.safetensors`` files in `folder` and below, relative, sorted, with forward slashes."""
@@ -28,6 +30,21 @@ def list_model_files() -> list[str]:
     if names is None:
         names = [name for folder in host.model_folders() for name in list_files(folder)]
     return sorted({name.replace("\\", "/") for name in names})
+
+
+def list_direction_files() -> list[str]:
+    """The files that hold a direction."""
+    return [name for name in list_model_files() if name.startswith(f"{DIRECTIONS}/")]
+
+
+def list_basis_files() -> list[str]:
+    """The files that hold a quasi-eigen basis."""
+    return [name for name in list_model_files() if name.startswith(f"{BASES}/")]
+
+
+def list_face_model_files() -> list[str]:
+    """The files that may hold a face model: all the others."""
+    return [name for name in list_model_files() if name.split("/")[0] not in (DIRECTIONS, BASES)]
 
 
 def find_model_file(name: str) -> Path | None:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ...models.errors import FaceLatentsError
 
@@ -103,6 +104,24 @@ def stamp(path: Path | None) -> str:
     except OSError:
         return "missing"
     return f"{path}:{state.st_mtime_ns}:{state.st_size}"
+
+
+def stamp_typed(read: Callable[..., str], *typed: str | None) -> str:
+    """`read(*typed)`, a stamp of what was typed; "" where it comes by wire. For IS_CHANGED."""
+    if None in typed:
+        return ""
+    try:
+        return read(*typed)
+    except FaceLatentsError:
+        return "missing"  # the node itself says what is wrong
+
+
+def save_and_pass(
+    value: Any, save: Callable[[Path, Any], None], root: Path, prefix: str
+) -> dict[str, Any]:
+    """What a node returns that saves its input with :func:`save_numbered` and hands it on."""
+    path = save_numbered(root, prefix, lambda target: save(target, value))
+    return {"ui": {"text": [f"Saved {path}"]}, "result": (value,)}
 
 
 def _reserve(folder: Path, stem: str) -> Path:

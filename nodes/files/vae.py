@@ -12,36 +12,27 @@ from ...models.errors import FaceLatentsError
 from ...models.space import LatentSpace
 from ...models.values import FaceLatent
 from .. import host, validate, widgets
+from ..registry import node
 
 VAE_SPACE = "vae"
 
 
+@node("FaceLatentsFromVAELatent", "From VAE Latent", widgets.VAE)
 class FromVAELatent:
     """A host LATENT as a face latent."""
 
-    CATEGORY = widgets.VAE
     DESCRIPTION = (
         "Turns a LATENT (from VAE Encode or a sampler) into a face latent, so that Lerp, Slerp, "
         "Morph, Mean Face, Latent Distance and the direction nodes work on it. To VAE Latent "
         "turns it back."
     )
-    SEARCH_ALIASES = ["latent to face latent", "vae", "convert latent", "stable diffusion latent"]
-    RETURN_TYPES = (widgets.FACE_LATENT,)
-    RETURN_NAMES = ("face_latent",)
-    OUTPUT_TOOLTIPS = ("The same values, in latent space 'vae'.",)
-    FUNCTION = "convert"
+    ALIASES = "latent to face latent, vae, convert latent, stable diffusion latent"
+    OUTPUTS = widgets.output_faces("The same values, in latent space 'vae'.")
+    INPUTS = {
+        "samples": widgets.wire("LATENT", "A latent from VAE Encode, a sampler or Load Latent.")
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "samples": widgets.wire(
-                    "LATENT", "A latent from VAE Encode, a sampler or Load Latent."
-                )
-            }
-        }
-
-    def convert(self, samples: Mapping[str, Any]) -> tuple[FaceLatent]:
+    def execute(self, samples: Mapping[str, Any]) -> tuple[FaceLatent]:
         values = _samples(samples)
         channels = values.shape[1]
         space = LatentSpace(VAE_SPACE, tuple(values.shape[1:]), f"{VAE_SPACE}:{channels}")
@@ -50,44 +41,31 @@ class FromVAELatent:
         return (validate.face_latent(latent, "samples"),)
 
 
+@node("FaceLatentsToVAELatent", "To VAE Latent", widgets.VAE)
 class ToVAELatent:
     """A face latent of the 'vae' space as a host LATENT."""
 
-    CATEGORY = widgets.VAE
     DESCRIPTION = (
         "Turns a face latent made by From VAE Latent back into a LATENT for VAE Decode or a "
         "sampler. A noise mask and other settings of the original LATENT are put back."
     )
-    SEARCH_ALIASES = ["face latent to latent", "vae", "convert latent", "stable diffusion latent"]
-    RETURN_TYPES = ("LATENT",)
-    RETURN_NAMES = ("samples",)
-    OUTPUT_TOOLTIPS = ("A LATENT for VAE Decode or a sampler.",)
-    FUNCTION = "convert"
+    ALIASES = "face latent to latent, vae, convert latent, stable diffusion latent"
+    OUTPUTS = {"samples": ("LATENT", "A LATENT for VAE Decode or a sampler.")}
+    INPUTS = {"face_latent": widgets.face_latent("A face latent that began at From VAE Latent.")}
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_latent": widgets.wire(
-                    widgets.FACE_LATENT, "A face latent that began at From VAE Latent."
-                )
-            }
-        }
-
-    def convert(self, face_latent: FaceLatent) -> tuple[dict[str, object]]:
-        latent = validate.face_latent(face_latent)
-        if latent.space.name != VAE_SPACE:
+    def execute(self, face_latent: FaceLatent) -> tuple[dict[str, object]]:
+        if face_latent.space.name != VAE_SPACE:
             raise FaceLatentsError(
-                f"This face latent is in space {latent.space.describe()}, not in a VAE's. Use "
+                f"This face latent is in space {face_latent.space.describe()}, not in a VAE's. Use "
                 "Decode Face to see it; To VAE Latent only takes what From VAE Latent made."
             )
         result: dict[str, object] = {
             key: _copy(value)
-            for key, value in latent.extras.items()
+            for key, value in face_latent.extras.items()
             # A list of batch numbers that no longer fits would be wrong; the host numbers anew.
-            if not (key == "batch_index" and _length(value) != len(latent))
+            if not (key == "batch_index" and _length(value) != len(face_latent))
         }
-        result["samples"] = latent.samples.clone().to(host.intermediate_device())
+        result["samples"] = face_latent.samples.clone().to(host.intermediate_device())
         return (result,)
 
 
@@ -124,9 +102,3 @@ def _copy(value: object) -> object:
 
 def _length(value: object) -> int | None:
     return len(value) if hasattr(value, "__len__") else None
-
-
-NODES = {
-    "FaceLatentsFromVAELatent": (FromVAELatent, "From VAE Latent"),
-    "FaceLatentsToVAELatent": (ToVAELatent, "To VAE Latent"),
-}

@@ -20,7 +20,8 @@ from ...models.values import FaceLatent
 from .. import host, validate, widgets
 from ..combine import mean_of, vector_for
 from ..compute import decode_codes, encode_crops
-from ..draw import shown
+from ..draw import Chart, shown
+from ..registry import node
 
 if TYPE_CHECKING:
     from ...models.judge import Judge
@@ -33,61 +34,47 @@ JUDGED = ("smile", "glasses", "beard", "mouth_open", "gender_expression")  # as 
 DECADES = "age (decades)"
 
 
-class Disentanglement:
+@node("FaceLatentsDisentanglement", NODE, widgets.MEASURE)
+class Disentanglement(Chart):
     """A table: moved direction by measured attribute."""
 
-    CATEGORY = widgets.MEASURE
     DESCRIPTION = (
         "Moves faces along every direction of the model (and up to four of your own) and shows "
         "what else changes: a clean direction has its own cell bright and the rest of its row "
         "dark. Condition Direction repairs what is not."
     )
-    SEARCH_ALIASES = [
-        "entanglement", "effect matrix", "side effects", "correlation", "compare directions",
-    ]  # fmt: skip
-    RETURN_TYPES = ("IMAGE", "STRING")
-    RETURN_NAMES = ("image", "text")
-    OUTPUT_TOOLTIPS = ("The table as a picture.", "The table as comma-separated numbers.")
-    FUNCTION = "draw"
-    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
+    ALIASES = "entanglement, effect matrix, side effects, correlation, compare directions"
+    OUTPUTS = {
+        "image": ("IMAGE", "The table as a picture."),
+        "text": ("STRING", "The table as comma-separated numbers."),
+    }
+    INPUTS = {
+        "face_model": widgets.face_model("whose directions are tried"),
+        "face_latent": widgets.face_latent(
+            f"The faces to try them on, up to {MOST_FACES}; the table shows their mean."
+        ),
+        "strength": widgets.number(
+            2.0, 0.05, 100.0, 0.5, "Each face is moved this far to both sides."
+        ),
+        "measure": widgets.choice(
+            MEASURES,
+            "direction scores: the change along each direction after decoding and encoding "
+            "again. attribute judge: what a separate network reads off the pictures (only for "
+            "models with the bundled model's framing).",
+        ),
+    }
+    OPTIONAL = {
+        **widgets.directions(OWN, "A direction of your own, as a further row and column."),
+        "theme": widgets.theme(),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        own = {
-            name: widgets.wire(
-                widgets.FACE_DIRECTION, "A direction of your own, as a further row and column."
-            )
-            for name in OWN
-        }
-        return {
-            "required": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model whose directions are tried (Load Face Model)."
-                ),
-                "face_latent": widgets.wire(
-                    widgets.FACE_LATENT,
-                    f"The faces to try them on, up to {MOST_FACES}; the table shows their mean.",
-                ),
-                "strength": widgets.number(
-                    2.0, 0.05, 100.0, 0.5, "Each face is moved this far to both sides."
-                ),
-                "measure": widgets.choice(
-                    MEASURES,
-                    "direction scores: the change along each direction after decoding and "
-                    "encoding again. attribute judge: what a separate network reads off the "
-                    "pictures (only for models with the bundled model's framing).",
-                ),
-            },
-            "optional": {**own, "theme": widgets.theme()},
-        }
-
-    def draw(
+    def execute(
         self,
         face_model: FaceModel,
         face_latent: FaceLatent,
         strength: float,
         measure: str,
-        theme: str = THEMES[0],
+        theme: str,
         **own: object,
     ) -> dict[str, Any]:
         model = validate.face_model(face_model)
@@ -233,6 +220,3 @@ def _judge() -> Judge:
     from ...models.judge import load_judge
 
     return load_judge()
-
-
-NODES = {"FaceLatentsDisentanglement": (Disentanglement, NODE)}

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from ... import latent_ops
-from ...models.charts import THEMES, scatter_chart
+from ...models.charts import scatter_chart
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
 from ...models.values import FaceLatent
 from .. import validate, widgets
-from ..draw import shown
+from ..draw import Chart, preview, stack_charts
+from ..registry import node
 from .distance import thumbnails
 
 NODE = "Face Map"
@@ -21,67 +22,56 @@ MOST_FACES = 512
 SIZE = (1024, 800)
 
 
-class FaceMap:
+@node("FaceLatentsFaceMap", NODE, widgets.MEASURE)
+class FaceMap(Chart):
     """A 2-D map of codes."""
 
-    CATEGORY = widgets.MEASURE
     DESCRIPTION = (
         "Draws many faces on a map: alike faces lie close together. The two axes are those along "
         "which this batch differs most (principal components)."
     )
-    SEARCH_ALIASES = ["pca", "scatter plot", "2d map", "clusters", "embedding", "similar faces"]
-    RETURN_TYPES = ("IMAGE", "STRING")
-    RETURN_NAMES = ("image", "text")
-    OUTPUT_TOOLTIPS = (
-        "The map as a picture.",
-        "How much of the differences each axis shows, and the place of each face.",
-    )
-    FUNCTION = "draw"
-    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
+    ALIASES = "pca, scatter plot, 2d map, clusters, embedding, similar faces"
+    OUTPUTS = {
+        "image": ("IMAGE", "The map as a picture."),
+        "text": (
+            "STRING",
+            "How much of the differences each axis shows, and the place of each face.",
+        ),
+    }
+    INPUTS = {
+        "face_latent": widgets.face_latent(
+            f"The faces, 2 to {MOST_FACES} (see Join Face Latents)."
+        ),
+        "groups": widgets.text(
+            "",
+            "A group for each face, which gives it a colour: names separated by commas or lines, "
+            "in the order of the faces; before * 5, after * 5 saves typing. Empty: no groups.",
+            multiline=True,
+        ),
+        "names": widgets.text(
+            "",
+            "A name for each face, written below it; separated like groups. Empty: none.",
+            multiline=True,
+        ),
+    }
+    OPTIONAL = {
+        "face_model": widgets.wire(
+            widgets.FACE_MODEL,
+            "Draws each face as this model decodes it. Without it, unedited faces are shown from "
+            "their photo and the others as points.",
+        ),
+        "theme": widgets.theme(),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_latent": widgets.wire(
-                    widgets.FACE_LATENT,
-                    f"The faces, 2 to {MOST_FACES} (see Join Face Latents).",
-                ),
-                "groups": widgets.text(
-                    "",
-                    "A group for each face, which gives it a colour: names separated by commas or "
-                    "lines, in the order of the faces; before * 5, after * 5 saves typing. Empty: "
-                    "no groups.",
-                    multiline=True,
-                ),
-                "names": widgets.text(
-                    "",
-                    "A name for each face, written below it; separated like groups. Empty: none.",
-                    multiline=True,
-                ),
-            },
-            "optional": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL,
-                    "Draws each face as this model decodes it. Without it, unedited faces are "
-                    "shown from their photo and the others as points.",
-                ),
-                "theme": widgets.theme(),
-            },
-        }
-
-    def draw(
+    def execute(
         self,
         face_latent: FaceLatent,
         groups: str,
         names: str,
-        face_model: FaceModel | None = None,
-        theme: str = THEMES[0],
+        face_model: FaceModel | None,
+        theme: str,
     ) -> dict[str, Any]:
-        latent = validate.face_latent(face_latent)
-        model = None if face_model is None else validate.face_model(face_model)
-        colours = validate.one_of(theme, THEMES, "theme")
-        count = len(latent)
+        count = len(face_latent)
         if not 2 <= count <= MOST_FACES:
             raise FaceLatentsError(
                 f"{NODE} draws 2 to {MOST_FACES} faces; this batch has {count}. Join Face Latents "
@@ -90,15 +80,15 @@ class FaceMap:
         group_names = _words(groups, count, "groups")
         labels = _words(names, count, "names")
         with validate.explained(NODE):
-            places, shares = _plane(latent.samples)
+            places, shares = _plane(face_latent.samples)
             first, second = (round(100 * share) for share in shares)
             chart = scatter_chart(
                 places,
                 f"{count} faces ({first}% + {second}% of their differences)",
-                thumbnails=thumbnails(latent, model, NODE),
+                thumbnails=thumbnails(face_latent, face_model, NODE),
                 groups=group_names,
                 labels=labels,
-                theme=colours,
+                theme=theme,
                 size=SIZE,
             )
         lines = [
@@ -109,11 +99,12 @@ class FaceMap:
             ",".join([labels[i] if labels else str(i), f"{x:.4f}", f"{y:.4f}"])
             for i, (x, y) in enumerate(places.tolist())
         ]
-        return shown(chart, "face_latents_map", "\n".join(lines))
+        image = stack_charts(chart)
+        return {"ui": preview(image, "face_latents_map"), "result": (image, "\n".join(lines))}
 
 
 def _plane(samples: Tensor) -> tuple[Tensor, list[float]]:
-    """Places ``(N, 2)`` in the plane of largest variance, and the share of it along both axes."""
+    """Places `(N, 2)` in the plane of largest variance, and the share of it along both axes."""
     codes = samples.detach().cpu().double()
     if bool((codes == codes[:1]).all()):
         return torch.zeros(len(codes), 2), [0.0, 0.0]  # all the same face
@@ -124,15 +115,13 @@ def _plane(samples: Tensor) -> tuple[Tensor, list[float]]:
     return places, [*shares.tolist(), *[0.0] * missing]
 
 
-def _words(text: object, count: int, name: str) -> list[str] | None:
-    """One word for each face; ``word * 5`` stands for five."""
+def _words(text: str, count: int, name: str) -> list[str] | None:
+    """One word for each face; `word * 5` stands for five."""
     words: list[str] = []
-    for part in str(text).replace("\n", ",").split(","):
+    for part in validate.names_in(text):
         word, star, times = part.rpartition("*")
-        if star and times.strip().isdigit():
-            words += [word.strip()] * min(int(times), MOST_FACES + 1)
-        elif part.strip():
-            words.append(part.strip())
+        repeated = star and times.strip().isdigit()
+        words += [word.strip()] * min(int(times), MOST_FACES + 1) if repeated else [part]
     if not words:
         return None
     if len(words) != count:
@@ -141,6 +130,3 @@ def _words(text: object, count: int, name: str) -> list[str] | None:
             "their order, or leave the field empty."
         )
     return words
-
-
-NODES = {"FaceLatentsFaceMap": (FaceMap, NODE)}

@@ -23,8 +23,8 @@ from ...models.values import Direction, FaceLatent, PhotoContext
 from .. import host, validate, widgets
 from ..combine import vector_for
 from ..compute import decode_codes, edit_crops
-from ..draw import shown
-from ..number_text import numbers
+from ..draw import Chart, shown
+from ..registry import node
 
 NODE = "Attribute Sheet"
 FACE, PHOTO = VIEWS = ("decoded face", "in the photo")
@@ -33,65 +33,46 @@ MOST_COLUMNS, MOST_ROWS = 21, 48
 SURROUNDINGS = 1.5  # of the photo view, in sides of the aligned face
 
 
-class AttributeSheet:
+@node("FaceLatentsAttributeSheet", NODE, widgets.MEASURE)
+class AttributeSheet(Chart):
     """Rows of faces or directions, columns of strengths."""
 
-    CATEGORY = widgets.MEASURE
     DESCRIPTION = (
         "Shows what a direction does: one row per face (or per direction), one column per "
         "strength. Use it to find out how far an edit can go, to compare directions, or to find "
         "names for directions that have none."
     )
-    SEARCH_ALIASES = [
-        "contact sheet", "xy plot", "grid", "strengths", "compare directions", "traversal",
-    ]  # fmt: skip
-    RETURN_TYPES = ("IMAGE",)
-    RETURN_NAMES = ("image",)
-    OUTPUT_TOOLTIPS = ("The contact sheet.",)
-    FUNCTION = "draw"
-    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
+    ALIASES = "contact sheet, xy plot, grid, strengths, compare directions, traversal"
+    OUTPUTS = {"image": ("IMAGE", "The contact sheet.")}
+    INPUTS = {
+        "face_model": widgets.face_model(),
+        "face_latent": widgets.face_latent("The faces to show."),
+        "direction": widgets.direction("Where to go. A batch of directions gets one row each."),
+        "low": widgets.number(-3.0, -100.0, 100.0, 0.5, "The strength on the left."),
+        "high": widgets.number(3.0, -100.0, 100.0, 0.5, "The strength on the right."),
+        "columns": widgets.integer(
+            7, 1, MOST_COLUMNS, "How many strengths, evenly from low to high."
+        ),
+        "strengths": widgets.text(
+            "",
+            "Your own strengths instead, such as -4, -1, 0, 1, 4. Empty: low, high and columns "
+            "decide.",
+        ),
+        "view": widgets.choice(
+            VIEWS,
+            "decoded face: as the model draws it. in the photo: the change put back into the "
+            "photo (faces without a photo are shown decoded).",
+        ),
+        "faces": widgets.integer(
+            4, 1, MOST_ROWS, "How many faces of the batch to show, from the first on."
+        ),
+    }
+    OPTIONAL = {
+        **widgets.directions(MORE, "A further direction, which gets rows of its own."),
+        "theme": widgets.theme(),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        more = {
-            name: widgets.wire(
-                widgets.FACE_DIRECTION, "A further direction, which gets rows of its own."
-            )
-            for name in MORE
-        }
-        return {
-            "required": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model the faces were encoded with (Load Face Model)."
-                ),
-                "face_latent": widgets.wire(widgets.FACE_LATENT, "The faces to show."),
-                "direction": widgets.wire(
-                    widgets.FACE_DIRECTION,
-                    "Where to go. A batch of directions gets one row each.",
-                ),
-                "low": widgets.number(-3.0, -100.0, 100.0, 0.5, "The strength on the left."),
-                "high": widgets.number(3.0, -100.0, 100.0, 0.5, "The strength on the right."),
-                "columns": widgets.integer(
-                    7, 1, MOST_COLUMNS, "How many strengths, evenly from low to high."
-                ),
-                "strengths": widgets.text(
-                    "",
-                    "Your own strengths instead, such as -4, -1, 0, 1, 4. Empty: low, high and "
-                    "columns decide.",
-                ),
-                "view": widgets.choice(
-                    VIEWS,
-                    "decoded face: as the model draws it. in the photo: the change put back into "
-                    "the photo (faces without a photo are shown decoded).",
-                ),
-                "faces": widgets.integer(
-                    4, 1, MOST_ROWS, "How many faces of the batch to show, from the first on."
-                ),
-            },
-            "optional": {**more, "theme": widgets.theme()},
-        }
-
-    def draw(
+    def execute(
         self,
         face_model: FaceModel,
         face_latent: FaceLatent,
@@ -102,7 +83,7 @@ class AttributeSheet:
         strengths: str,
         view: str,
         faces: int,
-        theme: str = THEMES[0],
+        theme: str,
         **more: Direction,
     ) -> dict[str, Any]:
         model = validate.face_model(face_model)
@@ -137,7 +118,7 @@ class AttributeSheet:
 
 
 def _strengths(low: float, high: float, columns: int, text: str) -> list[float]:
-    typed = numbers(text, NODE, "strengths", "-2, 0, 2")
+    typed = validate.numbers_in(text, NODE, "strengths", "-2, 0, 2")
     if len(typed) > MOST_COLUMNS:
         raise FaceLatentsError(
             f"{NODE} has room for {MOST_COLUMNS} strengths; there are {len(typed)}."
@@ -243,6 +224,3 @@ def _scene(context: PhotoContext | None, cell: int) -> PhotoContext | None:
         landmarks=transform_points(view, context.landmarks.cpu()),
         alpha=None,
     )
-
-
-NODES = {"FaceLatentsAttributeSheet": (AttributeSheet, NODE)}

@@ -9,99 +9,70 @@ from torch import Tensor
 from ...models.errors import FaceLatentsError
 from ...models.space import require_same_space
 from ...models.values import FaceLatent, join_latents
-from .. import validate, widgets
+from .. import widgets
+from ..registry import node
 
 
+@node("FaceLatentsJoin", "Join Face Latents", widgets.MIX)
 class JoinFaceLatents:
     """Several face latents into one batch."""
 
-    CATEGORY = widgets.MIX
     DESCRIPTION = (
         "Puts the faces of several face latents into one batch, in order: keyframes for Morph, "
         "faces for Mean Face or Distance Matrix, or several faces of one photo for Paste Back."
     )
-    SEARCH_ALIASES = ["batch face latents", "combine faces", "concatenate", "keyframes", "append"]
-    RETURN_TYPES = (widgets.FACE_LATENT,)
-    RETURN_NAMES = ("face_latent",)
-    OUTPUT_TOOLTIPS = ("The faces of a, then of b, then of c and d where connected.",)
-    FUNCTION = "join"
+    ALIASES = "batch face latents, combine faces, concatenate, keyframes, append"
+    OUTPUTS = widgets.output_faces("The faces of a, then of b, then of c and d where connected.")
+    INPUTS = {
+        "a": widgets.face_latent("The first face or faces."),
+        "b": widgets.face_latent("The faces that follow."),
+    }
+    OPTIONAL = {
+        "c": widgets.face_latent("Further faces."),
+        "d": widgets.face_latent("Further faces."),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "a": widgets.wire(widgets.FACE_LATENT, "The first face or faces."),
-                "b": widgets.wire(widgets.FACE_LATENT, "The faces that follow."),
-            },
-            "optional": {
-                "c": widgets.wire(widgets.FACE_LATENT, "Further faces."),
-                "d": widgets.wire(widgets.FACE_LATENT, "Further faces."),
-            },
-        }
-
-    def join(
-        self,
-        a: FaceLatent,
-        b: FaceLatent,
-        c: FaceLatent | None = None,
-        d: FaceLatent | None = None,
-    ) -> tuple[FaceLatent]:
-        given = {"a": a, "b": b, "c": c, "d": d}
-        latents = {
-            name: validate.face_latent(value, name)
-            for name, value in given.items()
-            if value is not None or name in "ab"
-        }
-        for name, latent in latents.items():
-            require_same_space(
-                latents["a"].space, latent.space, f"Join Face Latents: inputs a and {name}"
-            )
-        return (join_latents(list(latents.values())),)
+    def execute(self, a: FaceLatent, **others: FaceLatent | None) -> tuple[FaceLatent]:
+        latents = [a]
+        for name, latent in others.items():
+            if latent is not None:
+                require_same_space(a.space, latent.space, f"Join Face Latents: inputs a and {name}")
+                latents.append(latent)
+        return (join_latents(latents),)
 
 
+@node("FaceLatentsSelect", "Select Face Latent", widgets.MIX)
 class SelectFaceLatent:
     """One face of a batch."""
 
-    CATEGORY = widgets.MIX
     DESCRIPTION = "Takes one face out of a batch of face latents, by its number."
-    SEARCH_ALIASES = ["pick face", "get face", "index", "face from batch", "choose face"]
-    RETURN_TYPES = (widgets.FACE_LATENT,)
-    RETURN_NAMES = ("face_latent",)
-    OUTPUT_TOOLTIPS = ("The chosen face, with its photo.",)
-    FUNCTION = "select"
+    ALIASES = "pick face, get face, index, face from batch, choose face"
+    OUTPUTS = widgets.output_faces("The chosen face, with its photo.")
+    INPUTS = {
+        "face_latent": widgets.face_latent("The batch to choose from."),
+        "index": widgets.integer(
+            0,
+            -4096,
+            4095,
+            "Which face: 0 is the first, 1 the second; -1 is the last, -2 the one before.",
+        ),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_latent": widgets.wire(widgets.FACE_LATENT, "The batch to choose from."),
-                "index": widgets.integer(
-                    0,
-                    -4096,
-                    4095,
-                    "Which face: 0 is the first, 1 the second; -1 is the last, -2 the one before.",
-                ),
-            }
-        }
-
-    def select(self, face_latent: FaceLatent, index: int) -> tuple[FaceLatent]:
-        latent = validate.face_latent(face_latent)
-        count = len(latent)
-        index = validate.whole(index, "index", -4096, 4095)
+    def execute(self, face_latent: FaceLatent, index: int) -> tuple[FaceLatent]:
+        count = len(face_latent)
         if not -count <= index < count:
             raise FaceLatentsError(
                 f"There is no face {index}: the batch has {count} face(s), numbered 0 to "
                 f"{count - 1} (or -1 to {-count} from the end)."
             )
         index %= count
-        return (
-            replace(
-                latent,
-                samples=latent.samples[index : index + 1].clone(),
-                contexts=(latent.contexts[index],),
-                extras={key: _item(value, index, count) for key, value in latent.extras.items()},
-            ),
+        chosen = replace(
+            face_latent,
+            samples=face_latent.samples[index : index + 1].clone(),
+            contexts=(face_latent.contexts[index],),
+            extras={key: _item(value, index, count) for key, value in face_latent.extras.items()},
         )
+        return (chosen,)
 
 
 def _item(value: object, index: int, count: int) -> object:
@@ -111,9 +82,3 @@ def _item(value: object, index: int, count: int) -> object:
     if isinstance(value, list | tuple) and len(value) == count:
         return type(value)([value[index]])
     return value
-
-
-NODES = {
-    "FaceLatentsJoin": (JoinFaceLatents, "Join Face Latents"),
-    "FaceLatentsSelect": (SelectFaceLatent, "Select Face Latent"),
-}

@@ -15,6 +15,7 @@ from ...models.geometry.similarity import fit_whole, invert_transform, transform
 from ...models.imaging.align import align, align_with_transform
 from ...models.values import FaceLatent, PhotoContext
 from .. import host, validate, widgets
+from ..registry import node
 from .find_faces import (
     BY_INDEX,
     CHOICES,
@@ -39,126 +40,101 @@ class AlignedFace(NamedTuple):
     context: PhotoContext  # its code is filled in after encoding
 
 
+@node("FaceLatentsEncode", "Encode Face", widgets.MODEL)
 class EncodeFace:
     """Finds, aligns and encodes the faces of a batch of photos."""
 
-    CATEGORY = widgets.MODEL
     DESCRIPTION = (
         "Finds the face in each photo, aligns it, and turns it into a latent code that the other "
         "face latents nodes can edit. Remembers the photo, so that Paste Back can return the "
         "edited face to it."
     )
-    SEARCH_ALIASES = [
-        "face encoder",
-        "invert face",
-        "inversion",
-        "project face",
-        "optimise latent",
-        "refine",
-        "find face",
-        "align face",
-        "face to latent",
-    ]
-    RETURN_TYPES = (widgets.FACE_LATENT, "IMAGE")
-    RETURN_NAMES = ("face_latent", "aligned")
-    OUTPUT_TOOLTIPS = (
-        "One code per face, in the order of the photos; within a photo from the largest face to "
-        "the smallest.",
-        "The aligned crops the model saw, one per face.",
+    ALIASES = (
+        "face encoder, invert face, inversion, project face, optimise latent, refine, find face, "
+        "align face, face to latent"
     )
-    FUNCTION = "encode"
+    OUTPUTS = {
+        "face_latent": (
+            widgets.FACE_LATENT,
+            "One code per face, in the order of the photos; within a photo from the largest face "
+            "to the smallest.",
+        ),
+        "aligned": ("IMAGE", "The aligned crops the model saw, one per face."),
+    }
+    INPUTS = {
+        "image": widgets.wire("IMAGE", "One photo or a batch; grey, RGB or RGBA."),
+        "face_model": widgets.face_model("to encode with"),
+        "faces": widgets.choice(
+            CHOICES,
+            "Which faces of each photo: the largest one, all of them, or the one with the number "
+            "given by index.",
+        ),
+        "index": widgets.integer(
+            0, 0, 999, "Which face, for 'by index': 0 is the largest, 1 the next, ..."
+        ),
+        "min_score": widgets.min_score(
+            " Lower it when a face is missed, raise it when something that is no face is taken "
+            "for one."
+        ),
+    }
+    OPTIONAL = {
+        "face_landmarks": widgets.wire(
+            "FACE_LANDMARKS",
+            "Landmarks of the same photos from 'Detect Face Landmarks (MediaPipe)', used instead "
+            "of the built-in finder: for hard photos.",
+        ),
+        "mask": widgets.wire(
+            "MASK",
+            "Only faces whose centre is in the white part count. A mask that is black all over "
+            "is ignored.",
+        ),
+        "already_aligned": widgets.switch(
+            False,
+            "The pictures are aligned square crops already (such as this node's second output): "
+            "do not look for a face, encode the whole picture.",
+            "aligned crops",
+            "photos",
+        ),
+        "refine_steps": widgets.integer(
+            0,
+            0,
+            MOST_STEPS,
+            "Improve each code step by step until its picture is closer to the photo; it never "
+            "gets worse. 0: off. 100 is a good start; each step takes three to six times as long "
+            "as decoding the faces.",
+        ),
+        "ignore_mask": widgets.wire(
+            "MASK",
+            "White parts of the photo hide the face (a hand, a microphone): the model fills them "
+            "in, and refine_steps does not look at them. A mask that is black all over is "
+            "ignored.",
+        ),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "image": widgets.wire("IMAGE", "One photo or a batch; grey, RGB or RGBA."),
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model to encode with (Load Face Model)."
-                ),
-                "faces": widgets.choice(
-                    CHOICES,
-                    "Which faces of each photo: the largest one, all of them, or the one with the "
-                    "number given by index.",
-                ),
-                "index": widgets.integer(
-                    0, 0, 999, "Which face, for 'by index': 0 is the largest, 1 the next, ..."
-                ),
-                "min_score": widgets.slider(
-                    0.5,
-                    0.05,
-                    0.99,
-                    0.01,
-                    "How sure the face finder must be. Lower it when a face is missed, raise it "
-                    "when something that is no face is taken for one.",
-                ),
-            },
-            "optional": {
-                "face_landmarks": widgets.wire(
-                    "FACE_LANDMARKS",
-                    "Landmarks of the same photos from 'Detect Face Landmarks (MediaPipe)', used "
-                    "instead of the built-in finder: for hard photos.",
-                ),
-                "mask": widgets.wire(
-                    "MASK",
-                    "Only faces whose centre is in the white part count. A mask that is black all "
-                    "over is ignored.",
-                ),
-                "already_aligned": widgets.switch(
-                    False,
-                    "The pictures are aligned square crops already (such as this node's second "
-                    "output): do not look for a face, encode the whole picture.",
-                    "aligned crops",
-                    "photos",
-                ),
-                "refine_steps": widgets.integer(
-                    0,
-                    0,
-                    MOST_STEPS,
-                    "Improve each code step by step until its picture is closer to the photo; it "
-                    "never gets worse. 0: off. 100 is a good start; each step takes three to six "
-                    "times as long as decoding the faces.",
-                ),
-                "ignore_mask": widgets.wire(
-                    "MASK",
-                    "White parts of the photo hide the face (a hand, a microphone): the model "
-                    "fills them in, and refine_steps does not look at them. A mask that is black "
-                    "all over is ignored.",
-                ),
-            },
-        }
-
-    def encode(
+    def execute(
         self,
         image: Tensor,
         face_model: FaceModel,
         faces: str,
         index: int,
         min_score: float,
-        face_landmarks: Any = None,
-        mask: Tensor | None = None,
-        already_aligned: bool = False,
-        refine_steps: int = 0,
-        ignore_mask: Tensor | None = None,
+        face_landmarks: Any,
+        mask: Tensor | None,
+        already_aligned: bool,
+        refine_steps: int,
+        ignore_mask: Tensor | None,
     ) -> tuple[FaceLatent, Tensor]:
-        photos = validate.image(image)
-        model = validate.face_model(face_model)
-        choice = validate.one_of(faces, CHOICES, "faces")
-        index = validate.whole(index, "index", 0) if choice == BY_INDEX else 0
-        score = validate.finite(min_score, "min_score")
-        steps = validate.whole(refine_steps, "refine_steps", 0, MOST_STEPS)
-
         found: list[AlignedFace] = []
         views: list[Tensor | None] = []
-        with host.Progress(len(photos), "Finding faces") as progress:
-            for number, pixels in enumerate(photos):
+        with host.Progress(len(image), "Finding faces") as progress:
+            for number, pixels in enumerate(image):
                 faces_here = cut_faces(
                     pixels,
-                    model,
+                    face_model,
                     number,
-                    score,
-                    choice=choice,
-                    index=index,
+                    min_score,
+                    choice=faces,
+                    index=index if faces == BY_INDEX else 0,
                     landmarks=face_landmarks,
                     mask=mask,
                     already_aligned=already_aligned,
@@ -170,15 +146,15 @@ class EncodeFace:
                 progress.step()
 
         crops = torch.stack([face.crop for face in found])
-        view = _stacked(views, model.template.size)
-        codes = start_codes(model, crops, view, steps)
-        if steps:
-            codes = refine_codes(model, crops, codes, steps, view)
+        view = _stacked(views, face_model.template.size)
+        codes = start_codes(face_model, crops, view, refine_steps)
+        if refine_steps:
+            codes = refine_codes(face_model, crops, codes, refine_steps, view)
         contexts = tuple(
             replace(face.context, code=code) for face, code in zip(found, codes.cpu(), strict=True)
         )
         aligned = crops.permute(0, 2, 3, 1).contiguous().to(host.intermediate_device())
-        return FaceLatent(codes, model.space, contexts), aligned
+        return FaceLatent(codes, face_model.space, contexts), aligned
 
 
 def cut_faces(
@@ -307,6 +283,3 @@ def _photo_key(photo: Tensor, number: int) -> str:
     digest = hashlib.sha256(pixels.data)
     digest.update(repr(pixels.shape).encode())
     return f"{digest.hexdigest()[:24]}:{number}"
-
-
-NODES = {"FaceLatentsEncode": (EncodeFace, "Encode Face")}

@@ -18,9 +18,9 @@ from ...models.face_model import (
 from ...models.layers import layer_count
 from ...models.values import FaceLatent
 from .. import host, validate, widgets
-from ..files.directions import is_face_model_file
-from ..files.model_folder import find_model_file, list_model_files, model_file_path
+from ..files.model_folder import find_model_file, list_face_model_files, model_file_path
 from ..files.names import stamp
+from ..registry import node
 
 BUNDLED = "face (bundled)"
 BUNDLED_DIGITS = "digits (bundled)"
@@ -35,42 +35,40 @@ _loaded: weakref.WeakValueDictionary[str, FaceModel] = weakref.WeakValueDictiona
 _loaded_lock = threading.Lock()
 
 
+@node("FaceLatentsLoadModel", "Load Face Model", widgets.MODEL)
 class LoadFaceModel:
     """A face model file, ready to encode and decode."""
 
-    CATEGORY = widgets.MODEL
     DESCRIPTION = (
-        "Loads the model that turns faces into codes and back. The bundled ones need no download; "
-        "your own .safetensors models go into ComfyUI/models/face_latents (StyleGAN2 weights after "
-        "'face-latents convert')."
+        "Loads the model that turns faces into codes and back. The bundled ones need no "
+        "download; your own .safetensors models go into ComfyUI/models/face_latents (StyleGAN2 "
+        "weights after 'face-latents convert')."
     )
-    SEARCH_ALIASES = ["face checkpoint", "face vae", "eigenfaces", "load model", "generator"]
-    RETURN_TYPES = (widgets.FACE_MODEL, "STRING")
-    RETURN_NAMES = ("face_model", "info")
-    OUTPUT_TOOLTIPS = (
-        "The model, for Encode Face, Decode Face, Load Direction and Paste Back.",
-        "What the model is: picture size, latent space, directions, licence and source.",
-    )
-    FUNCTION = "load"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "model": widgets.choice(
-                    model_choices(),
-                    "A bundled model (faces, or handwritten digits), or a file from "
-                    "models/face_latents (press R to refresh the list after adding one).",
-                )
-            },
-            "optional": {
-                "precision": widgets.choice(
-                    tuple(PRECISIONS),
-                    "StyleGAN2 models only: float32 is exact; bfloat16 and float16 are faster "
-                    "and need less memory, with small differences in the picture.",
-                )
-            },
-        }
+    ALIASES = "face checkpoint, face vae, eigenfaces, load model, generator"
+    OUTPUTS = {
+        "face_model": (
+            widgets.FACE_MODEL,
+            "The model, for Encode Face, Decode Face, Load Direction and Paste Back.",
+        ),
+        "info": (
+            "STRING",
+            "What the model is: picture size, latent space, directions, licence and source.",
+        ),
+    }
+    INPUTS = {
+        "model": widgets.listing(
+            lambda: model_choices(),
+            "A bundled model (faces, or handwritten digits), or a file from models/face_latents "
+            "(press R to refresh the list after adding one).",
+        )
+    }
+    OPTIONAL = {
+        "precision": widgets.choice(
+            tuple(PRECISIONS),
+            "StyleGAN2 models only: float32 is exact; bfloat16 and float16 are faster and need "
+            "less memory, with small differences in the picture.",
+        )
+    }
 
     @classmethod
     def VALIDATE_INPUTS(cls, model: str | None = None) -> bool | str:
@@ -84,17 +82,16 @@ class LoadFaceModel:
             f".pkl) are converted first: face-latents convert WEIGHTS {Path(model).name}"
         )
 
-    def load(self, model: str, precision: str = FLOAT32) -> tuple[FaceModel, str]:
+    def execute(self, model: str, precision: str) -> tuple[FaceModel, str]:
         path = model_path(model)
-        kind = validate.one_of(precision, PRECISIONS, "precision")
-        key = f"{stamp(path)}:{kind}"
+        key = f"{stamp(path)}:{precision}"
         with _loaded_lock:
             loaded = _loaded.get(key)
             if loaded is None:
                 # Outside the host's inference mode: whoever trains on this model later could not
                 # use weights made inside it.
                 with torch.inference_mode(False):
-                    loaded = _loaded[key] = _in_precision(load_face_model(path), kind)
+                    loaded = _loaded[key] = _in_precision(load_face_model(path), precision)
         return loaded, _describe(loaded)
 
     @classmethod
@@ -104,92 +101,75 @@ class LoadFaceModel:
         return stamp(find_model_file(str(model)))
 
 
+@node("FaceLatentsSample", "Sample Face", widgets.MODEL)
 class SampleFace:
     """Random faces of a model."""
 
-    CATEGORY = widgets.MODEL
     DESCRIPTION = (
         "Invents faces: random codes of a model. The same seed always gives the same faces; a "
         "lower truncation gives more typical ones."
     )
-    SEARCH_ALIASES = ["random face", "generate face", "seed", "truncation", "psi", "noise"]
-    RETURN_TYPES = (widgets.FACE_LATENT,)
-    RETURN_NAMES = ("face_latent",)
-    OUTPUT_TOOLTIPS = ("Random faces. They come from no photo, so Paste Back does not apply.",)
-    FUNCTION = "sample"
+    ALIASES = "random face, generate face, seed, truncation, psi, noise"
+    OUTPUTS = widgets.output_faces(
+        "Random faces. They come from no photo, so Paste Back does not apply."
+    )
+    INPUTS = {
+        "face_model": widgets.face_model("to draw from"),
+        "seed": widgets.seed(
+            "Which random faces. The first faces of a larger batch are those of a smaller one.",
+            widgets.LARGEST_SEED,
+            control_after_generate=True,
+        ),
+        "truncation_psi": widgets.slider(
+            0.7,
+            0.0,
+            1.5,
+            0.05,
+            "1 draws as varied as the training faces, 0 gives the average face, values above 1 "
+            "are extreme.",
+        ),
+        "batch_size": widgets.integer(1, 1, 4096, "How many faces."),
+    }
+    OPTIONAL = {
+        "truncation_cutoff": widgets.integer(
+            0,
+            0,
+            MOST_LAYERS,
+            "StyleGAN2 models only: truncate just so many of the first layers and leave the "
+            "finer ones as drawn; 0 truncates all of them.",
+        ),
+        "class_index": widgets.integer(
+            -1,
+            -1,
+            MOST_CLASSES,
+            "StyleGAN2 models trained with classes only: which class to draw, from 0; -1 draws "
+            "one at random for each face.",
+        ),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model to draw from (Load Face Model)."
-                ),
-                "seed": widgets.integer(
-                    0,
-                    0,
-                    0xFFFFFFFFFFFFFFFF,
-                    "Which random faces. The first faces of a larger batch are those of a smaller "
-                    "one.",
-                    control_after_generate=True,
-                ),
-                "truncation_psi": widgets.slider(
-                    0.7,
-                    0.0,
-                    1.5,
-                    0.05,
-                    "1 draws as varied as the training faces, 0 gives the average face, values "
-                    "above 1 are extreme.",
-                ),
-                "batch_size": widgets.integer(1, 1, 4096, "How many faces."),
-            },
-            "optional": {
-                "truncation_cutoff": widgets.integer(
-                    0,
-                    0,
-                    MOST_LAYERS,
-                    "StyleGAN2 models only: truncate just so many of the first layers and leave "
-                    "the finer ones as drawn; 0 truncates all of them.",
-                ),
-                "class_index": widgets.integer(
-                    -1,
-                    -1,
-                    MOST_CLASSES,
-                    "StyleGAN2 models trained with classes only: which class to draw, from 0; -1 "
-                    "draws one at random for each face.",
-                ),
-            },
-        }
-
-    def sample(
+    def execute(
         self,
         face_model: FaceModel,
         seed: int,
         truncation_psi: float,
         batch_size: int,
-        truncation_cutoff: int = 0,
-        class_index: int = -1,
+        truncation_cutoff: int,
+        class_index: int,
     ) -> tuple[FaceLatent]:
-        model = validate.face_model(face_model)
-        psi = validate.finite(truncation_psi, "truncation_psi")
-        count = validate.whole(batch_size, "batch_size", 1, 4096)
-        cutoff = validate.whole(truncation_cutoff, "truncation_cutoff", 0, MOST_LAYERS)
-        label = validate.whole(class_index, "class_index", -1, MOST_CLASSES)
         with validate.explained("Sample Face"):
-            samples = model.sample(
-                count,
-                int(seed),
-                psi,
-                cutoff=cutoff or None,
-                class_index=None if label < 0 else label,
+            samples = face_model.sample(
+                batch_size,
+                seed,
+                truncation_psi,
+                cutoff=truncation_cutoff or None,
+                class_index=None if class_index < 0 else class_index,
             )
-        return (FaceLatent(samples.to(host.intermediate_device()), model.space),)
+        return (FaceLatent(samples.to(host.intermediate_device()), face_model.space),)
 
 
 def model_choices() -> list[str]:
     """Names of all face models: the bundled ones, then the user's files."""
-    own = [name for name in list_model_files() if is_face_model_file(name)]
-    return [BUNDLED, BUNDLED_DIGITS, *own]
+    return [BUNDLED, BUNDLED_DIGITS, *list_face_model_files()]
 
 
 def model_path(name: str) -> Path:
@@ -229,9 +209,3 @@ def _describe(model: FaceModel) -> str:
         lines.append(f"encoder: {encoder}")
     lines += [f"{key}: {model.metadata[key]}" for key in _FACTS if key in model.metadata]
     return "\n".join(lines)
-
-
-NODES = {
-    "FaceLatentsLoadModel": (LoadFaceModel, "Load Face Model"),
-    "FaceLatentsSample": (SampleFace, "Sample Face"),
-}

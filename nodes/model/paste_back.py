@@ -15,81 +15,65 @@ from ...models.space import require_same_space
 from ...models.values import FaceLatent, PhotoContext
 from .. import host, validate, widgets
 from ..compute import decode_codes, edit_crops
+from ..registry import node
 from .find_faces import mask_for_photo
 
 
+@node("FaceLatentsPasteBack", "Paste Back", widgets.MODEL)
 class PasteBack:
     """The change from the unedited to the edited face, carried over to the photo."""
 
-    CATEGORY = widgets.MODEL
     DESCRIPTION = (
         "Puts edited faces back into their photos at full resolution: only what the edit changed "
         "is carried over, so skin texture, hair and background stay the photo's own. A face that "
         "was not edited leaves the photo untouched to the last bit."
     )
-    SEARCH_ALIASES = [
-        "composite face",
-        "uncrop",
-        "insert face",
-        "face back into photo",
-        "merge",
-        "face swap back",
-    ]
-    RETURN_TYPES = ("IMAGE",)
-    RETURN_NAMES = ("image",)
-    OUTPUT_TOOLTIPS = (
-        "The photos with their edited faces, one per photo; frames of a morph give one each. "
-        "RGBA if the photo was, else RGB.",
-    )
-    FUNCTION = "paste"
+    ALIASES = "composite face, uncrop, insert face, face back into photo, merge, face swap back"
+    OUTPUTS = {
+        "image": (
+            "IMAGE",
+            "The photos with their edited faces, one per photo; frames of a morph give one each. "
+            "RGBA if the photo was, else RGB.",
+        )
+    }
+    INPUTS = {
+        "face_model": widgets.face_model(),
+        "face_latent": widgets.face_latent("Edited faces that began at Encode Face."),
+        "strength": widgets.slider(
+            1.0,
+            0.0,
+            1.0,
+            0.01,
+            "How much of the change reaches the photo: 1 all of it, 0 leaves the photo as it was.",
+        ),
+        "method": widgets.choice(
+            METHODS,
+            "warp: moves the photo's own pixels where the face moves, then adds the change of "
+            "colour. residual: only adds the change of colour. blend: puts the decoded face "
+            "itself there, softer, for changes too large to carry over.",
+        ),
+    }
+    OPTIONAL = {
+        "face_image": widgets.wire(
+            "IMAGE",
+            "Your own version of the aligned faces (square, one per face, any size), used "
+            "instead of decoding the codes: after painting, upscaling or restoring them.",
+        ),
+        "mask": widgets.wire(
+            "MASK",
+            "Where the photo may change: white changes, black stays (a hand or hair in front of "
+            "the face). Of the photo's size; black all over is ignored.",
+        ),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model the faces were encoded with (Load Face Model)."
-                ),
-                "face_latent": widgets.wire(
-                    widgets.FACE_LATENT, "Edited faces that began at Encode Face."
-                ),
-                "strength": widgets.slider(
-                    1.0,
-                    0.0,
-                    1.0,
-                    0.01,
-                    "How much of the change reaches the photo: 1 all of it, 0 leaves the photo "
-                    "as it was.",
-                ),
-                "method": widgets.choice(
-                    METHODS,
-                    "warp: moves the photo's own pixels where the face moves, then adds the change "
-                    "of colour. residual: only adds the change of colour. blend: puts the decoded "
-                    "face itself there, softer, for changes too large to carry over.",
-                ),
-            },
-            "optional": {
-                "face_image": widgets.wire(
-                    "IMAGE",
-                    "Your own version of the aligned faces (square, one per face, any size), used "
-                    "instead of decoding the codes: after painting, upscaling or restoring them.",
-                ),
-                "mask": widgets.wire(
-                    "MASK",
-                    "Where the photo may change: white changes, black stays (a hand or hair in "
-                    "front of the face). Of the photo's size; black all over is ignored.",
-                ),
-            },
-        }
-
-    def paste(
+    def execute(
         self,
         face_model: FaceModel,
         face_latent: FaceLatent,
-        strength: float = 1.0,
-        method: str = METHODS[0],
-        face_image: Tensor | None = None,
-        mask: Tensor | None = None,
+        strength: float,
+        method: str,
+        face_image: Tensor | None,
+        mask: Tensor | None,
     ) -> tuple[Tensor]:
         model = validate.face_model(face_model)
         latent = validate.face_latent(face_latent)
@@ -267,6 +251,3 @@ class _Canvases:
         if alpha is None:
             alpha = torch.ones(context.photo.shape[:2])
         return torch.cat([context.photo, alpha.to(context.photo).unsqueeze(-1)], -1)
-
-
-NODES = {"FaceLatentsPasteBack": (PasteBack, "Paste Back")}

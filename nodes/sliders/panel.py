@@ -21,8 +21,7 @@ from ...models.layers import lifted
 from ...models.space import LatentSpace, require_same_space
 from ...models.values import Direction
 from .. import validate
-from ..files.directions import FOLDER, is_direction_file
-from ..files.model_folder import find_model_file, list_model_files
+from ..files.model_folder import DIRECTIONS, find_model_file, list_direction_files
 from ..files.names import SUFFIX, stamp
 from ..model import load as load_model
 
@@ -73,19 +72,19 @@ class Panel:
         return [slider.row() for slider in self.sliders.values()]
 
 
-def panel_of(model: FaceModel, extras: Iterable[tuple[str, Direction]] = ()) -> Panel:
+def panel_of(model: FaceModel, extras: Mapping[str, Direction] | None = None) -> Panel:
     """All sliders for the faces of a model.
 
     Args:
         model: whose directions come first.
-        extras: (input name, direction) of the wires.
+        extras: directions on wires, by input name.
 
     Raises:
         SpaceMismatchError: a direction on a wire belongs to another model.
         FaceLatentsError: a wire holds a batch of directions.
     """
     sliders = {name: Slider(name, direction, MODEL) for name, direction in model.directions.items()}
-    for socket, given in extras:
+    for socket, given in (extras or {}).items():
         direction = lifted(given, model.space)
         require_same_space(
             model.space,
@@ -143,14 +142,13 @@ def rows_of_model(name: str) -> list[dict[str, Any]]:
 
 def state_of_files() -> str:
     """Changes whenever a file of models/face_latents/directions does; for IS_CHANGED."""
-    names = [name for name in list_model_files() if is_direction_file(name)]
-    return "|".join(f"{name}:{stamp(find_model_file(name))}" for name in names)
+    return "|".join(f"{name}:{stamp(find_model_file(name))}" for name in list_direction_files())
 
 
 def _user_directions() -> Iterable[tuple[str, Direction, str]]:
     """File name, direction, and what is wrong with it (an empty string for nothing)."""
-    for name in list_model_files():
-        path = find_model_file(name) if is_direction_file(name) else None
+    for name in list_direction_files():
+        path = find_model_file(name)
         if path is not None:
             direction, problem = _read(path, stamp(path))
             yield name, direction, problem
@@ -174,7 +172,7 @@ def _own(direction: Direction, space: LatentSpace) -> Direction | None:
 
 
 def _short_name(file_name: str) -> str:
-    return file_name.removeprefix(f"{FOLDER}/").removesuffix(SUFFIX)
+    return file_name.removeprefix(f"{DIRECTIONS}/").removesuffix(SUFFIX)
 
 
 def _free_name(wanted: str, origin: str, taken: Mapping[str, Any]) -> str:

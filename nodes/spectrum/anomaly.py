@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
-from ...models.space import require_same_space
 from ...models.spectral.anomaly import (
     GRAIN,
     INK,
@@ -23,8 +22,9 @@ from ...models.spectral.basis import LatentBasis
 from ...models.values import FaceLatent, PhotoContext
 from .. import host, validate, widgets
 from ..compute import decode_codes
-from ..draw import save_preview
-from .common import FIRST_K, spectra, truncated, truncation_inputs
+from ..draw import Chart, preview
+from ..registry import node
+from .common import FIRST_K, join_basis, truncate, truncation_inputs
 
 PHOTO, CROP = VIEWS = ("photo", "aligned face")
 FACE, SQUARE = REGIONS = ("face", "whole crop")
@@ -32,67 +32,46 @@ _FULL_HEAT = 3.0  # multiples of the usual residual that are drawn brightest at 
 _MOST_PREVIEWS = 8
 
 
-class AnomalyMap:
+@node("FaceLatentsAnomalyMap", "Anomaly Map", widgets.SPECTRUM)
+class AnomalyMap(Chart):
     """A heat map of the residual."""
 
-    CATEGORY = widgets.SPECTRUM
     DESCRIPTION = (
         "Shows where a photo differs from what its truncated spectrum explains: glasses, a hand, "
         "a microphone, paint. Gives a heat map and a mask, at the photo's own size."
     )
-    SEARCH_ALIASES = ["lsd", "residual", "occlusion", "outlier", "heat map", "difference", "mask"]
-    RETURN_TYPES = ("IMAGE", "MASK")
-    RETURN_NAMES = ("image", "mask")
-    OUTPUT_TOOLTIPS = (
-        "The photos, dark and grey, with the anomalies glowing on them.",
-        "White where the anomaly is stronger than the threshold.",
-    )
-    FUNCTION = "draw"
-    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
+    ALIASES = "lsd, residual, occlusion, outlier, heat map, difference, mask"
+    OUTPUTS = {
+        "image": ("IMAGE", "The photos, dark and grey, with the anomalies glowing on them."),
+        "mask": ("MASK", "White where the anomaly is stronger than the threshold."),
+    }
+    INPUTS = {
+        "face_model": widgets.face_model(),
+        "face_latent": widgets.face_latent("Faces with their photos, from Encode Face."),
+        "basis": widgets.basis(),
+        **truncation_inputs(FIRST_K, 128),
+        "sensitivity": widgets.slider(
+            1.0, 0.05, 5.0, 0.05, "How quickly a difference glows: higher shows weaker ones."
+        ),
+        "threshold": widgets.slider(
+            0.5, 0.0, 1.0, 0.01, "How strong an anomaly has to be to get into the mask."
+        ),
+        "view": widgets.choice(VIEWS, "The whole photo, or the aligned crop that the model sees."),
+    }
+    OPTIONAL = {
+        "keep_norm": widgets.switch(
+            False,
+            "Stretches the truncated code to its own length before it is decoded. Off gives the "
+            "closest picture; on suits digits with a small k.",
+        ),
+        "region": widgets.choice(
+            REGIONS,
+            "Where to look: on the face only, or in all of the crop, which also shows ears, "
+            "collar and background. Models of whole pictures always look everywhere.",
+        ),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model the faces were encoded with (Load Face Model)."
-                ),
-                "face_latent": widgets.wire(
-                    widgets.FACE_LATENT, "Faces with their photos, from Encode Face."
-                ),
-                "basis": widgets.wire(
-                    widgets.LATENT_BASIS, "A basis of the same model (Load Basis, or a built one)."
-                ),
-                **truncation_inputs(FIRST_K, 128),
-                "sensitivity": widgets.slider(
-                    1.0,
-                    0.05,
-                    5.0,
-                    0.05,
-                    "How quickly a difference glows: higher shows weaker ones.",
-                ),
-                "threshold": widgets.slider(
-                    0.5, 0.0, 1.0, 0.01, "How strong an anomaly has to be to get into the mask."
-                ),
-                "view": widgets.choice(
-                    VIEWS, "The whole photo, or the aligned crop that the model sees."
-                ),
-            },
-            "optional": {
-                "keep_norm": widgets.switch(
-                    False,
-                    "Stretches the truncated code to its own length before it is decoded. Off "
-                    "gives the closest picture; on suits digits with a small k.",
-                ),
-                "region": widgets.choice(
-                    REGIONS,
-                    "Where to look: on the face only, or in all of the crop, which also shows "
-                    "ears, collar and background. Models of whole pictures always look everywhere.",
-                ),
-            },
-        }
-
-    def draw(
+    def execute(
         self,
         face_model: FaceModel,
         face_latent: FaceLatent,
@@ -103,33 +82,26 @@ class AnomalyMap:
         sensitivity: float,
         threshold: float,
         view: str,
-        keep_norm: bool = False,
-        region: str = FACE,
+        keep_norm: bool,
+        region: str,
     ) -> dict[str, Any]:
-        model = validate.face_model(face_model)
-        given = spectra(face_latent, basis, "Anomaly Map")
-        require_same_space(
-            model.space,
-            given.latent.space,
-            f"Anomaly Map: model '{model.name}' and the face latent",
-        )
-        gain = validate.finite(sensitivity, "sensitivity") / _FULL_HEAT
-        limit = validate.finite(threshold, "threshold")
-        whole = validate.one_of(view, VIEWS, "view") == PHOTO
-        on_face = validate.one_of(region, REGIONS, "region") == FACE
-        contexts = _contexts(given.latent, whole)
-        codes = truncated(given, mode, k, energy, keep_norm, "Anomaly Map")
-        explained = decode_codes(model, codes).float().cpu()
+        given = join_basis(face_latent, basis, "Anomaly Map")
+        validate.same_model(face_model, face_latent.space, "Anomaly Map")
+        gain = sensitivity / _FULL_HEAT
+        whole = view == PHOTO
+        contexts = _contexts(face_latent, whole)
+        codes = truncate(given, mode, k, energy, keep_norm, "Anomaly Map")
+        explained = decode_codes(face_model, codes).float().cpu()
         with validate.explained("Anomaly Map"):
             crops = [photo_crop(context) for context in contexts]
             maps = []
             for crop, picture, context in zip(crops, explained, contexts, strict=True):
-                if model.template.whole:
+                if face_model.template.whole:
                     heat = residual_map(crop, picture, least=INK)
                 else:
                     face = face_region(context)
                     heat = residual_map(crop, picture, face > 0.5, least=GRAIN)
-                    heat = heat * face if on_face else heat
+                    heat = heat * face if region == FACE else heat
                 maps.append(heat * gain)
         if whole:
             photos, heats = _on_photos(contexts, maps)
@@ -137,15 +109,10 @@ class AnomalyMap:
             photos = [crop.permute(1, 2, 0) for crop in crops]
             heats = [heat.clamp(0, 1) for heat in maps]
         images = torch.stack([heat_image(p, h) for p, h in zip(photos, heats, strict=True)])
-        mask = (torch.stack(heats) > limit).float()
+        mask = (torch.stack(heats) > threshold).float()
         device = host.intermediate_device()
-        previews = [
-            save_preview(image, "face_latents_anomaly") for image in images[:_MOST_PREVIEWS]
-        ]
-        return {
-            "ui": {"images": previews},
-            "result": (images.to(device), mask.to(device)),
-        }
+        ui = preview(images[:_MOST_PREVIEWS], "face_latents_anomaly")
+        return {"ui": ui, "result": (images.to(device), mask.to(device))}
 
 
 def _contexts(latent: FaceLatent, whole: bool) -> list[PhotoContext]:
@@ -170,7 +137,7 @@ def _contexts(latent: FaceLatent, whole: bool) -> list[PhotoContext]:
 def _on_photos(
     contexts: list[PhotoContext], maps: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Photos ``(H, W, 3)`` and their heat ``(H, W)`` in [0, 1]; faces of one photo together."""
+    """Photos `(H, W, 3)` and their heat `(H, W)` in [0, 1]; faces of one photo together."""
     photos: dict[str, Tensor] = {}
     heats: dict[str, Tensor] = {}
     for context, heat in zip(contexts, maps, strict=True):
@@ -182,6 +149,3 @@ def _on_photos(
         window = heats[key][rows, columns]
         heats[key][rows, columns] = torch.maximum(window, placed.clamp(max=1))
     return list(photos.values()), list(heats.values())
-
-
-NODES = {"FaceLatentsAnomalyMap": (AnomalyMap, "Anomaly Map")}

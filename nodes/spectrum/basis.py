@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -14,14 +15,17 @@ from ...models.spectral.basis import LatentBasis
 from ...models.spectral.build import CENTRES, ORIGIN, build_basis
 from ...models.values import FaceLatent, join_latents
 from .. import host, validate, widgets
+from ..registry import node
 from .basis_files import describe_basis
+from .common import MOST_VECTORS
 
 GROUPS = tuple(f"group_{number}" for number in range(1, 11))
 FEW = 10  # codes per label, below which the info says so
-_LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
+MY_BASIS = "my basis"  # where no name was typed
+_GROUP = widgets.face_latent("All examples of one label (see Join Face Latents).")
 
 
-def build_inputs(centre: str = ORIGIN) -> dict[str, widgets.InputSpec]:
+def build_inputs(centre: str = ORIGIN) -> widgets.Inputs:
     """The inputs that all nodes that build a basis share, with this default centre."""
     return {
         "method": widgets.choice(
@@ -38,7 +42,7 @@ def build_inputs(centre: str = ORIGIN) -> dict[str, widgets.InputSpec]:
         "size": widgets.integer(
             0,
             0,
-            65536,
+            MOST_VECTORS,
             "How many vectors the basis has. 0: as many as a code has numbers, so that nothing is "
             "lost (for large VAE latents: as many as the codes determine).",
         ),
@@ -49,90 +53,71 @@ def build_inputs(centre: str = ORIGIN) -> dict[str, widgets.InputSpec]:
             "latents. model mean: for spaces such as w, whose mean is not 0.",
             centre,
         ),
-        "seed": widgets.integer(0, 0, _LARGEST_SEED, "Seed of the random vectors."),
-        "name": widgets.text("my basis", "What the basis is called."),
+        "seed": widgets.seed("Seed of the random vectors.", widgets.LARGEST_SEED),
+        "name": widgets.text(MY_BASIS, "What the basis is called."),
     }
 
 
+@node("FaceLatentsBuildBasis", "Build Quasi-Eigen Basis", widgets.SPECTRUM)
 class BuildBasis:
     """A basis from batches of codes, one per label."""
 
-    CATEGORY = widgets.SPECTRUM
     DESCRIPTION = (
         "Makes a quasi-eigen basis of your own labels: connect a batch of faces per label. Each "
-        "label becomes one vector; further vectors complete the basis. Works in any latent space, "
-        "VAE latents too."
+        "label becomes one vector; further vectors complete the basis. Works in any latent "
+        "space, VAE latents too."
     )
-    SEARCH_ALIASES = ["lsd", "quasi-eigenvectors", "label basis", "class means", "train basis"]
-    RETURN_TYPES = (widgets.LATENT_BASIS, "STRING")
-    RETURN_NAMES = ("basis", "info")
-    OUTPUT_TOOLTIPS = (
-        "The basis, for the LSD nodes, Anomaly Map and Save Basis.",
-        "How good it is: independence of the labels, accuracy on codes it has not seen, warnings.",
-    )
-    FUNCTION = "build"
+    ALIASES = "lsd, quasi-eigenvectors, label basis, class means, train basis"
+    OUTPUTS = {
+        "basis": (
+            widgets.LATENT_BASIS,
+            "The basis, for the LSD nodes, Anomaly Map and Save Basis.",
+        ),
+        "info": (
+            "STRING",
+            "How good it is: independence of the labels, accuracy on codes it has not seen, "
+            "warnings.",
+        ),
+    }
+    INPUTS = {
+        GROUPS[0]: _GROUP,
+        "labels": widgets.text(
+            "",
+            "The names of the groups, separated by commas, in their order. Empty: 'group 1', "
+            "'group 2', ...",
+        ),
+        **build_inputs(),
+    }
+    OPTIONAL = dict.fromkeys(GROUPS[1:], _GROUP)
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        first, *rest = GROUPS
-        tooltip = "All examples of one label (see Join Face Latents)."
-        return {
-            "required": {
-                first: widgets.wire(widgets.FACE_LATENT, tooltip),
-                "labels": widgets.text(
-                    "",
-                    "The names of the groups, separated by commas, in their order. Empty: "
-                    "'group 1', 'group 2', ...",
-                ),
-                **build_inputs(),
-            },
-            "optional": {name: widgets.wire(widgets.FACE_LATENT, tooltip) for name in rest},
-        }
-
-    def build(
-        self,
-        labels: str,
-        method: str,
-        completion: str,
-        size: int,
-        centre: str,
-        seed: int,
-        name: str,
-        **groups: FaceLatent | None,
-    ) -> tuple[LatentBasis, str]:
-        given = {
-            key: validate.face_latent(groups.get(key), key)
-            for key in GROUPS
-            if groups.get(key) is not None or key == GROUPS[0]
-        }
+    def execute(self, labels: str, **inputs: Any) -> tuple[LatentBasis, str]:
+        groups = {key: inputs.pop(key) for key in GROUPS}
+        given = {key: group for key, group in groups.items() if group is not None}
         names = _names(labels, list(given))
-        return build_from_groups(
-            dict(zip(names, given.values(), strict=True)),
-            (method, completion, size, centre, seed, name),
-            "Build Quasi-Eigen Basis",
-        )
+        labelled = dict(zip(names, given.values(), strict=True))
+        return build_from_groups(labelled, "Build Quasi-Eigen Basis", **inputs)
 
 
 def build_from_groups(
     groups: Mapping[str, FaceLatent],
-    settings: tuple[str, str, int, str, int, str],
     node: str,
+    *,
+    method: str,
+    completion: str,
+    size: int,
+    centre: str,
+    seed: int,
+    name: str,
 ) -> tuple[LatentBasis, str]:
-    """A basis and what to know of it.
+    """A basis and what to know of it; the settings are those of :func:`build_inputs`.
 
     Args:
         groups: label -> its codes.
-        settings: the values of :func:`build_inputs`, in their order.
         node: what the node is called, for messages.
 
     Raises:
         FaceLatentsError: groups of different spaces, or such that make no basis.
     """
-    method, completion, size, centre, seed, name = settings
-    validate.one_of(method, latent_ops.BASIS_METHODS, "method")
-    validate.one_of(completion, latent_ops.COMPLETIONS, "completion")
-    validate.one_of(centre, CENTRES, "centre")
-    number = validate.whole(size, "size", 0)
     names, latents = list(groups), list(groups.values())
     first = latents[0].space
     for label, latent in groups.items():
@@ -151,11 +136,11 @@ def build_from_groups(
             first,
             method=method,
             completion=completion,
-            size=number,
+            size=size,
             centre=centre,
             # torch's generator takes signed numbers
-            seed=int(seed) & 0x7FFFFFFFFFFFFFFF,
-            name=str(name).strip() or "my basis",
+            seed=seed & 0x7FFFFFFFFFFFFFFF,
+            name=name.strip() or MY_BASIS,
             accuracy=accuracy,
         )
     lines = [describe_basis(basis)]
@@ -176,7 +161,7 @@ def build_from_groups(
 
 def _names(text: str, groups: Sequence[str]) -> list[str]:
     """A name per connected group."""
-    typed = [name.strip() for name in str(text).replace("\n", ",").split(",")]
+    typed = [name.strip() for name in text.replace("\n", ",").split(",")]
     if not any(typed):
         return [group.replace("_", " ") for group in groups]
     if typed[-1] == "":
@@ -194,6 +179,3 @@ def _names(text: str, groups: Sequence[str]) -> list[str]:
                 f"{'there twice' if name else 'empty'}. Give each group a name of its own."
             )
     return typed
-
-
-NODES = {"FaceLatentsBuildBasis": (BuildBasis, "Build Quasi-Eigen Basis")}

@@ -7,65 +7,51 @@ from typing import Any
 
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
-from ...models.space import require_same_space
 from ...models.spectral.basis import LatentBasis
 from ...models.spectral.basis_file import BUNDLED_BASES, bundled_basis_path, load_basis, save_basis
 from .. import host, validate, widgets
-from ..files.directions import BASES, is_basis_file
-from ..files.model_folder import find_model_file, list_model_files, model_file_path
-from ..files.names import save_numbered, stamp
+from ..files.model_folder import BASES, find_model_file, list_basis_files, model_file_path
+from ..files.names import save_and_pass, stamp
+from ..registry import node
 
 _BUNDLED = {f"{name} (bundled)": name for name in BUNDLED_BASES}
 
 
+@node("FaceLatentsLoadBasis", "Load Basis", widgets.SPECTRUM)
 class LoadBasis:
     """A bundled basis, or one from a file."""
 
-    CATEGORY = widgets.SPECTRUM
     DESCRIPTION = (
-        "Loads a quasi-eigen basis: one vector per label (each digit, or smile, glasses, age ...), "
-        "completed so that every code is a sum of its vectors. For LSD Denoise, LSD Spectrum, LSD "
-        "Rotate and Anomaly Map."
+        "Loads a quasi-eigen basis: one vector per label (each digit, or smile, glasses, age "
+        "...), completed so that every code is a sum of its vectors. For LSD Denoise, LSD "
+        "Spectrum, LSD Rotate and Anomaly Map."
     )
-    SEARCH_ALIASES = ["quasi-eigenvectors", "lsd", "spectrum", "eigenvectors", "label vectors"]
-    RETURN_TYPES = (widgets.LATENT_BASIS, "STRING")
-    RETURN_NAMES = ("basis", "info")
-    OUTPUT_TOOLTIPS = (
-        "The basis, for the LSD nodes and Anomaly Map.",
-        "Its labels, its size, how independent they are, and how it was made.",
-    )
-    FUNCTION = "load"
+    ALIASES = "quasi-eigenvectors, lsd, spectrum, eigenvectors, label vectors"
+    OUTPUTS = {
+        "basis": (widgets.LATENT_BASIS, "The basis, for the LSD nodes and Anomaly Map."),
+        "info": ("STRING", "Its labels, its size, how independent they are, and how it was made."),
+    }
+    INPUTS = {
+        "face_model": widgets.wire(widgets.FACE_MODEL, "The model whose codes will be decomposed."),
+        "basis": widgets.listing(
+            lambda: [*_BUNDLED, *list_basis_files()],
+            "A bundled basis (of the bundled model of the same name), or a file from "
+            "models/face_latents/bases (press R to refresh the list after saving one).",
+        ),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model whose codes will be decomposed."
-                ),
-                "basis": widgets.choice(
-                    [*_BUNDLED, *_user_files()],
-                    "A bundled basis (of the bundled model of the same name), or a file from "
-                    "models/face_latents/bases (press R to refresh the list after saving one).",
-                ),
-            }
-        }
-
-    def load(self, face_model: FaceModel, basis: str) -> tuple[LatentBasis, str]:
-        model = validate.face_model(face_model)
+    def execute(self, face_model: FaceModel, basis: str) -> tuple[LatentBasis, str]:
         if basis in _BUNDLED:
             found = load_basis(bundled_basis_path(_BUNDLED[basis]))
-        elif basis in _user_files():
+        elif basis in list_basis_files():
             found = load_basis(model_file_path(basis))
         else:
-            listed = ", ".join([*_BUNDLED, *_user_files()])
+            listed = ", ".join([*_BUNDLED, *list_basis_files()])
             raise FaceLatentsError(
                 f"There is no basis '{basis}'. There are: {listed}. Put your own into "
                 f"models/face_latents/{BASES} and press R."
             )
-        require_same_space(
-            model.space, found.space, f"Load Basis: model '{model.name}' and basis '{found.name}'"
-        )
+        validate.same_model(face_model, found.space, "Load Basis", f"basis '{found.name}'")
         return found, describe_basis(found)
 
     @classmethod
@@ -73,35 +59,25 @@ class LoadBasis:
         return "" if basis is None or basis in _BUNDLED else stamp(find_model_file(basis))
 
 
+@node("FaceLatentsSaveBasis", "Save Basis", widgets.FILES)
 class SaveBasis:
     """A basis into models/face_latents/bases."""
 
-    CATEGORY = widgets.FILES
     DESCRIPTION = (
         "Saves a quasi-eigen basis into models/face_latents/bases, where Load Basis finds it "
         "(press R to refresh its list). Never replaces a file: the name is counted up."
     )
-    SEARCH_ALIASES = ["export basis", "store basis", "quasi-eigenvectors", "safetensors", "lsd"]
-    RETURN_TYPES = (widgets.LATENT_BASIS,)
-    RETURN_NAMES = ("basis",)
-    OUTPUT_TOOLTIPS = ("The basis, unchanged.",)
-    FUNCTION = "save"
+    ALIASES = "export basis, store basis, quasi-eigenvectors, safetensors, lsd"
+    OUTPUTS = {"basis": (widgets.LATENT_BASIS, "The basis, unchanged.")}
     OUTPUT_NODE = True
+    INPUTS = {
+        "basis": widgets.wire(widgets.LATENT_BASIS, "The basis to save."),
+        "filename_prefix": widgets.filename_prefix("my_basis"),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "basis": widgets.wire(widgets.LATENT_BASIS, "The basis to save."),
-                "filename_prefix": widgets.filename_prefix("my_basis"),
-            }
-        }
-
-    def save(self, basis: LatentBasis, filename_prefix: str) -> dict[str, Any]:
-        found = validate.latent_basis(basis)
+    def execute(self, basis: LatentBasis, filename_prefix: str) -> dict[str, Any]:
         root = host.own_model_folder() / BASES
-        path = save_numbered(root, filename_prefix, lambda target: save_basis(target, found))
-        return {"ui": {"text": [f"Saved {path}"]}, "result": (found,)}
+        return save_and_pass(basis, save_basis, root, filename_prefix)
 
 
 def describe_basis(basis: LatentBasis) -> str:
@@ -127,13 +103,3 @@ def describe_basis(basis: LatentBasis) -> str:
         lines.append(f"made by: {basis.method}")
     lines += [f"WARNING: {warning}" for warning in basis.warnings()]
     return "\n".join(lines)
-
-
-def _user_files() -> list[str]:
-    return [name for name in list_model_files() if is_basis_file(name)]
-
-
-NODES = {
-    "FaceLatentsLoadBasis": (LoadBasis, "Load Basis"),
-    "FaceLatentsSaveBasis": (SaveBasis, "Save Basis"),
-}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
@@ -10,88 +11,64 @@ from ...models.spectral.basis import LatentBasis
 from ...models.spectral.build import GROUPS
 from ...models.values import FaceLatent
 from .. import validate, widgets
-from ..direction.photo_folders import (
-    MIN_SCORE,
-    encode_folder,
-    folder_stamp,
-    label_folders,
-    photo_folder,
-)
+from ..direction.photo_folders import encode_folder, folder_stamp, label_folders, photo_folder
+from ..files.names import stamp_typed
+from ..registry import node
 from .basis import build_from_groups, build_inputs
 
 
+@node("FaceLatentsBuildBasisFolders", "Build Quasi-Eigen Basis from Folders", widgets.SPECTRUM)
 class BuildBasisFolders:
     """A basis from folders of photos, one per label."""
 
-    CATEGORY = widgets.SPECTRUM
     DESCRIPTION = (
         "Makes a quasi-eigen basis from photos: a folder inside ComfyUI's input folder with one "
         "sub-folder per label, named like the label. The largest face of each photo counts; "
         "photos without a face are left out and listed."
     )
-    SEARCH_ALIASES = ["lsd", "quasi-eigenvectors", "train from folder", "labels", "dataset"]
-    RETURN_TYPES = (widgets.LATENT_BASIS, "STRING")
-    RETURN_NAMES = ("basis", "info")
-    OUTPUT_TOOLTIPS = (
-        "The basis, for the LSD nodes, Anomaly Map and Save Basis.",
-        "How good it is, and which photos were left out.",
-    )
-    FUNCTION = "build"
+    ALIASES = "lsd, quasi-eigenvectors, train from folder, labels, dataset"
+    OUTPUTS = {
+        "basis": (
+            widgets.LATENT_BASIS,
+            "The basis, for the LSD nodes, Anomaly Map and Save Basis.",
+        ),
+        "info": ("STRING", "How good it is, and which photos were left out."),
+    }
+    INPUTS = {
+        "face_model": widgets.face_model("to encode with"),
+        "folders": widgets.text(
+            "",
+            "A folder inside the input folder whose sub-folders are the labels; or several "
+            "folders, separated by commas or lines, each a label (label=folder to name it).",
+            multiline=True,
+        ),
+        "min_score": widgets.min_score(),
+        **build_inputs(GROUPS),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model to encode with (Load Face Model)."
-                ),
-                "folders": widgets.text(
-                    "",
-                    "A folder inside the input folder whose sub-folders are the labels; or several "
-                    "folders, separated by commas or lines, each a label (label=folder to name "
-                    "it).",
-                    multiline=True,
-                ),
-                "min_score": widgets.slider(
-                    MIN_SCORE, 0.05, 0.99, 0.01, "How sure the face finder must be."
-                ),
-                **build_inputs(GROUPS),
-            }
-        }
-
-    def build(
+    def execute(
         self,
         face_model: FaceModel,
         folders: str,
         min_score: float,
-        method: str,
-        completion: str,
-        size: int,
-        centre: str,
-        seed: int,
-        name: str,
+        **settings: Any,
     ) -> tuple[LatentBasis, str]:
-        model = validate.face_model(face_model)
-        score = validate.finite(min_score, "min_score")
         found, reports = {}, []
         for label, folder in labelled_folders(folders).items():
-            codes = encode_folder(folder, model, min_score=score, what=label)
-            found[label] = FaceLatent(codes.codes, model.space)
+            codes = encode_folder(folder, face_model, min_score=min_score, what=label)
+            found[label] = FaceLatent(codes.codes, face_model.space)
             if codes.skipped:
                 reports.append(f"folder '{label}': {codes.report()}")
-        basis, info = build_from_groups(
-            found,
-            (method, completion, size, centre, seed, name),
-            "Build Quasi-Eigen Basis from Folders",
-        )
+        basis, info = build_from_groups(found, "Build Quasi-Eigen Basis from Folders", **settings)
         return basis, "\n".join([info, *reports])
 
     @classmethod
     def IS_CHANGED(cls, folders: str | None = None, **_: object) -> str:
-        try:
-            return "" if folders is None else folder_stamp(list(labelled_folders(folders).values()))
-        except FaceLatentsError:
-            return "missing"  # the node itself says what is wrong
+        return stamp_typed(_folders_stamp, folders)
+
+
+def _folders_stamp(typed: str) -> str:
+    return folder_stamp(list(labelled_folders(typed).values()))
 
 
 def labelled_folders(text: str) -> dict[str, Path]:
@@ -100,7 +77,7 @@ def labelled_folders(text: str) -> dict[str, Path]:
     Raises:
         FaceLatentsError: a folder that is not there or not allowed, a label twice.
     """
-    typed = [part.strip() for part in str(text).replace("\n", ",").split(",") if part.strip()]
+    typed = validate.names_in(text)
     if len(typed) == 1 and "=" not in typed[0]:
         return label_folders(typed[0])
     found: dict[str, Path] = {}
@@ -116,8 +93,3 @@ def labelled_folders(text: str) -> dict[str, Path]:
     if not found:
         photo_folder("")  # says what folders there are
     return found
-
-
-NODES = {
-    "FaceLatentsBuildBasisFolders": (BuildBasisFolders, "Build Quasi-Eigen Basis from Folders"),
-}

@@ -14,45 +14,35 @@ from ...models.errors import FaceLatentsError
 from ...models.spectral.basis import LatentBasis
 from ...models.values import FaceLatent
 from .. import validate, widgets
-from .common import Spectra, spectra, truncated, truncation_inputs
+from ..registry import node
+from .common import Spectra, join_basis, truncate, truncation_inputs
 
 AUTO = "auto"
-MOST_FRAMES = 4096  # in all
 
 
+@node("FaceLatentsLSDDenoise", "LSD Denoise", widgets.SPECTRUM)
 class LSDDenoise:
     """The part of a code that a truncated spectrum holds."""
 
-    CATEGORY = widgets.SPECTRUM
     DESCRIPTION = (
-        "Latent spectral decomposition: writes each code as a sum of the basis vectors, keeps the "
-        "strongest, and puts the code together again. What is left is the label and the main "
+        "Latent spectral decomposition: writes each code as a sum of the basis vectors, keeps "
+        "the strongest, and puts the code together again. What is left is the label and the main "
         "structure; noise and oddities go."
     )
-    SEARCH_ALIASES = ["lsd", "denoise latent", "spectral", "quasi-eigenvectors", "clean", "top k"]
-    RETURN_TYPES = (widgets.FACE_LATENT,)
-    RETURN_NAMES = ("face_latent",)
-    OUTPUT_TOOLTIPS = ("The denoised codes, with their photos (Paste Back works).",)
-    FUNCTION = "denoise"
+    ALIASES = "lsd, denoise latent, spectral, quasi-eigenvectors, clean, top k"
+    OUTPUTS = widgets.output_faces("The denoised codes, with their photos (Paste Back works).")
+    INPUTS = {
+        "face_latent": widgets.face_latent("The codes to denoise."),
+        "basis": widgets.basis(),
+        **truncation_inputs("top_k", 10),
+        "keep_norm": widgets.switch(
+            True,
+            "Stretches the result to the code's own length. Without it, codes come nearer to the "
+            "centre and decode paler.",
+        ),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_latent": widgets.wire(widgets.FACE_LATENT, "The codes to denoise."),
-                "basis": widgets.wire(
-                    widgets.LATENT_BASIS, "A basis of the same model (Load Basis, or a built one)."
-                ),
-                **truncation_inputs("top_k", 10),
-                "keep_norm": widgets.switch(
-                    True,
-                    "Stretches the result to the code's own length. Without it, codes come nearer "
-                    "to the centre and decode paler.",
-                ),
-            }
-        }
-
-    def denoise(
+    def execute(
         self,
         face_latent: FaceLatent,
         basis: LatentBasis,
@@ -61,65 +51,57 @@ class LSDDenoise:
         energy: float,
         keep_norm: bool,
     ) -> tuple[FaceLatent]:
-        given = spectra(face_latent, basis, "LSD Denoise")
-        samples = truncated(given, mode, k, energy, keep_norm, "LSD Denoise")
+        given = join_basis(face_latent, basis, "LSD Denoise")
+        samples = truncate(given, mode, k, energy, keep_norm, "LSD Denoise")
         return (given.latent.with_samples(samples),)
 
 
+@node("FaceLatentsLSDRotate", "LSD Rotate", widgets.SPECTRUM)
 class LSDRotate:
     """A turn of codes from one label to another."""
 
-    CATEGORY = widgets.SPECTRUM
     DESCRIPTION = (
         "Turns codes from one label of the basis to another: 90 degrees is a full change (a 3 "
         "becomes a 7). All that has nothing to do with the two labels stays as it is. Several "
         "labels in a row make a chain; steps gives the frames of the turn."
     )
-    SEARCH_ALIASES = ["lsd", "rotation", "change label", "quasi-eigenvectors", "transition", "turn"]
-    RETURN_TYPES = (widgets.FACE_LATENT, "STRING")
-    RETURN_NAMES = ("face_latent", "text")
-    OUTPUT_TOOLTIPS = (
-        "The turned codes; with steps, all frames of the first face, then of the next.",
-        "From which label to which each face was turned.",
-    )
-    FUNCTION = "rotate"
+    ALIASES = "lsd, rotation, change label, quasi-eigenvectors, transition, turn"
+    OUTPUTS = {
+        "face_latent": (
+            widgets.FACE_LATENT,
+            "The turned codes; with steps, all frames of the first face, then of the next.",
+        ),
+        "text": ("STRING", "From which label to which each face was turned."),
+    }
+    INPUTS = {
+        "face_latent": widgets.face_latent("The codes to turn."),
+        "basis": widgets.basis(),
+        "from_label": widgets.text(
+            AUTO, "The label to turn away from. auto: the strongest label of each code."
+        ),
+        "to_label": widgets.text(
+            "",
+            "The label to turn to (a wrong name is answered with the list). Several, separated "
+            "by commas, are visited one after another.",
+        ),
+        "angle": widgets.slider(
+            90.0,
+            -180.0,
+            180.0,
+            1.0,
+            "How far, in degrees: 0 nothing, 90 the full change, 180 the opposite of the first "
+            "label. In a chain, each turn.",
+        ),
+        "steps": widgets.integer(
+            1,
+            1,
+            widgets.MOST_FRAMES,
+            "1: only the result. More: that many frames from the start to the result, for each "
+            "turn of a chain.",
+        ),
+    }
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_latent": widgets.wire(widgets.FACE_LATENT, "The codes to turn."),
-                "basis": widgets.wire(
-                    widgets.LATENT_BASIS, "A basis of the same model (Load Basis, or a built one)."
-                ),
-                "from_label": widgets.text(
-                    AUTO,
-                    "The label to turn away from. auto: the strongest label of each code.",
-                ),
-                "to_label": widgets.text(
-                    "",
-                    "The label to turn to (a wrong name is answered with the list). Several, "
-                    "separated by commas, are visited one after another.",
-                ),
-                "angle": widgets.slider(
-                    90.0,
-                    -180.0,
-                    180.0,
-                    1.0,
-                    "How far, in degrees: 0 nothing, 90 the full change, 180 the opposite of the "
-                    "first label. In a chain, each turn.",
-                ),
-                "steps": widgets.integer(
-                    1,
-                    1,
-                    MOST_FRAMES,
-                    "1: only the result. More: that many frames from the start to the result, for "
-                    "each turn of a chain.",
-                ),
-            }
-        }
-
-    def rotate(
+    def execute(
         self,
         face_latent: FaceLatent,
         basis: LatentBasis,
@@ -128,21 +110,20 @@ class LSDRotate:
         angle: float,
         steps: int,
     ) -> tuple[FaceLatent, str]:
-        given = spectra(face_latent, basis, "LSD Rotate")
-        degrees = validate.finite(angle, "angle")
-        count = validate.whole(steps, "steps", 1, MOST_FRAMES)
+        given = join_basis(face_latent, basis, "LSD Rotate")
         stops = _stops(given, from_label, to_label)
-        frames = 1 if count == 1 else 1 + (len(stops) - 1) * (count - 1)
+        frames = 1 if steps == 1 else 1 + (len(stops) - 1) * (steps - 1)
         faces = len(given.latent)
-        if frames * faces > MOST_FRAMES:
+        if frames * faces > widgets.MOST_FRAMES:
             raise FaceLatentsError(
                 f"LSD Rotate: {faces} face(s) with {frames} frames each are more than "
-                f"{MOST_FRAMES} codes. Use fewer steps, labels or faces."
+                f"{widgets.MOST_FRAMES} codes. Use fewer steps, labels or faces."
             )
         with validate.explained("LSD Rotate"):
-            samples = _turned(given, stops, math.radians(degrees), count)
+            samples = _turn(given, stops, math.radians(angle), steps)
+        labels = given.basis.labels
         text = "\n".join(
-            f"face {number + 1}: " + " -> ".join(_names(given.basis, route))
+            f"face {number + 1}: " + " -> ".join(labels[index] for index in route)
             for number, route in enumerate(torch.stack(stops, 1).tolist())
         )
         contexts = tuple(context for context in given.latent.contexts for _ in range(frames))
@@ -150,13 +131,13 @@ class LSDRotate:
 
 
 def _stops(given: Spectra, start: str, route: str) -> list[Tensor]:
-    """The label indices ``(B,)`` visited one after another, at least two.
+    """The label indices `(B,)` visited one after another, at least two.
 
     Raises:
         FaceLatentsError: unknown labels, none at all, or one twice in a row.
     """
     basis, faces = given.basis, len(given.latent)
-    wanted = [basis.label_index(name) for name in _split(route)]
+    wanted = [basis.label_index(name) for name in validate.names_in(route)]
     if not wanted:
         raise FaceLatentsError(
             f"LSD Rotate: to_label is empty. Give one of the labels of the basis "
@@ -181,8 +162,8 @@ def _stops(given: Spectra, start: str, route: str) -> list[Tensor]:
     return [first, *(torch.full((faces,), index) for index in wanted)]
 
 
-def _turned(given: Spectra, stops: list[Tensor], angle: float, count: int) -> Tensor:
-    """Frames ``(B, F, *shape)`` of the turns from stop to stop."""
+def _turn(given: Spectra, stops: list[Tensor], angle: float, count: int) -> Tensor:
+    """Frames `(B, F, *shape)` of the turns from stop to stop."""
     codes, dims = given.latent.samples, given.latent.space.latent_dims
     device = codes.device
     current, frames = codes, [codes.clone()]
@@ -197,17 +178,3 @@ def _turned(given: Spectra, stops: list[Tensor], angle: float, count: int) -> Te
             frames.append(latent_ops.rotate(current, a, b, turn, given.mean, latent_dims=dims))
         current = frames[-1]
     return torch.stack(frames if count > 1 else frames[-1:], 1)
-
-
-def _names(basis: LatentBasis, route: list[int]) -> list[str]:
-    return [basis.labels[index] for index in route]
-
-
-def _split(text: str) -> list[str]:
-    return [name.strip() for name in str(text).replace("\n", ",").split(",") if name.strip()]
-
-
-NODES = {
-    "FaceLatentsLSDDenoise": (LSDDenoise, "LSD Denoise"),
-    "FaceLatentsLSDRotate": (LSDRotate, "LSD Rotate"),
-}

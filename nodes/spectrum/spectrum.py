@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 
 from ... import latent_ops
-from ...models.charts import THEMES, bar_chart, to_image
+from ...models.charts import bar_chart
 from ...models.errors import FaceLatentsError
 from ...models.spectral.basis import LatentBasis
 from ...models.values import FaceLatent
-from .. import host, validate, widgets
-from ..draw import save_preview
-from .common import Spectra, spectra
+from .. import validate, widgets
+from ..draw import Chart, preview, stack_charts
+from ..registry import node
+from .common import Spectra, join_basis
 
 PER_FACE, SHEET = LAYOUTS = ("one picture per face", "one sheet")
 MOST_FACES = 64
@@ -22,56 +23,38 @@ _COLUMNS = 3  # of a sheet
 _SIZE, _SMALL = (768, 480), (512, 320)
 
 
-class LSDSpectrum:
+@node("FaceLatentsLSDSpectrum", "LSD Spectrum", widgets.SPECTRUM)
+class LSDSpectrum(Chart):
     """What a code consists of, in the vectors of a basis."""
 
-    CATEGORY = widgets.SPECTRUM
     DESCRIPTION = (
         "Draws how much of each basis vector a code holds: first the labels, then the other "
         "vectors. Shows the picture on the node. For digits the predicted label is marked; face "
         "attributes are read as a signed scale."
     )
-    SEARCH_ALIASES = ["lsd", "coefficients", "plot", "bar chart", "classify", "quasi-eigenvectors"]
-    RETURN_TYPES = ("IMAGE", "STRING", "STRING")
-    RETURN_NAMES = ("image", "text", "label")
-    OUTPUT_TOOLTIPS = (
-        "The spectra as pictures.",
-        "Coefficients of the labels and share of energy, as text.",
-        "The label of each face, one per line: the one with the largest coefficient.",
-    )
-    FUNCTION = "draw"
-    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
+    ALIASES = "lsd, coefficients, plot, bar chart, classify, quasi-eigenvectors"
+    OUTPUTS = {
+        "image": ("IMAGE", "The spectra as pictures."),
+        "text": ("STRING", "Coefficients of the labels and share of energy, as text."),
+        "label": (
+            "STRING",
+            "The label of each face, one per line: the one with the largest coefficient.",
+        ),
+    }
+    INPUTS = {
+        "face_latent": widgets.face_latent("The codes to look into."),
+        "basis": widgets.basis(),
+        "show": widgets.integer(
+            24, 0, 1024, "How many vectors to draw, labels first; 0 draws the labels only."
+        ),
+        "layout": widgets.choice(LAYOUTS, "A picture for each face, or all of them on one sheet."),
+    }
+    OPTIONAL = {"theme": widgets.theme()}
 
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_latent": widgets.wire(widgets.FACE_LATENT, "The codes to look into."),
-                "basis": widgets.wire(
-                    widgets.LATENT_BASIS, "A basis of the same model (Load Basis, or a built one)."
-                ),
-                "show": widgets.integer(
-                    24, 0, 1024, "How many vectors to draw, labels first; 0 draws the labels only."
-                ),
-                "layout": widgets.choice(
-                    LAYOUTS, "A picture for each face, or all of them on one sheet."
-                ),
-            },
-            "optional": {"theme": widgets.theme()},
-        }
-
-    def draw(
-        self,
-        face_latent: FaceLatent,
-        basis: LatentBasis,
-        show: int,
-        layout: str,
-        theme: str = THEMES[0],
+    def execute(
+        self, face_latent: FaceLatent, basis: LatentBasis, show: int, layout: str, theme: str
     ) -> dict[str, Any]:
-        given = spectra(face_latent, basis, "LSD Spectrum")
-        bars = validate.whole(show, "show", 0, 1024)
-        arrangement = validate.one_of(layout, LAYOUTS, "layout")
-        colours = validate.one_of(theme, THEMES, "theme")
+        given = join_basis(face_latent, basis, "LSD Spectrum")
         if len(given.latent) > MOST_FACES:
             raise FaceLatentsError(
                 f"LSD Spectrum draws up to {MOST_FACES} faces; this batch has "
@@ -81,23 +64,16 @@ class LSDSpectrum:
             coefficients = given.coefficients()
             found = latent_ops.classify(coefficients, len(given.basis.labels)).tolist()
         coefficients = coefficients.double().cpu()
-        small = arrangement == SHEET and len(given.latent) > 1
+        small = layout == SHEET and len(given.latent) > 1
         size = _SMALL if small else _SIZE
         charts = [
-            _chart(given.basis, row.tolist(), label, number, bars, colours, size)
+            _chart(given.basis, row.tolist(), label, number, show, theme, size)
             for number, (row, label) in enumerate(zip(coefficients, found, strict=True))
         ]
-        pictures = [_sheet(charts)] if small else charts
-        images = torch.stack([to_image(picture) for picture in pictures])
+        images = stack_charts(*([_arrange(charts)] if small else charts))
         labels = "\n".join(given.basis.labels[index] for index in found)
-        return {
-            "ui": {"images": [save_preview(image, "face_latents_spectrum") for image in images]},
-            "result": (
-                images.to(host.intermediate_device()),
-                _text(given, coefficients, found),
-                labels,
-            ),
-        }
+        text = _describe(given, coefficients, found)
+        return {"ui": preview(images, "face_latents_spectrum"), "result": (images, text, labels)}
 
 
 def _chart(
@@ -119,7 +95,7 @@ def _chart(
     return bar_chart(values[:shown], names, title, highlight=marked, theme=theme, size=size)
 
 
-def _sheet(charts: list[Image.Image]) -> Image.Image:
+def _arrange(charts: list[Image.Image]) -> Image.Image:
     """All charts in rows; the free places have the charts' own background."""
     width, height = charts[0].size
     columns = min(_COLUMNS, len(charts))
@@ -131,7 +107,7 @@ def _sheet(charts: list[Image.Image]) -> Image.Image:
     return sheet
 
 
-def _text(given: Spectra, coefficients: torch.Tensor, found: list[int]) -> str:
+def _describe(given: Spectra, coefficients: torch.Tensor, found: list[int]) -> str:
     basis = given.basis
     count = len(basis.labels)
     codes = given.latent.samples.double().cpu()
@@ -153,6 +129,3 @@ def _text(given: Spectra, coefficients: torch.Tensor, found: list[int]) -> str:
         ]
         blocks.append("\n".join(lines))
     return "\n".join(blocks)
-
-
-NODES = {"FaceLatentsLSDSpectrum": (LSDSpectrum, "LSD Spectrum")}

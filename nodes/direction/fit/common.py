@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ....models.charts import THEMES, to_image
 from ....models.face_model import FaceModel
 from ....models.fit.chart import fit_chart
 from ....models.fit.directions import fit_direction, fit_scores
@@ -17,38 +16,45 @@ from ....models.fit.report import FitReport
 from ....models.values import Direction
 from ... import host, validate, widgets
 from ...compute import decode_codes
-from ...draw import save_preview
+from ...draw import Chart, preview, stack_charts
 
-RETURN_TYPES = (widgets.FACE_DIRECTION, "STRING", "IMAGE")
-RETURN_NAMES = ("direction", "report", "chart")
-OUTPUT_TOOLTIPS = (
-    "The direction, for Add Direction, Attribute Sliders (extra inputs) and Save Direction.",
-    "How well it works on photos it has not seen, what it overlaps with, warnings and advice.",
-    "How held-out photos score, and how the accuracy grows with the number of photos.",
-)
 MOST_FOLDS = 50
 
+SETTINGS = {
+    "name": widgets.direction_name(),
+    "method": widgets.choice(
+        FIT_METHODS,
+        "logistic boundary: across the line that parts the groups best. LDA: with shrinkage, "
+        "better for very few photos. mean difference: from one group's mean to the other's.",
+    ),
+    "keep_still": widgets.text(
+        "",
+        "Directions of the model that must not change along, separated by commas, such as age, "
+        f"glasses. '{EVERY}' keeps all of them but those this one does much the same as.",
+    ),
+}
 
-def setting_inputs() -> dict[str, widgets.InputSpec]:
-    """The inputs that say how to fit."""
-    return {
-        "name": widgets.text("my direction", "What the direction is called."),
-        "method": widgets.choice(
-            FIT_METHODS,
-            "logistic boundary: across the line that parts the groups best. LDA: with shrinkage, "
-            "better for very few photos. mean difference: from one group's mean to the other's.",
+
+class FitNode(Chart):
+    """A node that fits a direction to groups of faces."""
+
+    OUTPUTS = {
+        "direction": (
+            widgets.FACE_DIRECTION,
+            "The direction, for Add Direction, Attribute Sliders (extra inputs) and Save "
+            "Direction.",
         ),
-        "keep_still": widgets.text(
-            "",
-            "Directions of the model that must not change along, separated by commas, such as "
-            f"age, glasses. '{EVERY}' keeps all of them but those this one does much the same as.",
+        "report": (
+            "STRING",
+            "How well it works on photos it has not seen, what it overlaps with, warnings and "
+            "advice.",
+        ),
+        "chart": (
+            "IMAGE",
+            "How held-out photos score, and how the accuracy grows with the number of photos.",
         ),
     }
-
-
-def advanced_inputs() -> dict[str, widgets.InputSpec]:
-    """The inputs that few need."""
-    return {
+    OPTIONAL = {
         "folds": widgets.integer(
             10,
             2,
@@ -56,93 +62,77 @@ def advanced_inputs() -> dict[str, widgets.InputSpec]:
             "Cross-validation: the photos are split so many ways, each part is held out once.",
             advanced=True,
         ),
-        "seed": widgets.integer(0, 0, 0x7FFFFFFF, "Which split of the photos.", advanced=True),
+        "seed": widgets.seed("Which split of the photos.", advanced=True),
         "theme": widgets.theme(),
     }
 
 
-def settings_of(
-    model: FaceModel, method: object, keep_still: object, folds: object, seed: object
-) -> FitSettings:
-    """Settings as the fit takes them.
+class Fit:
+    """One fit, as the inputs that all Fit Direction nodes share describe it.
+
+    Args:
+        model: whose codes are fitted.
+        name: of the new direction.
+        method: one of FIT_METHODS.
+        keep_still: names of directions, separated by commas.
+        folds: of the cross-validation.
+        seed: of its split.
+        theme: of the chart.
 
     Raises:
-        FaceLatentsError: an unknown method or direction.
+        FaceLatentsError: an unknown direction.
     """
-    typed = (part.strip() for part in str(keep_still).replace("\n", ",").split(","))
-    names = tuple(name for name in typed if name)
-    require_directions(model, names)  # before photos are read, which takes time
-    return FitSettings(
-        validate.one_of(method, FIT_METHODS, "method"),
-        names,
-        validate.whole(folds, "folds", 2, MOST_FOLDS),
-        validate.whole(seed, "seed", 0),
-    )
 
+    def __init__(
+        self,
+        model: FaceModel,
+        name: str,
+        method: str,
+        keep_still: str,
+        folds: int,
+        seed: int,
+        theme: str,
+    ) -> None:
+        names = tuple(validate.names_in(keep_still))
+        require_directions(model, names)  # before photos are read, which takes time
+        self.model, self.theme = model, theme
+        self.name = name.strip() or widgets.MY_DIRECTION
+        self.settings = FitSettings(method, names, folds, seed)
 
-def fitted_groups(
-    model: FaceModel,
-    without: Tensor,
-    with_: Tensor,
-    name: object,
-    settings: FitSettings,
-    theme: str,
-    notes: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fit two groups of codes and return what the node shows and hands on."""
-    host.check_interrupt()
-    direction, report = fit_direction(
-        model, without, with_, _name(name), settings, lambda codes: _decode(model, codes)
-    )
-    return _shown(direction, report, theme, notes)
+    def groups(self, without: Tensor, with_: Tensor, notes: Sequence[str] = ()) -> dict[str, Any]:
+        """Fit two groups of codes `(N, *shape)`; returns what the node shows and hands on."""
+        return self._run(fit_direction, without, with_, notes)
 
+    def scores(
+        self, codes: Tensor, scores: Sequence[float], notes: Sequence[str]
+    ) -> dict[str, Any]:
+        """Fit the score of each code; returns what the node shows and hands on."""
+        return self._run(fit_scores, codes, torch.tensor(scores, dtype=torch.float64), notes)
 
-def fitted_scores(
-    model: FaceModel,
-    codes: Tensor,
-    scores: Sequence[float],
-    name: object,
-    settings: FitSettings,
-    theme: str,
-    notes: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fit scores and return what the node shows and hands on."""
-    host.check_interrupt()
-    direction, report = fit_scores(
-        model,
-        codes,
-        torch.tensor(scores, dtype=torch.float64),
-        _name(name),
-        settings,
-        lambda part: _decode(model, part),
-    )
-    return _shown(direction, report, theme, notes)
+    def _run(
+        self,
+        fit: Callable[..., tuple[Direction, FitReport]],
+        first: Tensor,
+        second: Tensor,
+        notes: Sequence[str],
+    ) -> dict[str, Any]:
+        host.check_interrupt()
+        direction, report = fit(self.model, first, second, self.name, self.settings, self._decode)
+        low, high = direction.safe_range
+        lines = [
+            report.text(),
+            f"strength 1: {direction.unit}",
+            f"looks natural from {low:g} to {high:g}",
+            *notes,
+        ]
+        text = "\n".join(lines)
+        chart = fit_chart(report, self.theme)
+        if chart is None:
+            blank = torch.zeros(1, 64, 64, 3, device=host.intermediate_device())
+            return {"ui": {"text": [text]}, "result": (direction, text, blank)}
+        image = stack_charts(chart)
+        ui = preview(image, "face_latents_fit", text)
+        return {"ui": ui, "result": (direction, text, image)}
 
-
-def _decode(model: FaceModel, codes: Tensor) -> Tensor:
-    return decode_codes(model, codes.float(), "Trying the direction")
-
-
-def _name(name: object) -> str:
-    return str(name).strip() or "my direction"
-
-
-def _shown(
-    direction: Direction, report: FitReport, theme: str, notes: Sequence[str]
-) -> dict[str, Any]:
-    low, high = direction.safe_range
-    lines = [
-        report.text(),
-        f"strength 1: {direction.unit}",
-        f"looks natural from {low:g} to {high:g}",
-        *notes,
-    ]
-    text = "\n".join(lines)
-    chart = fit_chart(report, validate.one_of(theme, THEMES, "theme"))
-    ui: dict[str, Any] = {"text": [text]}
-    picture = torch.zeros(64, 64, 3)
-    if chart is not None:
-        picture = to_image(chart)
-        ui["images"] = [save_preview(picture, "face_latents_fit")]
-    image = picture.unsqueeze(0).to(host.intermediate_device())
-    return {"ui": ui, "result": (direction, text, image)}
+    def _decode(self, codes: Tensor) -> Tensor:
+        return decode_codes(self.model, codes.float(), "Trying the direction")

@@ -7,83 +7,53 @@ from typing import Any
 
 import torch
 
-from ....models.charts import THEMES
 from ....models.errors import FaceLatentsError
 from ....models.face_model import FaceModel
 from ....models.fit.score_table import ScoreTable, parse_score_table
 from ....models.threads import one_thread
 from ... import validate, widgets
-from ...files.names import safe_parts, stamp
-from ..photo_folders import MIN_SCORE, encode_folder, folder_stamp, photo_folder
-from .common import (
-    OUTPUT_TOOLTIPS,
-    RETURN_NAMES,
-    RETURN_TYPES,
-    advanced_inputs,
-    fitted_groups,
-    fitted_scores,
-    setting_inputs,
-    settings_of,
-)
+from ...files.names import safe_parts, stamp, stamp_typed
+from ...registry import node
+from ..photo_folders import encode_folder, folder_stamp, photo_folder
+from .common import SETTINGS, Fit, FitNode
 
 LARGEST_TABLE = 8 * 2**20  # bytes
 
 
-class FitDirectionFolders:
+@node("FaceLatentsFitDirectionFolders", "Fit Direction from Folders", widgets.DIRECTION)
+class FitDirectionFolders(FitNode):
     """A direction from a folder of photos without and one with an attribute."""
 
-    CATEGORY = widgets.DIRECTION
     DESCRIPTION = (
         "Makes a direction of your own from two folders of photos: without and with what you are "
-        "after. Put both into ComfyUI's input folder. Says how well the direction works on photos "
-        "it has not seen."
+        "after. Put both into ComfyUI's input folder. Says how well the direction works on "
+        "photos it has not seen."
     )
-    SEARCH_ALIASES = [
-        "make direction", "train from folder", "two folders", "dataset", "attribute", "lda",
-        "own direction",
-    ]  # fmt: skip
-    RETURN_TYPES = RETURN_TYPES
-    RETURN_NAMES = RETURN_NAMES
-    OUTPUT_TOOLTIPS = OUTPUT_TOOLTIPS
-    FUNCTION = "fit"
-    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
-
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model to encode with (Load Face Model)."
-                ),
-                "folder_without": widgets.text(
-                    "without", "Folder inside the input folder: photos without the attribute."
-                ),
-                "folder_with": widgets.text(
-                    "with", "Folder inside the input folder: photos with it, otherwise alike."
-                ),
-                **setting_inputs(),
-                "min_score": _score_input(),
-            },
-            "optional": advanced_inputs(),
-        }
+    ALIASES = (
+        "make direction, train from folder, two folders, dataset, attribute, lda, own direction"
+    )
+    INPUTS = {
+        "face_model": widgets.face_model("to encode with"),
+        "folder_without": widgets.text(
+            "without", "Folder inside the input folder: photos without the attribute."
+        ),
+        "folder_with": widgets.text(
+            "with", "Folder inside the input folder: photos with it, otherwise alike."
+        ),
+        **SETTINGS,
+        "min_score": widgets.min_score(),
+    }
 
     @one_thread()
-    def fit(
+    def execute(
         self,
         face_model: FaceModel,
         folder_without: str,
         folder_with: str,
-        name: str,
-        method: str,
-        keep_still: str,
-        min_score: float = MIN_SCORE,
-        folds: int = 10,
-        seed: int = 0,
-        theme: str = THEMES[0],
+        min_score: float,
+        **settings: Any,
     ) -> dict[str, Any]:
-        model = validate.face_model(face_model)
-        settings = settings_of(model, method, keep_still, folds, seed)
-        score = validate.finite(min_score, "min_score")
+        fit = Fit(face_model, **settings)
         folders = [photo_folder(folder_without), photo_folder(folder_with)]
         if folders[0].resolve() == folders[1].resolve():
             raise FaceLatentsError(
@@ -92,85 +62,53 @@ class FitDirectionFolders:
             )
         groups, notes = [], []
         for folder, typed in zip(folders, (folder_without, folder_with), strict=True):
-            found = encode_folder(folder, model, min_score=score, what=typed.strip())
+            found = encode_folder(folder, face_model, min_score=min_score, what=typed.strip())
             groups.append(found.codes)
             if found.skipped:
                 notes.append(f"folder '{typed.strip()}': {found.report()}")
         with validate.explained("Fit Direction from Folders"):
-            return fitted_groups(model, groups[0], groups[1], name, settings, theme, notes)
+            return fit.groups(groups[0], groups[1], notes)
 
     @classmethod
     def IS_CHANGED(
         cls, folder_without: str | None = None, folder_with: str | None = None, **_: object
     ) -> str:
-        if folder_without is None or folder_with is None:
-            return ""
-        try:
-            return folder_stamp([photo_folder(folder_without), photo_folder(folder_with)])
-        except FaceLatentsError:
-            return "missing"  # the node itself says what is wrong
+        return stamp_typed(_folders_stamp, folder_without, folder_with)
 
 
-class FitDirectionTable:
+@node("FaceLatentsFitDirectionTable", "Fit Direction from Table", widgets.DIRECTION)
+class FitDirectionTable(FitNode):
     """A direction from a folder of photos and a table of their labels or scores."""
 
-    CATEGORY = widgets.DIRECTION
     DESCRIPTION = (
-        "Makes a direction of your own from a folder of photos and a CSV file in it: one line per "
-        "photo with its name and a label (yes, no) or a score (any number). Says how well the "
-        "direction works on photos it has not seen."
+        "Makes a direction of your own from a folder of photos and a CSV file in it: one line "
+        "per photo with its name and a label (yes, no) or a score (any number). Says how well "
+        "the direction works on photos it has not seen."
     )
-    SEARCH_ALIASES = [
-        "csv", "labels", "scores", "make direction", "regression", "dataset", "spreadsheet",
-    ]  # fmt: skip
-    RETURN_TYPES = RETURN_TYPES
-    RETURN_NAMES = RETURN_NAMES
-    OUTPUT_TOOLTIPS = OUTPUT_TOOLTIPS
-    FUNCTION = "fit"
-    HAS_INTERMEDIATE_OUTPUT = True  # the picture comes back after a reload of the page
-
-    @classmethod
-    def INPUT_TYPES(cls) -> widgets.InputTypes:
-        return {
-            "required": {
-                "face_model": widgets.wire(
-                    widgets.FACE_MODEL, "The model to encode with (Load Face Model)."
-                ),
-                "folder": widgets.text("", "Folder inside the input folder that holds the photos."),
-                "table": widgets.text(
-                    "",
-                    "Name of the CSV file in that folder, with lines file,label or file,score. "
-                    "Empty: the only one there.",
-                ),
-                **setting_inputs(),
-                "min_score": _score_input(),
-            },
-            "optional": advanced_inputs(),
-        }
+    ALIASES = "csv, labels, scores, make direction, regression, dataset, spreadsheet"
+    INPUTS = {
+        "face_model": widgets.face_model("to encode with"),
+        "folder": widgets.text("", "Folder inside the input folder that holds the photos."),
+        "table": widgets.text(
+            "",
+            "Name of the CSV file in that folder, with lines file,label or file,score. Empty: "
+            "the only one there.",
+        ),
+        **SETTINGS,
+        "min_score": widgets.min_score(),
+    }
 
     @one_thread()
-    def fit(
-        self,
-        face_model: FaceModel,
-        folder: str,
-        table: str,
-        name: str,
-        method: str,
-        keep_still: str,
-        min_score: float = MIN_SCORE,
-        folds: int = 10,
-        seed: int = 0,
-        theme: str = THEMES[0],
+    def execute(
+        self, face_model: FaceModel, folder: str, table: str, min_score: float, **settings: Any
     ) -> dict[str, Any]:
-        model = validate.face_model(face_model)
-        settings = settings_of(model, method, keep_still, folds, seed)
-        score = validate.finite(min_score, "min_score")
+        fit = Fit(face_model, **settings)
         place = photo_folder(folder)
         path = _table_path(place, table)
         listed = _read(path)
         values = dict(zip(listed.files, listed.values, strict=True))
         found = encode_folder(
-            place, model, min_score=score, what=folder.strip(), names=set(listed.files)
+            place, face_model, min_score=min_score, what=folder.strip(), names=set(listed.files)
         )
         targets = [values[file.name] for file in found.files]
         missing = len(listed.files) - len(found.files) - len(found.skipped)
@@ -180,28 +118,25 @@ class FitDirectionTable:
         what = "Fit Direction from Table"
         with validate.explained(what):
             if not listed.labels:
-                return fitted_scores(model, found.codes, targets, name, settings, theme, notes)
+                return fit.scores(found.codes, targets, notes)
             chosen = torch.tensor(targets) > 0
             if not chosen.any() or chosen.all():
                 raise FaceLatentsError(
                     f"{what}: the photos that were found all have the same label. {found.report()}"
                 )
-            without, with_ = found.codes[~chosen], found.codes[chosen]
-            return fitted_groups(model, without, with_, name, settings, theme, notes)
+            return fit.groups(found.codes[~chosen], found.codes[chosen], notes)
 
     @classmethod
     def IS_CHANGED(cls, folder: str | None = None, table: str | None = None, **_: object) -> str:
-        if folder is None or table is None:
-            return ""
-        try:
-            place = photo_folder(folder)
-            return f"{folder_stamp([place])}:{stamp(_table_path(place, table))}"
-        except FaceLatentsError:
-            return "missing"  # the node itself says what is wrong
+        return stamp_typed(_table_stamp, folder, table)
 
 
-def _score_input() -> widgets.InputSpec:
-    return widgets.slider(MIN_SCORE, 0.05, 0.99, 0.01, "How sure the face finder must be.")
+def _folders_stamp(*folders: str) -> str:
+    return folder_stamp([photo_folder(folder) for folder in folders])
+
+
+def _table_stamp(folder: str, table: str) -> str:
+    return f"{_folders_stamp(folder)}:{stamp(_table_path(photo_folder(folder), table))}"
 
 
 def _table_path(folder: Path, name: str) -> Path:
@@ -210,7 +145,7 @@ def _table_path(folder: Path, name: str) -> Path:
     Raises:
         FaceLatentsError: there is none, several to choose from, or a name that leads elsewhere.
     """
-    typed = str(name).strip()
+    typed = name.strip()
     there = sorted(path.name for path in folder.glob("*") if path.suffix.lower() == ".csv")
     if not typed:
         if len(there) == 1:
@@ -249,9 +184,3 @@ def _read(path: Path) -> ScoreTable:
             f"{path.name} is no UTF-8 text. Save it as CSV (UTF-8) in your spreadsheet program."
         ) from error
     return parse_score_table(text, path.name)
-
-
-NODES = {
-    "FaceLatentsFitDirectionFolders": (FitDirectionFolders, "Fit Direction from Folders"),
-    "FaceLatentsFitDirectionTable": (FitDirectionTable, "Fit Direction from Table"),
-}

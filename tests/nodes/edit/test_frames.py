@@ -31,10 +31,10 @@ def curve(points: str, frames: int = 5, easing: str = "linear") -> list[float]:
 def add_frames(latent, strengths: list, **settings: float):
     """As the host calls a node that takes lists."""
     inputs = {"scale": 1.0, "offset": 0.0, "smooth": 0} | settings
-    (result,) = ADD().add(
-        [latent],
-        [MODEL.directions["smile"]],
-        strengths,
+    (result,) = ADD().execute(
+        face_latent=[latent],
+        direction=[MODEL.directions["smile"]],
+        strengths=strengths,
         **{name: [value] for name, value in inputs.items()},
     )
     return result

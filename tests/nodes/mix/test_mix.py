@@ -197,7 +197,7 @@ def test_distance_matrix_is_drawn_and_previewed(monkeypatch, tmp_path):
     monkeypatch.setattr(host.stand_alone, "temp", tmp_path / "temp")
     latent = join_latents([encode(MODEL, photos(2)), random_latent(MODEL)])
     node = NODE_CLASS_MAPPINGS["FaceLatentsDistanceMatrix"]()
-    result = node.draw(latent, "euclidean")
+    result = node.execute(face_latent=latent, metric="euclidean")
     image, text = result["result"]
     assert image.ndim == 4
     assert image.shape[0] == 1
@@ -209,7 +209,7 @@ def test_distance_matrix_is_drawn_and_previewed(monkeypatch, tmp_path):
     (preview,) = result["ui"]["images"]
     assert preview["type"] == "temp"
     assert (Path(tmp_path) / "temp" / preview["filename"]).is_file()
-    assert torch.equal(node.draw(latent, "euclidean")["result"][0], image)
+    assert torch.equal(node.execute(face_latent=latent, metric="euclidean")["result"][0], image)
 
 
 def test_distance_matrix_shows_faces_only_where_they_are_true(monkeypatch, tmp_path):

@@ -18,7 +18,7 @@ MODEL = tiny_model()
 
 def morph(**inputs: object) -> object:
     settings = {"frames": 13, "path": "slerp", "loop": False} | inputs
-    return NODE_CLASS_MAPPINGS["FaceLatentsMorph"]().morph(**settings)
+    return NODE_CLASS_MAPPINGS["FaceLatentsMorph"]().execute(**settings)
 
 
 @pytest.mark.parametrize("easing", EASINGS)

@@ -241,7 +241,7 @@ def test_landmarks_of_other_pictures_are_refused():
 def test_unknown_choices_and_numbers_are_refused():
     with pytest.raises(FaceLatentsError, match="'largest', 'all', 'by index'"):
         encode(MODEL, photos(), faces="smallest")
-    with pytest.raises(FaceLatentsError, match="'index' must be 0 or more"):
+    with pytest.raises(FaceLatentsError, match="'index' must be between 0 and 999"):
         encode(MODEL, photos(), faces="by index", index=-1)
 
 

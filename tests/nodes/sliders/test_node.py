@@ -116,7 +116,7 @@ def test_a_direction_of_the_same_meaning_is_not_kept_still():
     model = tiny_model()
     smile = model.directions["smile"]
     twin = replace(smile, vector=smile.vector * 2 + 1e-3, name="grin")
-    panel = panel_of(model, [("extra_1", twin)])
+    panel = panel_of(model, {"extra_1": twin})
     assert kept_still(panel, place(panel, {"smile": 1.0}, True), "smile") == ["age"]
     latent = random_latent(model)
     moved = move(panel, latent.samples, place(panel, {"smile": 1.0}, True))
@@ -209,7 +209,7 @@ def test_strengths_survive_the_text(strengths):
 
 
 def test_the_list_for_the_canvas_is_that_of_the_run(models):
-    model = load_model.LoadFaceModel().load(load_model.BUNDLED)[0]
+    model = load_model.LoadFaceModel().execute(model=load_model.BUNDLED)[0]
     save_own(models, model)
     rows = rows_of_model(load_model.BUNDLED)
     assert rows == panel_of(model).rows()

@@ -52,7 +52,7 @@ def test_a_face_from_a_photo_is_shown_in_it():
 
 def test_a_draft_looks_much_like_the_exact_picture():
     photo = torch.from_numpy(data.astronaut()).float()[None] / 255
-    model = load_model.LoadFaceModel().load(load_model.BUNDLED)[0]
+    model = load_model.LoadFaceModel().execute(model=load_model.BUNDLED)[0]
     settings = {"faces": "largest", "index": 0, "min_score": 0.5}
     latent = run("FaceLatentsEncode", image=photo, face_model=model, **settings)[0]
     bench = Bench(latent, model=model)
