@@ -1,11 +1,18 @@
-"""Settings of the whole suite."""
+"""Settings of the whole suite, and what many tests share: the bundled models, a photo, its code."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
+import host_server
+import pytest
 import torch
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from face_latents.models.face_model import FaceModel
+    from face_latents.models.values import FaceLatent
 
 # The tensors here are small, and threads that wait for each other cost minutes.
 torch.set_num_threads(1)
@@ -14,3 +21,45 @@ torch.set_num_threads(1)
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked `host` where there is none, and say why."""
+    if why := host_server.missing_host():
+        for item in items:
+            if item.get_closest_marker("host"):
+                item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.fixture(scope="session")
+def face_model() -> FaceModel:
+    """The bundled face model. While it lives, each Load Face Model node returns this very one."""
+    from face_latents.nodes.model.load import BUNDLED, LoadFaceModel
+
+    return LoadFaceModel().load(BUNDLED)[0]
+
+
+@pytest.fixture(scope="session")
+def digits_model() -> FaceModel:
+    """The bundled digits model, as `face_model`."""
+    from face_latents.nodes.model.load import BUNDLED_DIGITS, LoadFaceModel
+
+    return LoadFaceModel().load(BUNDLED_DIGITS)[0]
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> torch.Tensor:
+    """The public-domain portrait that scikit-image ships, `(512, 512, 3)` in [0, 1]."""
+    from skimage import data
+
+    return torch.from_numpy(data.astronaut().copy()).float() / 255
+
+
+@pytest.fixture(scope="session")
+def encoded_astronaut(face_model: FaceModel, astronaut: torch.Tensor) -> FaceLatent:
+    """The astronaut's face as Encode Face gives it, with the photo to paste back into."""
+    from face_latents.nodes.model.encode import EncodeFace
+
+    with torch.inference_mode():
+        encoded = EncodeFace().encode(astronaut[None], face_model, "largest", 0, 0.5)
+    return encoded[0]

@@ -19,7 +19,7 @@ WORKFLOWS = sorted((PACK / "workflows").glob("*.json"))
 NODE_IDS = sorted(face_latents.NODE_CLASS_MAPPINGS)
 BAD_PICTURES = ["nan", "empty", "pixel", "flat"]
 
-pytestmark = pytest.mark.skipif(bool(host_server.missing_host()), reason=host_server.missing_host())
+pytestmark = pytest.mark.host
 
 
 @pytest.fixture(scope="module")

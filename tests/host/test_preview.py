@@ -18,7 +18,7 @@ import pytest
 from host_server import Host
 from PIL import Image
 
-pytestmark = pytest.mark.skipif(bool(host_server.missing_host()), reason=host_server.missing_host())
+pytestmark = pytest.mark.host
 
 PREVIEW = "/face_latents/preview"
 HOSTILE = 1000

@@ -10,7 +10,6 @@ import torch
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
 from face_latents.models.face_model import (
     FaceModel,
-    bundled_digits_model_path,
     bundled_direction_names,
     bundled_face_model_path,
     direction_names,
@@ -23,7 +22,6 @@ from face_latents.models.imaging.align import align
 from face_latents.models.judge import load_judge, read
 from face_latents.models.space import LatentSpace
 from face_latents.models.values import Direction
-from skimage import data
 
 SIZE, COUNT = 8, 32
 
@@ -189,49 +187,43 @@ def test_metadata_is_plain_text(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def bundled() -> FaceModel:
-    return load_face_model(bundled_face_model_path())
-
-
-@pytest.fixture(scope="module")
-def astronaut() -> torch.Tensor:
+def portrait(astronaut: torch.Tensor) -> torch.Tensor:
     """The aligned face `(1, 3, S, S)` of a public-domain portrait; landmarks set by hand."""
-    photo = torch.from_numpy(data.astronaut().copy())
     points = [[203.5, 99.5], [246.5, 104.0], [223.0, 126.0], [202.5, 140.0], [240.0, 144.0]]
-    return align(photo, torch.tensor(points, dtype=torch.float64), TIGHT)[0][None]
+    return align(astronaut, torch.tensor(points, dtype=torch.float64), TIGHT)[0][None]
 
 
-def test_bundled_model_is_what_its_metadata_says(bundled: FaceModel) -> None:
-    assert bundled.metadata["model_id"] == bundled.space.model_id
-    assert bundled.space.name == "z"
-    assert bundled.template.name == "tight"
-    assert torch.equal(bundled.template.points, TIGHT.points)
-    assert bundled.space.shape[0] <= 1024
+def test_bundled_model_is_what_its_metadata_says(face_model: FaceModel) -> None:
+    assert face_model.metadata["model_id"] == face_model.space.model_id
+    assert face_model.space.name == "z"
+    assert face_model.template.name == "tight"
+    assert torch.equal(face_model.template.points, TIGHT.points)
+    assert face_model.space.shape[0] <= 1024
     for key in ("licence", "attribution", "training_data", "intended_use", "limits"):
-        assert bundled.metadata[key]
-    assert "CC BY 4.0" in bundled.metadata["attribution"]
+        assert face_model.metadata[key]
+    assert "CC BY 4.0" in face_model.metadata["attribution"]
     files = bundled_face_model_path().parent.glob("*.safetensors")
     assert sum(path.stat().st_size for path in files) <= 40_000_000  # all that a clone downloads
 
 
 def test_bundled_reconstruction_is_recognisable(
-    bundled: FaceModel, astronaut: torch.Tensor
+    face_model: FaceModel, portrait: torch.Tensor
 ) -> None:
     def psnr(picture: torch.Tensor) -> float:
-        return float(-10 * (picture.clamp(0, 1) - astronaut).square().mean().log10())
+        return float(-10 * (picture.clamp(0, 1) - portrait).square().mean().log10())
 
-    code = bundled.encode(astronaut)
-    assert psnr(bundled.decode(code)) >= 25.5
-    assert psnr(bundled.decode(torch.zeros_like(code))) < 14  # the mean face is no answer
-    assert (bundled.module.strengths(code) == 0).all()  # a photo is as it is
-    linear = bundled.module.linear_picture(code)
-    torch.testing.assert_close(bundled.encode(linear), code, atol=1e-4, rtol=0)
+    code = face_model.encode(portrait)
+    assert psnr(face_model.decode(code)) >= 25.5
+    assert psnr(face_model.decode(torch.zeros_like(code))) < 14  # the mean face is no answer
+    assert (face_model.module.strengths(code) == 0).all()  # a photo is as it is
+    linear = face_model.module.linear_picture(code)
+    torch.testing.assert_close(face_model.encode(linear), code, atol=1e-4, rtol=0)
     # what is drawn on top hardly changes the code
-    assert torch.cosine_similarity(bundled.encode(bundled.decode(code)), code) > 0.9
+    assert torch.cosine_similarity(face_model.encode(face_model.decode(code)), code) > 0.9
 
 
-def test_bundled_samples_look_like_faces(bundled: FaceModel) -> None:
-    pictures = bundled.decode(bundled.sample(16, seed=0, truncation_psi=0.7))
+def test_bundled_samples_look_like_faces(face_model: FaceModel) -> None:
+    pictures = face_model.decode(face_model.sample(16, seed=0, truncation_psi=0.7))
     inside = ((pictures > -0.1) & (pictures < 1.1)).float().mean()
     assert inside > 0.97
     luminance = pictures.mean(1)
@@ -239,7 +231,7 @@ def test_bundled_samples_look_like_faces(bundled: FaceModel) -> None:
     assert (eyes[:, :, 36:92].mean((1, 2)) < cheeks[:, :, 36:92].mean((1, 2))).float().mean() > 0.8
 
 
-def test_bundled_directions(bundled: FaceModel) -> None:
+def test_bundled_directions(face_model: FaceModel) -> None:
     required = {
         "smile",
         "age",
@@ -251,13 +243,13 @@ def test_bundled_directions(bundled: FaceModel) -> None:
         "brightness",
         "head_turn",
     }
-    assert required <= set(bundled.directions)
-    assert bundled_direction_names() == list(bundled.directions)
-    stack = torch.stack([d.vector for d in bundled.directions.values()])
+    assert required <= set(face_model.directions)
+    assert bundled_direction_names() == list(face_model.directions)
+    stack = torch.stack([d.vector for d in face_model.directions.values()])
     cosines = stack @ stack.T - torch.eye(len(stack))
     assert cosines.max() < 0.65
     assert cosines.min() > -0.75  # smile and mouth_open: each has a share of the other taken out
-    for direction in bundled.directions.values():
+    for direction in face_model.directions.values():
         # one standard deviation of its score over codes of unit variance
         assert float(direction.vector.norm()) == pytest.approx(1, abs=1e-4)
         assert direction.safe_range[0] <= -1
@@ -267,11 +259,11 @@ def test_bundled_directions(bundled: FaceModel) -> None:
         assert direction.method
 
 
-def test_bundled_directions_do_what_they_say(bundled: FaceModel) -> None:
-    codes = bundled.sample(12, seed=1, truncation_psi=0.7)
+def test_bundled_directions_do_what_they_say(face_model: FaceModel) -> None:
+    codes = face_model.sample(12, seed=1, truncation_psi=0.7)
 
     def decoded(name: str, strength: float) -> torch.Tensor:
-        return bundled.decode(codes + strength * bundled.directions[name].vector)
+        return face_model.decode(codes + strength * face_model.directions[name].vector)
 
     def lightness(pictures: torch.Tensor) -> torch.Tensor:
         return pictures.mean(1)
@@ -286,7 +278,7 @@ def test_bundled_directions_do_what_they_say(bundled: FaceModel) -> None:
     assert (lean(decoded("light_left_right", 1)) > lean(decoded("light_left_right", -1))).all()
 
     # a smile widens the mouth and lifts its corners: what is shown there was further in and lower
-    motion = bundled.motion(codes[0], codes[0] + 2 * bundled.directions["smile"].vector)
+    motion = face_model.motion(codes[0], codes[0] + 2 * face_model.directions["smile"].vector)
     assert motion is not None
     left, right = motion[:, 84:92, 38:46].mean((1, 2)), motion[:, 84:92, 82:90].mean((1, 2))
     assert left[0] > 0.002
@@ -296,44 +288,45 @@ def test_bundled_directions_do_what_they_say(bundled: FaceModel) -> None:
 
 
 def test_the_bundled_model_says_how_it_moves_a_face(
-    bundled: FaceModel, astronaut: torch.Tensor
+    face_model: FaceModel, portrait: torch.Tensor
 ) -> None:
-    code = bundled.encode(astronaut)[0]
-    turn, glasses = (bundled.directions[name].vector for name in ("head_turn", "glasses"))
-    motion = bundled.motion(code, code + 2 * turn)
+    code = face_model.encode(portrait)[0]
+    turn, glasses = (face_model.directions[name].vector for name in ("head_turn", "glasses"))
+    motion = face_model.motion(code, code + 2 * turn)
     assert motion is not None
     assert motion.shape == (2, 128, 128)
     across, down = motion.abs().amax((1, 2)) * 128
     assert 5 < across < 25  # pixels
     assert down < 0.5 * across
     assert motion[0, 60:80, 56:72].mean() < 0  # the nose moves right: what is shown was left of it
-    back = bundled.motion(code + 2 * turn, code)
+    back = face_model.motion(code + 2 * turn, code)
     assert back is not None
     torch.testing.assert_close(back.flip(-1) * torch.tensor([-1.0, 1.0])[:, None, None], motion)
-    still = bundled.motion(code, code + 2 * glasses)
+    still = face_model.motion(code, code + 2 * glasses)
     assert still is not None
     assert (still == 0).all()
 
 
-def test_a_model_without_motion_says_nothing() -> None:
-    digits = load_face_model(bundled_digits_model_path())
-    code = digits.sample(1, seed=0)[0]
-    assert digits.motion(code, 2 * code) is None
+def test_a_model_without_motion_says_nothing(digits_model: FaceModel) -> None:
+    code = digits_model.sample(1, seed=0)[0]
+    assert digits_model.motion(code, 2 * code) is None
 
 
-def test_mirroring_keeps_symmetric_directions(bundled: FaceModel) -> None:
-    parity = bundled.module.code_parity
-    for name, direction in bundled.directions.items():
+def test_mirroring_keeps_symmetric_directions(face_model: FaceModel) -> None:
+    parity = face_model.module.code_parity
+    for name, direction in face_model.directions.items():
         sign = -1 if name in ("light_left_right", "head_turn") else 1
         assert torch.equal(direction.vector * parity, sign * direction.vector)
 
 
-def test_an_independent_judge_sees_the_edits(bundled: FaceModel) -> None:
+def test_an_independent_judge_sees_the_edits(face_model: FaceModel) -> None:
     judge = load_judge()
-    codes = bundled.sample(12, seed=1, truncation_psi=0.7)
+    codes = face_model.sample(12, seed=1, truncation_psi=0.7)
 
     def reading(name: str, strength: float) -> torch.Tensor:
-        return read(judge, bundled.decode(codes + strength * bundled.directions[name].vector))[name]
+        return read(
+            judge, face_model.decode(codes + strength * face_model.directions[name].vector)
+        )[name]
 
     for name, change in (
         ("smile", 0.8),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from face_latents.models.errors import FaceLatentsError
-from face_latents.models.face_model import FaceModel, bundled_face_model_path, load_face_model
+from face_latents.models.face_model import FaceModel, load_face_model
 from face_latents.models.geometry.templates import TIGHT
 from face_latents.models.refine import NOISE, can_encode, compare, mean_codes, refine
 from face_latents.models.space import LatentSpace
@@ -105,8 +105,8 @@ def test_no_face_gets_worse(seed):
         assert (rms(TINY, refined, crops) <= rms(TINY, start, crops) + 1e-6).all()
 
 
-def test_bundled_model_gains_in_harsh_light_and_never_loses():
-    model = load_face_model(bundled_face_model_path())
+def test_bundled_model_gains_in_harsh_light_and_never_loses(face_model):
+    model = face_model
     plain = model.decode(model.sample(2, 3)).clamp(0, 1)
     generator = torch.Generator().manual_seed(1)
     noisy = (plain + 0.05 * torch.randn(plain.shape, generator=generator)).clamp(0, 1)

@@ -58,11 +58,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> FaceModel:
     return load_face_model(path)
 
 
-@pytest.fixture(scope="module")
-def bundled() -> FaceModel:
-    return load_face_model(bundled_digits_model_path())
-
-
 def test_detected_by_names_and_shapes_alone() -> None:
     shapes = {name: tuple(t.shape) for name, t in tiny_tensors().items()}
     assert digits.detect(shapes)
@@ -107,14 +102,14 @@ def test_damaged_models_are_refused(tmp_path: Path, change: dict, words: str) ->
         load_face_model(tmp_path / "m.safetensors")
 
 
-def test_a_code_does_not_depend_on_its_batch(bundled: FaceModel) -> None:
+def test_a_code_does_not_depend_on_its_batch(digits_model: FaceModel) -> None:
     pictures = strokes(40).permute(0, 3, 1, 2)
-    codes = bundled.encode(pictures)
+    codes = digits_model.encode(pictures)
     assert codes.shape == (40, 100)
     for part in (slice(0, 1), slice(3, 20), slice(39, 40)):
-        assert torch.equal(bundled.encode(pictures[part]), codes[part])
-        assert torch.equal(bundled.decode(codes[part]), bundled.decode(codes)[part])
-    assert bundled.encode(pictures[:0]).shape == (0, 100)
+        assert torch.equal(digits_model.encode(pictures[part]), codes[part])
+        assert torch.equal(digits_model.decode(codes[part]), digits_model.decode(codes)[part])
+    assert digits_model.encode(pictures[:0]).shape == (0, 100)
 
 
 def test_colour_counts_as_luminance(tiny: FaceModel) -> None:
@@ -172,23 +167,23 @@ def test_whole_pictures_are_fitted_into_the_square(height: int, width: int) -> N
 
 @pytest.mark.parametrize("already_aligned", [False, True])
 def test_encode_takes_whole_pictures_and_looks_for_no_face(
-    bundled: FaceModel, already_aligned: bool
+    digits_model: FaceModel, already_aligned: bool
 ) -> None:
     image = strokes(2)
     latent, aligned = run(
-        "FaceLatentsEncode", image=image, face_model=bundled, faces="by index", index=3,
+        "FaceLatentsEncode", image=image, face_model=digits_model, faces="by index", index=3,
         min_score=0.9, already_aligned=already_aligned,
     )  # fmt: skip
     assert torch.equal(aligned, image)
-    assert torch.equal(latent.samples, bundled.encode(image.permute(0, 3, 1, 2)))
+    assert torch.equal(latent.samples, digits_model.encode(image.permute(0, 3, 1, 2)))
     assert latent.contexts[0].landmarks.shape == (0, 2)
     assert latent.contexts[0].photo_key != latent.contexts[1].photo_key
 
 
-def test_encode_pads_pictures_that_are_not_square(bundled: FaceModel) -> None:
+def test_encode_pads_pictures_that_are_not_square(digits_model: FaceModel) -> None:
     wide = torch.nn.functional.pad(strokes(1, 56), (0, 0, 40, 40))
     latent, aligned = run(
-        "FaceLatentsEncode", image=wide, face_model=bundled, faces="largest", index=0,
+        "FaceLatentsEncode", image=wide, face_model=digits_model, faces="largest", index=0,
         min_score=0.5,
     )  # fmt: skip
     assert aligned.shape == (1, 28, 28, 3)
@@ -197,29 +192,39 @@ def test_encode_pads_pictures_that_are_not_square(bundled: FaceModel) -> None:
 
 
 @pytest.mark.parametrize("method", ["warp", "residual", "blend"])
-def test_paste_back_edits_the_whole_picture(bundled: FaceModel, method: str) -> None:
+def test_paste_back_edits_the_whole_picture(digits_model: FaceModel, method: str) -> None:
     """A drawn 1 becomes, at ten times the model's size, what the judge reads as the new digit."""
     image = strokes(1, 280)
     latent = run(
-        "FaceLatentsEncode", image=image, face_model=bundled, faces="largest", index=0,
+        "FaceLatentsEncode", image=image, face_model=digits_model, faces="largest", index=0,
         min_score=0.5,
     )[0]  # fmt: skip
     unchanged = run(
-        "FaceLatentsPasteBack", face_model=bundled, face_latent=latent, strength=1.0, method=method
+        "FaceLatentsPasteBack",
+        face_model=digits_model,
+        face_latent=latent,
+        strength=1.0,
+        method=method,
     )[0]
     assert torch.equal(unchanged, image)
-    edited = latent.with_samples(bundled.statistics.centres[[0]])
+    edited = latent.with_samples(digits_model.statistics.centres[[0]])
     pasted = run(
-        "FaceLatentsPasteBack", face_model=bundled, face_latent=edited, strength=1.0, method=method
+        "FaceLatentsPasteBack",
+        face_model=digits_model,
+        face_latent=edited,
+        strength=1.0,
+        method=method,
     )[0]
     assert pasted.shape == image.shape
     small = torch.nn.functional.interpolate(pasted.permute(0, 3, 1, 2), (28, 28), mode="area")
     assert int(load_digit_judge()(small).argmax()) == 0
 
 
-def test_a_latent_of_a_whole_picture_survives_its_file(bundled: FaceModel, tmp_path: Path) -> None:
+def test_a_latent_of_a_whole_picture_survives_its_file(
+    digits_model: FaceModel, tmp_path: Path
+) -> None:
     latent = run(
-        "FaceLatentsEncode", image=strokes(1), face_model=bundled, faces="largest", index=0,
+        "FaceLatentsEncode", image=strokes(1), face_model=digits_model, faces="largest", index=0,
         min_score=0.5,
     )[0]  # fmt: skip
     save_latent(tmp_path / "l.safetensors", latent)
@@ -244,47 +249,45 @@ def test_load_face_model_lists_and_describes_it() -> None:
     assert picture.shape == (3, 28, 28, 3)
 
 
-def test_random_digits_show_their_label(bundled: FaceModel) -> None:
+def test_random_digits_show_their_label(digits_model: FaceModel) -> None:
     """200 digits of ten labels at psi 0.7, read by a network that took no part in training."""
-    statistics = bundled.statistics
+    statistics = digits_model.statistics
     labels = torch.arange(10).repeat_interleave(20)
     normal = torch.randn(200, len(statistics.spread), generator=torch.Generator().manual_seed(4))
     codes = statistics.centres[labels] + 0.7 * normal @ statistics.spread
-    read = load_digit_judge()(bundled.decode(codes)).argmax(1)
+    read = load_digit_judge()(digits_model.decode(codes)).argmax(1)
     assert float((read == labels).float().mean()) >= 0.95
 
 
-def test_a_drawn_stroke_comes_back(bundled: FaceModel) -> None:
+def test_a_drawn_stroke_comes_back(digits_model: FaceModel) -> None:
     pictures = strokes(4).permute(0, 3, 1, 2)
-    decoded = bundled.decode(bundled.encode(pictures))
+    decoded = digits_model.decode(digits_model.encode(pictures))
     assert load_digit_judge()(decoded).argmax(1).tolist() == [1, 1, 1, 1]
     assert float((decoded - pictures).square().mean()) < 0.04
     ink = decoded.mean((1, 2, 3))
     assert float(ink[3]) > 1.3 * float(ink[0])  # thick strokes stay thicker than thin ones
 
 
-def test_the_clean_encoder_shares_the_space(bundled: FaceModel, tiny: FaceModel) -> None:
-    clean = load_clean_digits(bundled)
-    assert clean.space.same_as(bundled.space)
+def test_the_clean_encoder_shares_the_space(digits_model: FaceModel, tiny: FaceModel) -> None:
+    clean = load_clean_digits(digits_model)
+    assert clean.space.same_as(digits_model.space)
     pictures = strokes(3).permute(0, 3, 1, 2)
     codes = clean.encode(pictures)
-    assert torch.equal(clean.decode(codes), bundled.decode(codes))
+    assert torch.equal(clean.decode(codes), digits_model.decode(codes))
     assert load_digit_judge()(clean.decode(codes)).argmax(1).tolist() == [1, 1, 1]
-    assert not torch.equal(codes, bundled.encode(pictures))
+    assert not torch.equal(codes, digits_model.encode(pictures))
     with pytest.raises(UnsupportedModelError):
         load_clean_digits(tiny)
 
 
-def test_a_clean_encoder_of_another_run_is_refused(bundled: FaceModel, tmp_path: Path) -> None:
+def test_a_clean_encoder_of_another_run_is_refused(digits_model: FaceModel, tmp_path: Path) -> None:
     from face_latents.lab.evaluation.digits.encoders import bundled_clean_encoder_path
 
     tensors, metadata = load_tensors(bundled_clean_encoder_path())
     save_tensors(tmp_path / "c.safetensors", tensors, {**metadata, "model_id": "0" * 64})
     with pytest.raises(UnsupportedModelError, match="another digits model"):
-        load_clean_digits(bundled, tmp_path / "c.safetensors")
+        load_clean_digits(digits_model, tmp_path / "c.safetensors")
 
 
 def test_bundled_files_are_small() -> None:
-    folder = bundled_digits_model_path().parent
-    names = ("digits", "digits_clean_encoder", "digit_judge")
-    assert sum((folder / f"{name}.safetensors").stat().st_size for name in names) < 5_500_000
+    assert bundled_digits_model_path().stat().st_size < 3_000_000

@@ -34,12 +34,6 @@ BETWEEN_EYES = float((ASTRONAUT[0] - ASTRONAUT[1]).norm())
 
 
 @pytest.fixture(scope="module")
-def astronaut() -> torch.Tensor:
-    """(512, 512, 3) float in [0, 1]."""
-    return torch.from_numpy(skimage.data.astronaut().copy()).float() / 255
-
-
-@pytest.fixture(scope="module")
 def finder() -> FaceFinder:
     return load_finder()
 

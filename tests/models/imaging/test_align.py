@@ -25,7 +25,7 @@ from face_latents.models.imaging.align import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage.transform import SimilarityTransform
+from skimage.transform import estimate_transform
 
 coordinate = st.floats(-500, 500, allow_nan=False)
 
@@ -66,8 +66,7 @@ def test_matches_scikit_image_unless_it_would_reflect(rows: list[tuple[float, ..
     cross = np.linalg.det((src - src.mean(0)).T @ (dst - dst.mean(0)))
     if src.std() < 1 or dst.std() < 1 or cross < 1:
         return  # degenerate, or the best fit of scikit-image treats a reflection differently
-    reference = SimilarityTransform()
-    reference.estimate(src, dst)
+    reference = estimate_transform("similarity", src, dst)
     ours = similarity_transform(torch.from_numpy(src), torch.from_numpy(dst))
     np.testing.assert_allclose(ours.numpy(), reference.params[:2], rtol=1e-6, atol=1e-6)
 

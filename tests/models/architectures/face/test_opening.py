@@ -15,7 +15,6 @@ from face_latents.models.architectures.face.opening import DRAWN, Acted, above_c
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.face_model import (
     FaceModel,
-    bundled_face_model_path,
     load_face_model,
     save_face_model,
 )
@@ -61,11 +60,6 @@ def parting(pixels: float) -> torch.Tensor:
 
 def skin() -> torch.Tensor:
     return SKIN[:, None, None].expand(1, 3, SIDE, SIDE).contiguous()
-
-
-@pytest.fixture(scope="module")
-def bundled() -> FaceModel:
-    return load_face_model(bundled_face_model_path())
 
 
 def test_a_closed_mouth_is_opened_with_little_drawing() -> None:
@@ -225,11 +219,11 @@ def looking(net: RenderedFaceNet, openness: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("openness", [-4.0, 0.0, 4.0])
-def test_only_the_mouths_own_direction_opens_it(bundled: FaceModel, openness: float) -> None:
-    net = bundled.module
+def test_only_the_mouths_own_direction_opens_it(face_model: FaceModel, openness: float) -> None:
+    net = face_model.module
     assert isinstance(net, RenderedFaceNet)
     code = looking(net, openness)
-    for name, direction in bundled.directions.items():
+    for name, direction in face_model.directions.items():
         for strength in (2.0, -2.0):
             parts = net.acted(code, code + strength * direction.vector)
             if name == "mouth_open" and strength * openness <= 0:
@@ -240,10 +234,10 @@ def test_only_the_mouths_own_direction_opens_it(bundled: FaceModel, openness: fl
                 assert float(parts.closed) == 0 or (name, strength) == ("smile", -2.0), name
 
 
-def test_a_fading_smile_closes_an_open_mouth_a_little(bundled: FaceModel) -> None:
-    net = bundled.module
+def test_a_fading_smile_closes_an_open_mouth_a_little(face_model: FaceModel) -> None:
+    net = face_model.module
     assert isinstance(net, RenderedFaceNet)
-    smile = bundled.directions["smile"].vector
+    smile = face_model.directions["smile"].vector
     closing = []
     for openness in (-4.0, 4.0):
         code = looking(net, openness)
@@ -266,14 +260,14 @@ def test_lips_that_met_move_no_further() -> None:
     assert (further.drawn - far.drawn).abs().max() > 0.1
 
 
-def test_the_bundled_model_opens_a_closed_mouth_where_its_lips_are(bundled: FaceModel) -> None:
-    net = bundled.module
+def test_the_bundled_model_opens_a_closed_mouth_where_its_lips_are(face_model: FaceModel) -> None:
+    net = face_model.module
     assert isinstance(net, RenderedFaceNet)
     code = torch.zeros(1, *net.code_shape)
     code[:, : len(net.std)] = -4 * net.open[:-1] / net.open[:-1].norm()
     assert float(net.openness(code)) < 0.05
     photo = net.linear_picture(code).clamp(0, 1)
-    made = net.edited_photos(photo, code, code + 3 * bundled.directions["mouth_open"].vector)
+    made = net.edited_photos(photo, code, code + 3 * face_model.directions["mouth_open"].vector)
     rows = (made - photo).abs().mean(1)[0, :, 60:68].mean(1)
     assert abs(int(rows.argmax()) - LIPS * TIGHT.size) < 14
     assert rows[:40].max() < 0.2 * rows.max()  # eyes stay

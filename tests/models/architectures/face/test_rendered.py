@@ -53,7 +53,7 @@ from face_latents.models.architectures.face.planes import (
 from face_latents.models.architectures.face.renderer import Renderer
 from face_latents.models.architectures.registry import detect_architecture
 from face_latents.models.errors import UnsupportedModelError
-from face_latents.models.face_model import bundled_face_model_path, load_face_model
+from face_latents.models.face_model import FaceModel
 from face_latents.models.files.tensors import read_header, save_tensors
 from face_latents.models.geometry.templates import TIGHT
 from PIL import Image
@@ -152,8 +152,8 @@ def test_controls_tell_the_renderer_and_move_what_is_drawn() -> None:
     )
 
 
-def test_random_faces_are_coarse_and_unedited() -> None:
-    model = load_face_model(bundled_face_model_path())
+def test_random_faces_are_coarse_and_unedited(face_model: FaceModel) -> None:
+    model = face_model
     net = model.module
     assert isinstance(net, RenderedFaceNet)
     faces = model.sample(64, seed=3)

@@ -219,10 +219,8 @@ def test_samples_repeat_and_can_be_truncated(model: FaceModel) -> None:
         model.sample(1, 0, class_index=2)
 
 
-def test_models_without_layers_refuse_a_cutoff() -> None:
-    from face_latents.models.face_model import bundled_digits_model_path
-
-    digits = load_face_model(bundled_digits_model_path())
+def test_models_without_layers_refuse_a_cutoff(digits_model: FaceModel) -> None:
+    digits = digits_model
     assert list(digits.spaces.values()) == [digits.space]
     with pytest.raises(FaceLatentsError, match="no layers"):
         digits.sample(1, 0, cutoff=2)
