@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from face_latents.lab.data.faces import FaceSet, load_faces
+from face_latents.lab.training.face import adversarial, export, report, run
 from face_latents.lab.training.face.attribute_net import (
     BINARY,
     GEOMETRY,
@@ -17,6 +19,7 @@ from face_latents.lab.training.face.attribute_net import (
     AttributeNet,
     as_values,
     attribute_values,
+    train_attribute_net,
     worst_change,
 )
 from face_latents.lab.training.face.critic import (
@@ -51,10 +54,12 @@ from face_latents.models.architectures.face.planes import (
     to_planes,
 )
 from face_latents.models.architectures.face.renderer import Renderer
+from face_latents.models.architectures.face.retoucher import Retoucher
 from face_latents.models.architectures.registry import detect_architecture
 from face_latents.models.errors import UnsupportedModelError
 from face_latents.models.face_model import FaceModel
 from face_latents.models.files.tensors import read_header, save_tensors
+from face_latents.models.fit.safe_range import safe_range
 from face_latents.models.geometry.templates import TIGHT
 from PIL import Image
 from rendered_support import CONTROLS, COUNT, SIZE, at_rest, codes, make_face_data, random_tensors
@@ -473,6 +478,24 @@ def test_attribute_values_share_one_scale(face_data: Path) -> None:
     assert as_values(outputs)[:, torch.tensor(BINARY)].abs().max() <= 2
 
 
+@pytest.fixture
+def small_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of few channels, and reports on few faces and strengths: the steps are the same."""
+    smaller = {
+        (run, "Renderer"): partial(Renderer, wide=8, deep=16, fine=8, blocks=(1, 1, 1)),
+        (run, "Retoucher"): partial(Retoucher, fine=8, wide=8, deep=16, blocks=1),
+        (run, "AttributeNet"): partial(AttributeNet, 8),
+        (run, "train_attribute_net"): partial(train_attribute_net, width=8, batch=8),
+        (adversarial, "Critic"): partial(Critic, width=8),
+        (adversarial, "measure"): partial(report.measure, number=2),
+        (report, "_SHOWN"): 2,
+        (export, "safe_range"): partial(safe_range, step=2.0),
+    }
+    for (module, name), value in smaller.items():
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.usefixtures("small_training")
 def test_training_stops_resumes_and_exports(face_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "own.safetensors"
     few = FaceTraining(12, 2, 1, 2, 3, retouch_warm_steps=1, retouch_steps=1, spotless_steps=1)
