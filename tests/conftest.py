@@ -31,20 +31,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=why))
 
 
+def load_bundled(name: str) -> FaceModel:
+    from nodes_support import run
+
+    return run("FaceLatentsLoadModel", model=name)[0]
+
+
 @pytest.fixture(scope="session")
 def face_model() -> FaceModel:
     """The bundled face model. While it lives, each Load Face Model node returns this very one."""
-    from face_latents.nodes.model.load import BUNDLED, LoadFaceModel
-
-    return LoadFaceModel().load(BUNDLED)[0]
+    return load_bundled("face (bundled)")
 
 
 @pytest.fixture(scope="session")
 def digits_model() -> FaceModel:
     """The bundled digits model, as `face_model`."""
-    from face_latents.nodes.model.load import BUNDLED_DIGITS, LoadFaceModel
-
-    return LoadFaceModel().load(BUNDLED_DIGITS)[0]
+    return load_bundled("digits (bundled)")
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +60,7 @@ def astronaut() -> torch.Tensor:
 @pytest.fixture(scope="session")
 def encoded_astronaut(face_model: FaceModel, astronaut: torch.Tensor) -> FaceLatent:
     """The astronaut's face as Encode Face gives it, with the photo to paste back into."""
-    from face_latents.nodes.model.encode import EncodeFace
+    from nodes_support import run
 
-    with torch.inference_mode():
-        encoded = EncodeFace().encode(astronaut[None], face_model, "largest", 0, 0.5)
-    return encoded[0]
+    settings = {"faces": "largest", "index": 0, "min_score": 0.5}
+    return run("FaceLatentsEncode", image=astronaut[None], face_model=face_model, **settings)[0]
