@@ -19,8 +19,9 @@ def node(node_id: str, display_name: str, category: str) -> Callable[[C], C]:
 
     The class states each thing once:
 
-    - `DESCRIPTION`, `ALIASES` (other words people search for, separated by commas), and ComfyUI's
-      flags where it needs them.
+    - its docstring is the node's description, on the canvas as well.
+    - `ALIASES`: other words people search for, separated by commas.
+    - ComfyUI's flags where it needs them, such as `OUTPUT_NODE`.
     - `INPUTS` and `OPTIONAL`: `Input` by name, see `widgets`. `INPUT_TYPES` is made of them.
     - `OUTPUTS`: type and tooltip by name. `RETURN_TYPES`, `RETURN_NAMES` and `OUTPUT_TOOLTIPS`
       are made of them.
@@ -37,6 +38,7 @@ def node(node_id: str, display_name: str, category: str) -> Callable[[C], C]:
         made: Any = cls
         required, optional = made.INPUTS, getattr(made, "OPTIONAL", {})
         made.CATEGORY = category
+        made.DESCRIPTION = " ".join((made.__doc__ or "").split())
         made.SEARCH_ALIASES = made.ALIASES.split(", ")
         made.RETURN_NAMES = tuple(made.OUTPUTS)
         made.RETURN_TYPES = tuple(kind for kind, _ in made.OUTPUTS.values())

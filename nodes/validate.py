@@ -50,10 +50,7 @@ def face_latent(value: object, name: str = "face_latent") -> FaceLatent:
 
 def direction(value: object, name: str = "direction") -> Direction:
     found = _require(
-        value,
-        Direction,
-        name,
-        "a direction: connect Load Direction or Direction Between",
+        value, Direction, name, "a direction: connect Load Direction or Direction Between"
     )
     if not torch.isfinite(found.vector).all():
         raise FaceLatentsError(

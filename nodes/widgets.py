@@ -80,21 +80,20 @@ def wire(kind: str, tooltip: str) -> Input:
     return Input(kind, {"tooltip": tooltip}, _WIRES.get(kind, _accept))
 
 
-def number(
-    default: float, low: float, high: float, step: float, tooltip: str, **more: Any
-) -> Input:
-    """A FLOAT to type."""
-    settings = {"default": default, "min": low, "max": high, "step": step, "round": 0.001}
-    return Input("FLOAT", {**settings, "tooltip": tooltip, **more}, validate.finite)
+def number(span: tuple[float, float, float, float], tooltip: str, **more: Any) -> Input:
+    """A FLOAT to type; `span` is its default, least and greatest value, and step."""
+    settings = dict(zip(("default", "min", "max", "step"), span, strict=True))
+    return Input("FLOAT", {**settings, "round": 0.001, "tooltip": tooltip, **more}, validate.finite)
 
 
-def slider(default: float, low: float, high: float, step: float, tooltip: str) -> Input:
-    """A FLOAT to drag."""
-    return number(default, low, high, step, tooltip, display="slider")
+def slider(span: tuple[float, float, float, float], tooltip: str) -> Input:
+    """A FLOAT to drag, see :func:`number`."""
+    return number(span, tooltip, display="slider")
 
 
-def integer(default: int, low: int, high: int, tooltip: str, **more: Any) -> Input:
-    """An INT to type."""
+def integer(span: tuple[int, int, int], tooltip: str, **more: Any) -> Input:
+    """An INT to type; `span` is its default, least and greatest value."""
+    default, low, high = span
     settings = {"default": default, "min": low, "max": high, "tooltip": tooltip, **more}
     return Input("INT", settings, partial(validate.whole, low=low, high=high))
 
@@ -167,7 +166,7 @@ def direction_name() -> Input:
 
 def strength(tooltip: str, default: float = 1.0) -> Input:
     """How far to go along a direction, in the direction's own unit."""
-    return slider(default, -10.0, 10.0, 0.05, tooltip)
+    return slider((default, -10.0, 10.0, 0.05), tooltip)
 
 
 def layers(tooltip: str, default: str = "all") -> Input:
@@ -177,7 +176,7 @@ def layers(tooltip: str, default: str = "all") -> Input:
 
 def frames(tooltip: str) -> Input:
     """How long an animation is."""
-    return integer(24, 1, MOST_FRAMES, tooltip)
+    return integer((24, 1, MOST_FRAMES), tooltip)
 
 
 def easing() -> Input:
@@ -191,12 +190,12 @@ def easing() -> Input:
 
 def min_score(advice: str = "") -> Input:
     """From which score on the finder's finds are faces."""
-    return slider(MIN_SCORE, 0.05, 0.99, 0.01, f"How sure the face finder must be.{advice}")
+    return slider((MIN_SCORE, 0.05, 0.99, 0.01), f"How sure the face finder must be.{advice}")
 
 
 def seed(tooltip: str, high: int = 0x7FFFFFFF, **more: Any) -> Input:
     """Which random numbers; by wire a larger one may come than the widget takes."""
-    typed = integer(0, 0, high, tooltip, **more)
+    typed = integer((0, 0, high), tooltip, **more)
     return Input("INT", typed.settings, partial(validate.whole, low=0))
 
 

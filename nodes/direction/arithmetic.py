@@ -21,18 +21,16 @@ FIXED_TOOLTIP = "An attribute that has to stay as it is (same model)."
 
 @node("FaceLatentsScaleDirection", "Scale Direction", widgets.DIRECTION)
 class ScaleDirection:
-    """factor * direction."""
+    """Makes a direction longer, shorter or opposite. Useful to bring several directions to one
+    slider, or to turn 'older' into 'younger' with a factor of -1.
+    """
 
-    DESCRIPTION = (
-        "Makes a direction longer, shorter or opposite. Useful to bring several directions to "
-        "one slider, or to turn 'older' into 'younger' with a factor of -1."
-    )
     ALIASES = "multiply direction, invert direction, negate, opposite, gain"
     OUTPUTS = widgets.output_direction("The scaled direction; its safe range is adapted.")
     INPUTS = {
         "direction": widgets.direction("The direction to scale."),
         "factor": widgets.slider(
-            1.0, -10.0, 10.0, 0.05, "Times how much: 2 doubles the effect, -1 reverses it."
+            (1.0, -10.0, 10.0, 0.05), "Times how much: 2 doubles the effect, -1 reverses it."
         ),
     }
 
@@ -49,12 +47,10 @@ class ScaleDirection:
 
 @node("FaceLatentsConditionDirection", "Condition Direction", widgets.DIRECTION)
 class ConditionDirection:
-    """The part of a direction that is perpendicular to others."""
+    """Makes a direction independent of others: for example a smile that does not change the age.
+    All connected directions are taken into account at once.
+    """
 
-    DESCRIPTION = (
-        "Makes a direction independent of others: for example a smile that does not change the "
-        "age. All connected directions are taken into account at once."
-    )
     ALIASES = "orthogonalise, orthogonalize, disentangle, independent, gram-schmidt, interfacegan"
     OUTPUTS = widgets.output_direction(
         "The direction without what it shared with the others, as long as before."
@@ -93,12 +89,10 @@ class ConditionDirection:
 
 @node("FaceLatentsDirectionBetween", "Direction Between", widgets.DIRECTION)
 class DirectionBetween:
-    """mean(to) - mean(from)."""
+    """The direction that leads from one group of faces to another: for example from faces without
+    glasses to faces with glasses. Strength 1 is the whole way between their means.
+    """
 
-    DESCRIPTION = (
-        "The direction that leads from one group of faces to another: for example from faces "
-        "without glasses to faces with glasses. Strength 1 is the whole way between their means."
-    )
     ALIASES = "difference, class means, make direction, fit direction, subtract, attribute vector"
     OUTPUTS = widgets.output_direction("Mean of the second group minus mean of the first.")
     INPUTS = {

@@ -44,12 +44,12 @@ class _FoundDirections(Chart):
     }
     INPUTS = {
         "face_model": widgets.wire(widgets.FACE_MODEL, "The model (Load Face Model)."),
-        "count": widgets.integer(8, 1, MOST, "How many directions to find and to show."),
+        "count": widgets.integer((8, 1, MOST), "How many directions to find and to show."),
         "index": widgets.integer(
-            0, 0, MOST - 1, "Which of them is the output 'direction': 0 is the strongest."
+            (0, 0, MOST - 1), "Which of them is the output 'direction': 0 is the strongest."
         ),
         "strength": widgets.slider(
-            3.0, 0.5, 10.0, 0.5, "How far the outer columns of the contact sheet go."
+            (3.0, 0.5, 10.0, 0.5), "How far the outer columns of the contact sheet go."
         ),
         "name": widgets.text(
             "", "What the chosen direction is called, once you have seen what it does."
@@ -59,12 +59,10 @@ class _FoundDirections(Chart):
 
 @node("FaceLatentsPCADirections", PCA, widgets.DIRECTION)
 class PCADirections(_FoundDirections):
-    """Principal components of codes."""
+    """Finds the directions along which faces vary most, without any labels. The contact sheet shows
+    what each one does; choose one by its number and give it a name.
+    """
 
-    DESCRIPTION = (
-        "Finds the directions along which faces vary most, without any labels. The contact sheet "
-        "shows what each one does; choose one by its number and give it a name."
-    )
     ALIASES = "ganspace, principal components, unsupervised, explore, discover"
     OPTIONAL = {
         "face_latent": widgets.face_latent(
@@ -72,7 +70,7 @@ class PCADirections(_FoundDirections):
             "from their mean. Without it, random faces of the model."
         ),
         "samples": widgets.integer(
-            500, 3, 4096, "How many random faces, where none are connected."
+            (500, 3, 4096), "How many random faces, where none are connected."
         ),
         "seed": widgets.seed("Which random faces."),
         "theme": widgets.theme(),
@@ -112,12 +110,10 @@ class PCADirections(_FoundDirections):
 
 @node("FaceLatentsSeFaDirections", SEFA, widgets.DIRECTION)
 class SeFaDirections(_FoundDirections):
-    """Eigenvectors of the weight that first acts on the code."""
+    """Finds the directions that change the picture most, from the model's weights alone: no labels
+    and no photos. The contact sheet shows what each one does.
+    """
 
-    DESCRIPTION = (
-        "Finds the directions that change the picture most, from the model's weights alone: no "
-        "labels and no photos. The contact sheet shows what each one does."
-    )
     ALIASES = "closed-form factorization, unsupervised, semantics, explore, sefa"
     OPTIONAL = {
         "face_latent": widgets.face_latent(

@@ -13,12 +13,10 @@ SUBTRACT, PROJECT_OUT = REMOVAL_MODES = ("subtract", "project out")
 
 @node("FaceLatentsAddDirection", "Add Direction", widgets.EDIT)
 class AddDirection:
-    """v + strength * direction."""
+    """Moves a face along a direction: more smile, older, lit from the left. Strength 0 leaves the
+    face exactly as it is; a negative strength goes the other way.
+    """
 
-    DESCRIPTION = (
-        "Moves a face along a direction: more smile, older, lit from the left. Strength 0 leaves "
-        "the face exactly as it is; a negative strength goes the other way."
-    )
     ALIASES = "edit face, smile, age, attribute, latent add, move along"
     OUTPUTS = widgets.output_faces("The moved faces.")
     INPUTS = {
@@ -51,13 +49,11 @@ class AddDirection:
 
 @node("FaceLatentsRemoveFeature", "Remove Feature", widgets.EDIT)
 class RemoveFeature:
-    """v - strength * direction, or v without its component along the direction."""
+    """Takes a feature out of a face. 'subtract' moves against the direction by a fixed amount;
+    'project out' removes just as much of the feature as this face has, so that it ends up at the
+    model's average.
+    """
 
-    DESCRIPTION = (
-        "Takes a feature out of a face. 'subtract' moves against the direction by a fixed "
-        "amount; 'project out' removes just as much of the feature as this face has, so that it "
-        "ends up at the model's average."
-    )
     ALIASES = "remove attribute, subtract, project out, neutralise, erase, orthogonal"
     OUTPUTS = widgets.output_faces("The faces without the feature.")
     INPUTS = {
@@ -94,13 +90,10 @@ class RemoveFeature:
 
 @node("FaceLatentsSetAttribute", "Set Attribute", widgets.EDIT)
 class SetAttribute:
-    """Move along a direction until the code measures a given value."""
+    """Sets an attribute to a value, whatever it was before: 0 is the model's average, 1 one unit of
+    the direction above it. Faces that start differently end equal in this attribute.
+    """
 
-    DESCRIPTION = (
-        "Sets an attribute to a value, whatever it was before: 0 is the model's average, 1 one "
-        "unit of the direction above it. Faces that start differently end equal in this "
-        "attribute."
-    )
     ALIASES = "set to value, attribute value, match attribute, project, absolute"
     OUTPUTS = widgets.output_faces("The faces with the attribute at the value.")
     INPUTS = {

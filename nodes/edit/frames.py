@@ -24,13 +24,11 @@ MOST_NEIGHBOURS = 240  # on either side: ten seconds at 24 frames a second
 
 @node("FaceLatentsStrengthCurve", CURVE, widgets.EDIT)
 class StrengthCurve(Chart):
-    """Numbers over frames, from a few points."""
+    """Makes a strength for each frame from a few points you type, with easing in between, and draws
+    the curve. Connect it to Add Direction over Frames, or to any other number of any node, which
+    then runs once per frame.
+    """
 
-    DESCRIPTION = (
-        "Makes a strength for each frame from a few points you type, with easing in between, and "
-        "draws the curve. Connect it to Add Direction over Frames, or to any other number of any "
-        "node, which then runs once per frame."
-    )
     ALIASES = "keyframes, schedule, animation curve, float list, easing, tween"
     OUTPUTS = {
         "strengths": ("FLOAT", "A list of numbers, one per frame."),
@@ -59,13 +57,11 @@ class StrengthCurve(Chart):
 
 @node("FaceLatentsAddDirectionFrames", ADD, widgets.EDIT)
 class AddDirectionFrames:
-    """v + strength * direction, with a strength per frame."""
+    """Moves a face along a direction by a strength of its own in every frame: a list of N numbers
+    makes N frames of one face, or edits each frame of a morph. The list may come from Strength
+    Curve, from a node that listens to audio, or from any list of numbers.
+    """
 
-    DESCRIPTION = (
-        "Moves a face along a direction by a strength of its own in every frame: a list of N "
-        "numbers makes N frames of one face, or edits each frame of a morph. The list may come "
-        "from Strength Curve, from a node that listens to audio, or from any list of numbers."
-    )
     ALIASES = "animate direction, audio reactive, float list, schedule, keyframes"
     OUTPUTS = widgets.output_faces("One face per frame, for Decode Face or Paste Back.")
     # Both kinds of list arrive: the host's own, and a Python list on a single FLOAT wire.
@@ -79,22 +75,17 @@ class AddDirectionFrames:
             "Where to go, from the same model (Load Direction, Direction Between)."
         ),
         "strengths": widgets.number(
-            0.0,
-            -1e6,
-            1e6,
-            0.05,
+            (0.0, -1e6, 1e6, 0.05),
             "A list of numbers, one per frame: from Strength Curve, audio or another node. 0 "
             "leaves a frame as it is.",
             forceInput=True,
         ),
-        "scale": widgets.number(1.0, -1000.0, 1000.0, 0.05, "Each number is multiplied by this."),
+        "scale": widgets.number((1.0, -1000.0, 1000.0, 0.05), "Each number is multiplied by this."),
         "offset": widgets.number(
-            0.0, -1000.0, 1000.0, 0.05, "This is added to each number, after scale."
+            (0.0, -1000.0, 1000.0, 0.05), "This is added to each number, after scale."
         ),
         "smooth": widgets.integer(
-            0,
-            0,
-            MOST_NEIGHBOURS,
+            (0, 0, MOST_NEIGHBOURS),
             "Averages each number with so many neighbours on either side, against flicker from "
             "audio. 0 leaves the numbers as they are.",
         ),

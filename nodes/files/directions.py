@@ -25,12 +25,10 @@ from .names import save_and_pass, stamp
 
 @node("FaceLatentsLoadDirection", "Load Direction", widgets.DIRECTION)
 class LoadDirection:
-    """A bundled direction, or one from a file."""
+    """Loads a direction to edit faces with: one that comes with the model (smile, age, light, ...),
+    or one you saved with Save Direction.
+    """
 
-    DESCRIPTION = (
-        "Loads a direction to edit faces with: one that comes with the model (smile, age, light, "
-        "...), or one you saved with Save Direction."
-    )
     ALIASES = "smile, age, light, attribute, concept, edit vector, boundary"
     OUTPUTS = {
         "direction": (
@@ -76,12 +74,10 @@ class LoadDirection:
 
 @node("FaceLatentsSaveDirection", "Save Direction", widgets.FILES)
 class SaveDirection:
-    """A direction into models/face_latents/directions."""
+    """Saves a direction into models/face_latents/directions, where Load Direction finds it (press R
+    to refresh its list). Never replaces a file: the name is counted up.
+    """
 
-    DESCRIPTION = (
-        "Saves a direction into models/face_latents/directions, where Load Direction finds it "
-        "(press R to refresh its list). Never replaces a file: the name is counted up."
-    )
     ALIASES = "export direction, store direction, write direction, safetensors"
     OUTPUTS = widgets.output_direction("The direction, unchanged.")
     OUTPUT_NODE = True

@@ -19,12 +19,10 @@ OUTPUT_MARK = " [output]"  # the host's own way to say which folder a name belon
 
 @node("FaceLatentsSaveLatent", "Save Face Latent", widgets.FILES)
 class SaveFaceLatent:
-    """A face latent, with its photos, into the output folder."""
+    """Saves face latents into output/face_latents, together with their photos, so that Paste Back
+    also works after loading. Never replaces a file: the name is counted up.
+    """
 
-    DESCRIPTION = (
-        "Saves face latents into output/face_latents, together with their photos, so that Paste "
-        "Back also works after loading. Never replaces a file: the name is counted up."
-    )
     ALIASES = "export face, store face, write latent, safetensors"
     OUTPUTS = widgets.output_faces("The face latent, unchanged.")
     OUTPUT_NODE = True
@@ -40,12 +38,10 @@ class SaveFaceLatent:
 
 @node("FaceLatentsLoadLatent", "Load Face Latent", widgets.FILES)
 class LoadFaceLatent:
-    """A saved face latent."""
+    """Loads face latents: those of Save Face Latent, and .safetensors files you put into the input
+    folder.
+    """
 
-    DESCRIPTION = (
-        "Loads face latents: those of Save Face Latent, and .safetensors files you put into the "
-        "input folder."
-    )
     ALIASES = "import face, open latent, restore face, safetensors"
     OUTPUTS = widgets.output_faces("The saved faces, with their photos.")
     INPUTS = {

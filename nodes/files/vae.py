@@ -19,13 +19,10 @@ VAE_SPACE = "vae"
 
 @node("FaceLatentsFromVAELatent", "From VAE Latent", widgets.VAE)
 class FromVAELatent:
-    """A host LATENT as a face latent."""
+    """Turns a LATENT (from VAE Encode or a sampler) into a face latent, so that Lerp, Slerp, Morph,
+    Mean Face, Latent Distance and the direction nodes work on it. To VAE Latent turns it back.
+    """
 
-    DESCRIPTION = (
-        "Turns a LATENT (from VAE Encode or a sampler) into a face latent, so that Lerp, Slerp, "
-        "Morph, Mean Face, Latent Distance and the direction nodes work on it. To VAE Latent "
-        "turns it back."
-    )
     ALIASES = "latent to face latent, vae, convert latent, stable diffusion latent"
     OUTPUTS = widgets.output_faces("The same values, in latent space 'vae'.")
     INPUTS = {
@@ -43,12 +40,10 @@ class FromVAELatent:
 
 @node("FaceLatentsToVAELatent", "To VAE Latent", widgets.VAE)
 class ToVAELatent:
-    """A face latent of the 'vae' space as a host LATENT."""
+    """Turns a face latent made by From VAE Latent back into a LATENT for VAE Decode or a sampler. A
+    noise mask and other settings of the original LATENT are put back.
+    """
 
-    DESCRIPTION = (
-        "Turns a face latent made by From VAE Latent back into a LATENT for VAE Decode or a "
-        "sampler. A noise mask and other settings of the original LATENT are put back."
-    )
     ALIASES = "face latent to latent, vae, convert latent, stable diffusion latent"
     OUTPUTS = {"samples": ("LATENT", "A LATENT for VAE Decode or a sampler.")}
     INPUTS = {"face_latent": widgets.face_latent("A face latent that began at From VAE Latent.")}

@@ -30,9 +30,8 @@ MOST_FACES = 64  # in one table
 
 @node("FaceLatentsDistance", "Latent Distance", widgets.MEASURE)
 class LatentDistance:
-    """How far apart two faces are."""
+    """Measures how different two faces are to the model: 0 is identical."""
 
-    DESCRIPTION = "Measures how different two faces are to the model: 0 is identical."
     ALIASES = "similarity, compare faces, face distance, cosine, euclidean, identity"
     OUTPUTS = {
         "distance": (
@@ -61,12 +60,10 @@ class LatentDistance:
 
 @node("FaceLatentsDistanceMatrix", "Distance Matrix", widgets.MEASURE)
 class DistanceMatrix(Chart):
-    """All distances within a batch, as a picture."""
+    """Draws the distances between all faces of a batch as a coloured table with the faces at its
+    edges. Dark is alike, bright is different.
+    """
 
-    DESCRIPTION = (
-        "Draws the distances between all faces of a batch as a coloured table with the faces at "
-        "its edges. Dark is alike, bright is different."
-    )
     ALIASES = "similarity matrix, heatmap, compare faces, confusion, plot, table"
     OUTPUTS = {
         "image": ("IMAGE", "The table as a picture."),

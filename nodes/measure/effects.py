@@ -36,13 +36,11 @@ DECADES = "age (decades)"
 
 @node("FaceLatentsDisentanglement", NODE, widgets.MEASURE)
 class Disentanglement(Chart):
-    """A table: moved direction by measured attribute."""
+    """Moves faces along every direction of the model (and up to four of your own) and shows what
+    else changes: a clean direction has its own cell bright and the rest of its row dark. Condition
+    Direction repairs what is not.
+    """
 
-    DESCRIPTION = (
-        "Moves faces along every direction of the model (and up to four of your own) and shows "
-        "what else changes: a clean direction has its own cell bright and the rest of its row "
-        "dark. Condition Direction repairs what is not."
-    )
     ALIASES = "entanglement, effect matrix, side effects, correlation, compare directions"
     OUTPUTS = {
         "image": ("IMAGE", "The table as a picture."),
@@ -54,7 +52,7 @@ class Disentanglement(Chart):
             f"The faces to try them on, up to {MOST_FACES}; the table shows their mean."
         ),
         "strength": widgets.number(
-            2.0, 0.05, 100.0, 0.5, "Each face is moved this far to both sides."
+            (2.0, 0.05, 100.0, 0.5), "Each face is moved this far to both sides."
         ),
         "measure": widgets.choice(
             MEASURES,

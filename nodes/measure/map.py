@@ -24,12 +24,10 @@ SIZE = (1024, 800)
 
 @node("FaceLatentsFaceMap", NODE, widgets.MEASURE)
 class FaceMap(Chart):
-    """A 2-D map of codes."""
+    """Draws many faces on a map: alike faces lie close together. The two axes are those along which
+    this batch differs most (principal components).
+    """
 
-    DESCRIPTION = (
-        "Draws many faces on a map: alike faces lie close together. The two axes are those along "
-        "which this batch differs most (principal components)."
-    )
     ALIASES = "pca, scatter plot, 2d map, clusters, embedding, similar faces"
     OUTPUTS = {
         "image": ("IMAGE", "The map as a picture."),

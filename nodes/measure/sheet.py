@@ -35,23 +35,21 @@ SURROUNDINGS = 1.5  # of the photo view, in sides of the aligned face
 
 @node("FaceLatentsAttributeSheet", NODE, widgets.MEASURE)
 class AttributeSheet(Chart):
-    """Rows of faces or directions, columns of strengths."""
+    """Shows what a direction does: one row per face (or per direction), one column per strength.
+    Use it to find out how far an edit can go, to compare directions, or to find names for
+    directions that have none.
+    """
 
-    DESCRIPTION = (
-        "Shows what a direction does: one row per face (or per direction), one column per "
-        "strength. Use it to find out how far an edit can go, to compare directions, or to find "
-        "names for directions that have none."
-    )
     ALIASES = "contact sheet, xy plot, grid, strengths, compare directions, traversal"
     OUTPUTS = {"image": ("IMAGE", "The contact sheet.")}
     INPUTS = {
         "face_model": widgets.face_model(),
         "face_latent": widgets.face_latent("The faces to show."),
         "direction": widgets.direction("Where to go. A batch of directions gets one row each."),
-        "low": widgets.number(-3.0, -100.0, 100.0, 0.5, "The strength on the left."),
-        "high": widgets.number(3.0, -100.0, 100.0, 0.5, "The strength on the right."),
+        "low": widgets.number((-3.0, -100.0, 100.0, 0.5), "The strength on the left."),
+        "high": widgets.number((3.0, -100.0, 100.0, 0.5), "The strength on the right."),
         "columns": widgets.integer(
-            7, 1, MOST_COLUMNS, "How many strengths, evenly from low to high."
+            (7, 1, MOST_COLUMNS), "How many strengths, evenly from low to high."
         ),
         "strengths": widgets.text(
             "",
@@ -64,7 +62,7 @@ class AttributeSheet(Chart):
             "photo (faces without a photo are shown decoded).",
         ),
         "faces": widgets.integer(
-            4, 1, MOST_ROWS, "How many faces of the batch to show, from the first on."
+            (4, 1, MOST_ROWS), "How many faces of the batch to show, from the first on."
         ),
     }
     OPTIONAL = {
@@ -175,10 +173,7 @@ def _row(
     """One face at every strength, ``(n, 3, H, W)``."""
     start = face.samples.expand(len(amounts), *face.samples.shape[1:])
     codes = latent_ops.add(
-        start,
-        vector,
-        torch.tensor(amounts).to(start),
-        latent_dims=face.space.latent_dims,
+        start, vector, torch.tensor(amounts).to(start), latent_dims=face.space.latent_dims
     )
     if scene is None:
         return _shrunk(decode_codes(model, codes, NODE).float().cpu().clamp(0, 1), cell)

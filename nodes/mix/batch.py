@@ -15,12 +15,10 @@ from ..registry import node
 
 @node("FaceLatentsJoin", "Join Face Latents", widgets.MIX)
 class JoinFaceLatents:
-    """Several face latents into one batch."""
+    """Puts the faces of several face latents into one batch, in order: keyframes for Morph, faces
+    for Mean Face or Distance Matrix, or several faces of one photo for Paste Back.
+    """
 
-    DESCRIPTION = (
-        "Puts the faces of several face latents into one batch, in order: keyframes for Morph, "
-        "faces for Mean Face or Distance Matrix, or several faces of one photo for Paste Back."
-    )
     ALIASES = "batch face latents, combine faces, concatenate, keyframes, append"
     OUTPUTS = widgets.output_faces("The faces of a, then of b, then of c and d where connected.")
     INPUTS = {
@@ -43,17 +41,14 @@ class JoinFaceLatents:
 
 @node("FaceLatentsSelect", "Select Face Latent", widgets.MIX)
 class SelectFaceLatent:
-    """One face of a batch."""
+    """Takes one face out of a batch of face latents, by its number."""
 
-    DESCRIPTION = "Takes one face out of a batch of face latents, by its number."
     ALIASES = "pick face, get face, index, face from batch, choose face"
     OUTPUTS = widgets.output_faces("The chosen face, with its photo.")
     INPUTS = {
         "face_latent": widgets.face_latent("The batch to choose from."),
         "index": widgets.integer(
-            0,
-            -4096,
-            4095,
+            (0, -4096, 4095),
             "Which face: 0 is the first, 1 the second; -1 is the last, -2 the one before.",
         ),
     }

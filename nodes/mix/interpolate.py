@@ -24,10 +24,7 @@ class _Blend:
         ),
         "b": widgets.face_latent("The face at t = 1, from the same model."),
         "t": widgets.slider(
-            0.5,
-            -1.0,
-            2.0,
-            0.01,
+            (0.5, -1.0, 2.0, 0.01),
             "Where between the two: 0 is exactly a, 1 exactly b, 0.5 the middle. Below 0 or "
             "above 1 exaggerates the difference.",
         ),
@@ -36,12 +33,10 @@ class _Blend:
 
 @node("FaceLatentsLerp", "Lerp", widgets.MIX)
 class Lerp(_Blend):
-    """(1 - t) a + t b."""
+    """Blends two faces along a straight line. Simple and exact; halfway between very different
+    faces it tends to the average face, where Slerp keeps more character.
+    """
 
-    DESCRIPTION = (
-        "Blends two faces along a straight line. Simple and exact; halfway between very "
-        "different faces it tends to the average face, where Slerp keeps more character."
-    )
     ALIASES = "interpolate, blend faces, mix faces, linear interpolation, crossfade"
 
     def execute(self, a: FaceLatent, b: FaceLatent, t: float) -> tuple[FaceLatent]:
@@ -52,12 +47,10 @@ class Lerp(_Blend):
 
 @node("FaceLatentsSlerp", "Slerp", widgets.MIX)
 class Slerp(_Blend):
-    """Along the arc from a to b."""
+    """Blends two faces along an arc instead of a straight line, so that faces in between keep as
+    much character as the two ends.
+    """
 
-    DESCRIPTION = (
-        "Blends two faces along an arc instead of a straight line, so that faces in between keep "
-        "as much character as the two ends."
-    )
     ALIASES = "spherical interpolation, interpolate, blend faces, mix faces, arc"
 
     def execute(self, a: FaceLatent, b: FaceLatent, t: float) -> tuple[FaceLatent]:
@@ -69,12 +62,10 @@ class Slerp(_Blend):
 
 @node("FaceLatentsMean", "Mean Face", widgets.MIX)
 class MeanFace:
-    """The weighted mean of a batch."""
+    """Averages a batch of faces into one, each with its own weight. 'LOL' keeps the mix as
+    characterful as its ingredients, where the arithmetic mean drifts to the average face.
+    """
 
-    DESCRIPTION = (
-        "Averages a batch of faces into one, each with its own weight. 'LOL' keeps the mix as "
-        "characterful as its ingredients, where the arithmetic mean drifts to the average face."
-    )
     ALIASES = "average face, blend faces, mix, combine, weighted mean, centroid"
     OUTPUTS = widgets.output_faces("One face, which belongs to the photo of the first face.")
     INPUTS = {

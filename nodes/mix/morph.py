@@ -24,13 +24,11 @@ STRIP = 8  # pictures in the preview
 
 @node("FaceLatentsMorph", "Morph", widgets.MIX)
 class Morph(Chart):
-    """Frames along a path through keyframes."""
+    """Makes an animation through a batch of faces (the keyframes, see Join Face Latents), at
+    constant speed or easing in and out of each keyframe. Decode Face turns the frames into
+    pictures; Paste Back puts them into the first face's photo.
+    """
 
-    DESCRIPTION = (
-        "Makes an animation through a batch of faces (the keyframes, see Join Face Latents), at "
-        "constant speed or easing in and out of each keyframe. Decode Face turns the frames into "
-        "pictures; Paste Back puts them into the first face's photo."
-    )
     ALIASES = "animation, keyframes, transition, video, walk, path, tween, easing"
     OUTPUTS = widgets.output_faces(
         "One face per frame, which belong to the photo of the first face."

@@ -15,13 +15,11 @@ NODE = "Style Mix"
 
 @node("FaceLatentsStyleMix", NODE, widgets.MIX)
 class StyleMix:
-    """Layers of b in a."""
+    """Takes some layers of one face and the rest of another, in models of the StyleGAN2 kind: the
+    coarse layers hold pose and shape of the face, the middle ones its features, the fine ones
+    colours and texture.
+    """
 
-    DESCRIPTION = (
-        "Takes some layers of one face and the rest of another, in models of the StyleGAN2 kind: "
-        "the coarse layers hold pose and shape of the face, the middle ones its features, the "
-        "fine ones colours and texture."
-    )
     ALIASES = "style mixing, mix layers, stylegan, crossover, swap style, blend"
     OUTPUTS = widgets.output_faces("The mixed faces, which belong to the photos of a.")
     INPUTS = {
@@ -36,10 +34,7 @@ class StyleMix:
             default="fine",
         ),
         "amount": widgets.slider(
-            1.0,
-            0.0,
-            1.0,
-            0.01,
+            (1.0, 0.0, 1.0, 0.01),
             "How much of b these layers take over: 1 wholly, 0.5 halfway, 0 nothing.",
         ),
     }

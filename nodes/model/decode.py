@@ -13,12 +13,10 @@ from ..registry import node
 
 @node("FaceLatentsDecode", "Decode Face", widgets.MODEL)
 class DecodeFace:
-    """Codes to aligned pictures."""
+    """Turns latent codes into pictures of faces, as aligned squares. To put an edited face back
+    into its photo, use Paste Back instead.
+    """
 
-    DESCRIPTION = (
-        "Turns latent codes into pictures of faces, as aligned squares. To put an edited face "
-        "back into its photo, use Paste Back instead."
-    )
     ALIASES = "face decoder, latent to image, generate face, render, synthesis"
     OUTPUTS = {"image": ("IMAGE", "One square picture per face.")}
     INPUTS = {

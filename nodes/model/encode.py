@@ -42,13 +42,11 @@ class AlignedFace(NamedTuple):
 
 @node("FaceLatentsEncode", "Encode Face", widgets.MODEL)
 class EncodeFace:
-    """Finds, aligns and encodes the faces of a batch of photos."""
+    """Finds the face in each photo, aligns it, and turns it into a latent code that the other face
+    latents nodes can edit. Remembers the photo, so that Paste Back can return the edited face to
+    it.
+    """
 
-    DESCRIPTION = (
-        "Finds the face in each photo, aligns it, and turns it into a latent code that the other "
-        "face latents nodes can edit. Remembers the photo, so that Paste Back can return the "
-        "edited face to it."
-    )
     ALIASES = (
         "face encoder, invert face, inversion, project face, optimise latent, refine, find face, "
         "align face, face to latent"
@@ -70,7 +68,7 @@ class EncodeFace:
             "given by index.",
         ),
         "index": widgets.integer(
-            0, 0, 999, "Which face, for 'by index': 0 is the largest, 1 the next, ..."
+            (0, 0, 999), "Which face, for 'by index': 0 is the largest, 1 the next, ..."
         ),
         "min_score": widgets.min_score(
             " Lower it when a face is missed, raise it when something that is no face is taken "
@@ -96,9 +94,7 @@ class EncodeFace:
             "photos",
         ),
         "refine_steps": widgets.integer(
-            0,
-            0,
-            MOST_STEPS,
+            (0, 0, MOST_STEPS),
             "Improve each code step by step until its picture is closer to the photo; it never "
             "gets worse. 0: off. 100 is a good start; each step takes three to six times as long "
             "as decoding the faces.",

@@ -37,13 +37,11 @@ _loaded_lock = threading.Lock()
 
 @node("FaceLatentsLoadModel", "Load Face Model", widgets.MODEL)
 class LoadFaceModel:
-    """A face model file, ready to encode and decode."""
+    """Loads the model that turns faces into codes and back. The bundled ones need no download; your
+    own .safetensors models go into ComfyUI/models/face_latents (StyleGAN2 weights after
+    'face-latents convert').
+    """
 
-    DESCRIPTION = (
-        "Loads the model that turns faces into codes and back. The bundled ones need no "
-        "download; your own .safetensors models go into ComfyUI/models/face_latents (StyleGAN2 "
-        "weights after 'face-latents convert')."
-    )
     ALIASES = "face checkpoint, face vae, eigenfaces, load model, generator"
     OUTPUTS = {
         "face_model": (
@@ -103,12 +101,10 @@ class LoadFaceModel:
 
 @node("FaceLatentsSample", "Sample Face", widgets.MODEL)
 class SampleFace:
-    """Random faces of a model."""
+    """Invents faces: random codes of a model. The same seed always gives the same faces; a lower
+    truncation gives more typical ones.
+    """
 
-    DESCRIPTION = (
-        "Invents faces: random codes of a model. The same seed always gives the same faces; a "
-        "lower truncation gives more typical ones."
-    )
     ALIASES = "random face, generate face, seed, truncation, psi, noise"
     OUTPUTS = widgets.output_faces(
         "Random faces. They come from no photo, so Paste Back does not apply."
@@ -121,27 +117,20 @@ class SampleFace:
             control_after_generate=True,
         ),
         "truncation_psi": widgets.slider(
-            0.7,
-            0.0,
-            1.5,
-            0.05,
+            (0.7, 0.0, 1.5, 0.05),
             "1 draws as varied as the training faces, 0 gives the average face, values above 1 "
             "are extreme.",
         ),
-        "batch_size": widgets.integer(1, 1, 4096, "How many faces."),
+        "batch_size": widgets.integer((1, 1, 4096), "How many faces."),
     }
     OPTIONAL = {
         "truncation_cutoff": widgets.integer(
-            0,
-            0,
-            MOST_LAYERS,
+            (0, 0, MOST_LAYERS),
             "StyleGAN2 models only: truncate just so many of the first layers and leave the "
             "finer ones as drawn; 0 truncates all of them.",
         ),
         "class_index": widgets.integer(
-            -1,
-            -1,
-            MOST_CLASSES,
+            (-1, -1, MOST_CLASSES),
             "StyleGAN2 models trained with classes only: which class to draw, from 0; -1 draws "
             "one at random for each face.",
         ),

@@ -21,13 +21,11 @@ from .find_faces import mask_for_photo
 
 @node("FaceLatentsPasteBack", "Paste Back", widgets.MODEL)
 class PasteBack:
-    """The change from the unedited to the edited face, carried over to the photo."""
+    """Puts edited faces back into their photos at full resolution: only what the edit changed is
+    carried over, so skin texture, hair and background stay the photo's own. A face that was not
+    edited leaves the photo untouched to the last bit.
+    """
 
-    DESCRIPTION = (
-        "Puts edited faces back into their photos at full resolution: only what the edit changed "
-        "is carried over, so skin texture, hair and background stay the photo's own. A face that "
-        "was not edited leaves the photo untouched to the last bit."
-    )
     ALIASES = "composite face, uncrop, insert face, face back into photo, merge, face swap back"
     OUTPUTS = {
         "image": (
@@ -40,10 +38,7 @@ class PasteBack:
         "face_model": widgets.face_model(),
         "face_latent": widgets.face_latent("Edited faces that began at Encode Face."),
         "strength": widgets.slider(
-            1.0,
-            0.0,
-            1.0,
-            0.01,
+            (1.0, 0.0, 1.0, 0.01),
             "How much of the change reaches the photo: 1 all of it, 0 leaves the photo as it was.",
         ),
         "method": widgets.choice(
@@ -160,11 +155,7 @@ def _given_faces(face_image: Tensor, count: int) -> Tensor:
 
 
 def _edit_own(
-    model: FaceModel,
-    contexts: list[PhotoContext],
-    original: Tensor,
-    codes: Tensor,
-    own: list[bool],
+    model: FaceModel, contexts: list[PhotoContext], original: Tensor, codes: Tensor, own: list[bool]
 ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
     """The photos' own faces before and after the edit, of those named only, by number."""
     wanted = [number for number, mine in enumerate(own) if mine]

@@ -21,13 +21,11 @@ DRIVEN = "set_"  # set_smile: a FLOAT wire that sets the slider "smile"
 
 @node("FaceLatentsSliders", "Attribute Sliders", widgets.EDIT)
 class AttributeSliders:
-    """v + sum of strength * direction, the strengths dragged on the node itself."""
+    """One slider for each direction of the model, zero in the middle. After the first run a preview
+    on the node follows the sliders at once; queue to get the edited faces. With all sliders at zero
+    the faces stay exactly as they are.
+    """
 
-    DESCRIPTION = (
-        "One slider for each direction of the model, zero in the middle. After the first run a "
-        "preview on the node follows the sliders at once; queue to get the edited faces. With "
-        "all sliders at zero the faces stay exactly as they are."
-    )
     ALIASES = "portrait sliders, live preview, edit face, smile, age, attributes, photo editor"
     OUTPUTS = {
         "face_latent": (widgets.FACE_LATENT, "The moved faces, for Paste Back or Decode Face."),

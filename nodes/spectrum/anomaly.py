@@ -34,12 +34,10 @@ _MOST_PREVIEWS = 8
 
 @node("FaceLatentsAnomalyMap", "Anomaly Map", widgets.SPECTRUM)
 class AnomalyMap(Chart):
-    """A heat map of the residual."""
+    """Shows where a photo differs from what its truncated spectrum explains: glasses, a hand, a
+    microphone, paint. Gives a heat map and a mask, at the photo's own size.
+    """
 
-    DESCRIPTION = (
-        "Shows where a photo differs from what its truncated spectrum explains: glasses, a hand, "
-        "a microphone, paint. Gives a heat map and a mask, at the photo's own size."
-    )
     ALIASES = "lsd, residual, occlusion, outlier, heat map, difference, mask"
     OUTPUTS = {
         "image": ("IMAGE", "The photos, dark and grey, with the anomalies glowing on them."),
@@ -51,10 +49,10 @@ class AnomalyMap(Chart):
         "basis": widgets.basis(),
         **truncation_inputs(FIRST_K, 128),
         "sensitivity": widgets.slider(
-            1.0, 0.05, 5.0, 0.05, "How quickly a difference glows: higher shows weaker ones."
+            (1.0, 0.05, 5.0, 0.05), "How quickly a difference glows: higher shows weaker ones."
         ),
         "threshold": widgets.slider(
-            0.5, 0.0, 1.0, 0.01, "How strong an anomaly has to be to get into the mask."
+            (0.5, 0.0, 1.0, 0.01), "How strong an anomaly has to be to get into the mask."
         ),
         "view": widgets.choice(VIEWS, "The whole photo, or the aligned crop that the model sees."),
     }

@@ -40,9 +40,7 @@ def build_inputs(centre: str = ORIGIN) -> widgets.Inputs:
             "given codes differ, largest first. random: drawn with the seed.",
         ),
         "size": widgets.integer(
-            0,
-            0,
-            MOST_VECTORS,
+            (0, 0, MOST_VECTORS),
             "How many vectors the basis has. 0: as many as a code has numbers, so that nothing is "
             "lost (for large VAE latents: as many as the codes determine).",
         ),
@@ -60,13 +58,11 @@ def build_inputs(centre: str = ORIGIN) -> widgets.Inputs:
 
 @node("FaceLatentsBuildBasis", "Build Quasi-Eigen Basis", widgets.SPECTRUM)
 class BuildBasis:
-    """A basis from batches of codes, one per label."""
+    """Makes a quasi-eigen basis of your own labels: connect a batch of faces per label. Each label
+    becomes one vector; further vectors complete the basis. Works in any latent space, VAE latents
+    too.
+    """
 
-    DESCRIPTION = (
-        "Makes a quasi-eigen basis of your own labels: connect a batch of faces per label. Each "
-        "label becomes one vector; further vectors complete the basis. Works in any latent "
-        "space, VAE latents too."
-    )
     ALIASES = "lsd, quasi-eigenvectors, label basis, class means, train basis"
     OUTPUTS = {
         "basis": (

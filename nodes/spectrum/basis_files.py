@@ -19,13 +19,11 @@ _BUNDLED = {f"{name} (bundled)": name for name in BUNDLED_BASES}
 
 @node("FaceLatentsLoadBasis", "Load Basis", widgets.SPECTRUM)
 class LoadBasis:
-    """A bundled basis, or one from a file."""
+    """Loads a quasi-eigen basis: one vector per label (each digit, or smile, glasses, age ...),
+    completed so that every code is a sum of its vectors. For LSD Denoise, LSD Spectrum, LSD Rotate
+    and Anomaly Map.
+    """
 
-    DESCRIPTION = (
-        "Loads a quasi-eigen basis: one vector per label (each digit, or smile, glasses, age "
-        "...), completed so that every code is a sum of its vectors. For LSD Denoise, LSD "
-        "Spectrum, LSD Rotate and Anomaly Map."
-    )
     ALIASES = "quasi-eigenvectors, lsd, spectrum, eigenvectors, label vectors"
     OUTPUTS = {
         "basis": (widgets.LATENT_BASIS, "The basis, for the LSD nodes and Anomaly Map."),
@@ -61,12 +59,10 @@ class LoadBasis:
 
 @node("FaceLatentsSaveBasis", "Save Basis", widgets.FILES)
 class SaveBasis:
-    """A basis into models/face_latents/bases."""
+    """Saves a quasi-eigen basis into models/face_latents/bases, where Load Basis finds it (press R
+    to refresh its list). Never replaces a file: the name is counted up.
+    """
 
-    DESCRIPTION = (
-        "Saves a quasi-eigen basis into models/face_latents/bases, where Load Basis finds it "
-        "(press R to refresh its list). Never replaces a file: the name is counted up."
-    )
     ALIASES = "export basis, store basis, quasi-eigenvectors, safetensors, lsd"
     OUTPUTS = {"basis": (widgets.LATENT_BASIS, "The basis, unchanged.")}
     OUTPUT_NODE = True

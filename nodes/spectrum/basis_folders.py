@@ -19,13 +19,11 @@ from .basis import build_from_groups, build_inputs
 
 @node("FaceLatentsBuildBasisFolders", "Build Quasi-Eigen Basis from Folders", widgets.SPECTRUM)
 class BuildBasisFolders:
-    """A basis from folders of photos, one per label."""
+    """Makes a quasi-eigen basis from photos: a folder inside ComfyUI's input folder with one
+    sub-folder per label, named like the label. The largest face of each photo counts; photos
+    without a face are left out and listed.
+    """
 
-    DESCRIPTION = (
-        "Makes a quasi-eigen basis from photos: a folder inside ComfyUI's input folder with one "
-        "sub-folder per label, named like the label. The largest face of each photo counts; "
-        "photos without a face are left out and listed."
-    )
     ALIASES = "lsd, quasi-eigenvectors, train from folder, labels, dataset"
     OUTPUTS = {
         "basis": (
@@ -47,11 +45,7 @@ class BuildBasisFolders:
     }
 
     def execute(
-        self,
-        face_model: FaceModel,
-        folders: str,
-        min_score: float,
-        **settings: Any,
+        self, face_model: FaceModel, folders: str, min_score: float, **settings: Any
     ) -> tuple[LatentBasis, str]:
         found, reports = {}, []
         for label, folder in labelled_folders(folders).items():

@@ -97,13 +97,10 @@ def truncation_inputs(mode: str, k: int) -> widgets.Inputs:
             mode,
         ),
         "k": widgets.integer(
-            k, 1, MOST_VECTORS, "How many coefficients stay, for top_k, one_label and first_k."
+            (k, 1, MOST_VECTORS), "How many coefficients stay, for top_k, one_label and first_k."
         ),
         "energy": widgets.slider(
-            0.9,
-            0.01,
-            1.0,
-            0.01,
+            (0.9, 0.01, 1.0, 0.01),
             "Share of a code's squared length that stays, for the mode energy.",
         ),
     }

@@ -22,13 +22,11 @@ AUTO = "auto"
 
 @node("FaceLatentsLSDDenoise", "LSD Denoise", widgets.SPECTRUM)
 class LSDDenoise:
-    """The part of a code that a truncated spectrum holds."""
+    """Latent spectral decomposition: writes each code as a sum of the basis vectors, keeps the
+    strongest, and puts the code together again. What is left is the label and the main structure;
+    noise and oddities go.
+    """
 
-    DESCRIPTION = (
-        "Latent spectral decomposition: writes each code as a sum of the basis vectors, keeps "
-        "the strongest, and puts the code together again. What is left is the label and the main "
-        "structure; noise and oddities go."
-    )
     ALIASES = "lsd, denoise latent, spectral, quasi-eigenvectors, clean, top k"
     OUTPUTS = widgets.output_faces("The denoised codes, with their photos (Paste Back works).")
     INPUTS = {
@@ -58,13 +56,11 @@ class LSDDenoise:
 
 @node("FaceLatentsLSDRotate", "LSD Rotate", widgets.SPECTRUM)
 class LSDRotate:
-    """A turn of codes from one label to another."""
+    """Turns codes from one label of the basis to another: 90 degrees is a full change (a 3 becomes
+    a 7). All that has nothing to do with the two labels stays as it is. Several labels in a row
+    make a chain; steps gives the frames of the turn.
+    """
 
-    DESCRIPTION = (
-        "Turns codes from one label of the basis to another: 90 degrees is a full change (a 3 "
-        "becomes a 7). All that has nothing to do with the two labels stays as it is. Several "
-        "labels in a row make a chain; steps gives the frames of the turn."
-    )
     ALIASES = "lsd, rotation, change label, quasi-eigenvectors, transition, turn"
     OUTPUTS = {
         "face_latent": (
@@ -85,17 +81,12 @@ class LSDRotate:
             "by commas, are visited one after another.",
         ),
         "angle": widgets.slider(
-            90.0,
-            -180.0,
-            180.0,
-            1.0,
+            (90.0, -180.0, 180.0, 1.0),
             "How far, in degrees: 0 nothing, 90 the full change, 180 the opposite of the first "
             "label. In a chain, each turn.",
         ),
         "steps": widgets.integer(
-            1,
-            1,
-            widgets.MOST_FRAMES,
+            (1, 1, widgets.MOST_FRAMES),
             "1: only the result. More: that many frames from the start to the result, for each "
             "turn of a chain.",
         ),

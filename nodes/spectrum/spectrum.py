@@ -25,13 +25,11 @@ _SIZE, _SMALL = (768, 480), (512, 320)
 
 @node("FaceLatentsLSDSpectrum", "LSD Spectrum", widgets.SPECTRUM)
 class LSDSpectrum(Chart):
-    """What a code consists of, in the vectors of a basis."""
+    """Draws how much of each basis vector a code holds: first the labels, then the other vectors.
+    Shows the picture on the node. For digits the predicted label is marked; face attributes are
+    read as a signed scale.
+    """
 
-    DESCRIPTION = (
-        "Draws how much of each basis vector a code holds: first the labels, then the other "
-        "vectors. Shows the picture on the node. For digits the predicted label is marked; face "
-        "attributes are read as a signed scale."
-    )
     ALIASES = "lsd, coefficients, plot, bar chart, classify, quasi-eigenvectors"
     OUTPUTS = {
         "image": ("IMAGE", "The spectra as pictures."),
@@ -45,7 +43,7 @@ class LSDSpectrum(Chart):
         "face_latent": widgets.face_latent("The codes to look into."),
         "basis": widgets.basis(),
         "show": widgets.integer(
-            24, 0, 1024, "How many vectors to draw, labels first; 0 draws the labels only."
+            (24, 0, 1024), "How many vectors to draw, labels first; 0 draws the labels only."
         ),
         "layout": widgets.choice(LAYOUTS, "A picture for each face, or all of them on one sheet."),
     }

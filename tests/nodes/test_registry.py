@@ -21,12 +21,15 @@ def example(monkeypatch):
 
     @registry.node("FaceLatentsExample", "Example", widgets.EDIT)
     class Example:
-        DESCRIPTION = "An example."
+        """An example
+        in two lines.
+        """
+
         ALIASES = "one, two words"
         OUTPUTS = {"image": ("IMAGE", "A picture."), "info": ("STRING", "A text.")}
         INPUTS = {
             "face_latent": widgets.face_latent("Faces."),
-            "count": widgets.integer(3, 1, 9, "How many."),
+            "count": widgets.integer((3, 1, 9), "How many."),
             "seed": widgets.seed("Which."),
             "file": widgets.listing(lambda: files, "A file."),
         }
@@ -47,6 +50,7 @@ def example(monkeypatch):
 def test_the_protocol_is_made_of_what_the_class_states(example):
     assert {"FaceLatentsExample": example} == registry.NODES
     assert registry.DISPLAY_NAMES == {"FaceLatentsExample": "Example"}
+    assert example.DESCRIPTION == "An example in two lines."
     assert example.CATEGORY == "face latents/edit"
     assert example.SEARCH_ALIASES == ["one", "two words"]
     assert example.RETURN_TYPES == ("IMAGE", "STRING")

@@ -56,9 +56,7 @@ class FitNode(Chart):
     }
     OPTIONAL = {
         "folds": widgets.integer(
-            10,
-            2,
-            MOST_FOLDS,
+            (10, 2, MOST_FOLDS),
             "Cross-validation: the photos are split so many ways, each part is held out once.",
             advanced=True,
         ),

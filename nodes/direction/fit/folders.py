@@ -22,13 +22,11 @@ LARGEST_TABLE = 8 * 2**20  # bytes
 
 @node("FaceLatentsFitDirectionFolders", "Fit Direction from Folders", widgets.DIRECTION)
 class FitDirectionFolders(FitNode):
-    """A direction from a folder of photos without and one with an attribute."""
+    """Makes a direction of your own from two folders of photos: without and with what you are
+    after. Put both into ComfyUI's input folder. Says how well the direction works on photos it has
+    not seen.
+    """
 
-    DESCRIPTION = (
-        "Makes a direction of your own from two folders of photos: without and with what you are "
-        "after. Put both into ComfyUI's input folder. Says how well the direction works on "
-        "photos it has not seen."
-    )
     ALIASES = (
         "make direction, train from folder, two folders, dataset, attribute, lda, own direction"
     )
@@ -78,13 +76,11 @@ class FitDirectionFolders(FitNode):
 
 @node("FaceLatentsFitDirectionTable", "Fit Direction from Table", widgets.DIRECTION)
 class FitDirectionTable(FitNode):
-    """A direction from a folder of photos and a table of their labels or scores."""
+    """Makes a direction of your own from a folder of photos and a CSV file in it: one line per
+    photo with its name and a label (yes, no) or a score (any number). Says how well the direction
+    works on photos it has not seen.
+    """
 
-    DESCRIPTION = (
-        "Makes a direction of your own from a folder of photos and a CSV file in it: one line "
-        "per photo with its name and a label (yes, no) or a score (any number). Says how well "
-        "the direction works on photos it has not seen."
-    )
     ALIASES = "csv, labels, scores, make direction, regression, dataset, spreadsheet"
     INPUTS = {
         "face_model": widgets.face_model("to encode with"),

@@ -13,12 +13,10 @@ from .common import SETTINGS, Fit, FitNode
 
 @node("FaceLatentsFitDirection", "Fit Direction", widgets.DIRECTION)
 class FitDirection(FitNode):
-    """The direction that tells two groups of faces apart, and how well it does."""
+    """Makes a direction of your own from two groups of faces: without and with what you are after.
+    Says how well it works on faces it has not seen, and how far it can be followed.
+    """
 
-    DESCRIPTION = (
-        "Makes a direction of your own from two groups of faces: without and with what you are "
-        "after. Says how well it works on faces it has not seen, and how far it can be followed."
-    )
     ALIASES = (
         "make direction, train direction, attribute, lda, logistic regression, svm, "
         "interfacegan, boundary, mean difference"

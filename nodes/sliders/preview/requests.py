@@ -132,11 +132,7 @@ def read_request(body: bytes) -> Request:
     except FaceLatentsError as error:
         raise RefusedError(400, str(error)) from error
     return Request(
-        key,
-        strengths,
-        value.get("keep_others", False),
-        int(sequence),
-        value.get("draft", False),
+        key, strengths, value.get("keep_others", False), int(sequence), value.get("draft", False)
     )
 
 
