@@ -16,7 +16,7 @@ from ...models.face_model import FaceModel
 from ...models.imaging.photos import IMAGE_SUFFIXES, list_pictures, load_image
 from .. import host
 from ..compute import encode_crops
-from ..files.names import safe_parts
+from ..files.names import safe_parts, stamp
 from ..model.encode import cut_faces
 from ..widgets import MIN_SCORE
 
@@ -27,7 +27,7 @@ MOST_PIXELS = 120_000_000
 _DEEPEST = 4  # levels below the input folder that are listed
 _MOST_LISTED = 500  # folders in a list
 _CHUNK_BYTES = 64 * 2**20  # of aligned crops that wait for the encoder
-_MOST_SKIPS_SHOWN = 12
+_MOST_SKIPS_LISTED = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class FolderCodes:
     """The faces of a folder.
 
     Attributes:
-        codes: ``(N, *shape)``, N >= 1, one per photo in the order of `files`.
+        codes: `(N, *shape)`, N >= 1, one per photo in the order of `files`.
         files: the photos they come from.
         skipped: a line per photo that was left out: its name and why.
     """
@@ -46,12 +46,13 @@ class FolderCodes:
 
     def report(self) -> str:
         """How many photos were used and which were left out, as text for the artist."""
-        lines = [f"{len(self.files)} photo(s) used"]
-        if self.skipped:
-            lines.append(f"{len(self.skipped)} left out:")
-            lines += [f"  {line}" for line in self.skipped[:_MOST_SKIPS_SHOWN]]
-            if len(self.skipped) > _MOST_SKIPS_SHOWN:
-                lines.append(f"  and {len(self.skipped) - _MOST_SKIPS_SHOWN} more")
+        used = f"{len(self.files)} photo(s) used"
+        if not self.skipped:
+            return used
+        lines = [used, f"{len(self.skipped)} left out:"]
+        lines += [f"  {line}" for line in self.skipped[:_MOST_SKIPS_LISTED]]
+        if len(self.skipped) > _MOST_SKIPS_LISTED:
+            lines.append(f"  and {len(self.skipped) - _MOST_SKIPS_LISTED} more")
         return "\n".join(lines)
 
 
@@ -61,7 +62,12 @@ def list_photo_folders() -> list[str]:
     Hidden folders and links that lead out of the input folder are left out.
     """
     root = host.input_directory()
-    return sorted(_relative(root, folder) for folder in _walk(root, root.resolve(), _DEEPEST))
+    found: list[Path] = []
+    level = [root]
+    for _ in range(_DEEPEST):
+        level = [below for above in level for below in _sub_folders(above)][:_MOST_LISTED]
+        found += [folder for folder in level if _holds_pictures(folder)]
+    return sorted(folder.relative_to(root).as_posix() for folder in found[:_MOST_LISTED])
 
 
 def photo_folder(name: str) -> Path:
@@ -71,16 +77,14 @@ def photo_folder(name: str) -> Path:
         name: relative to the input folder, sub-folders with / or \\.
 
     Raises:
-        FaceLatentsError: an absolute path, ``..``, a link that leads out, no such folder.
+        FaceLatentsError: an absolute path, `..`, a link that leads out, no such folder.
     """
     typed, root = name.strip(), host.input_directory()
     if not typed:
-        raise FaceLatentsError(f"No folder was given. {_what_there_is(root)}")
-    parts = safe_parts(typed.rstrip("/\\") or typed, "folder name")
-    folder = root.joinpath(*parts)
+        raise FaceLatentsError(f"No folder was given. {_list_choices(root)}")
+    folder = root.joinpath(*safe_parts(typed.rstrip("/\\") or typed, "folder name"))
     try:
-        inside = folder.resolve().is_relative_to(root.resolve())
-        found = folder.is_dir()
+        inside, found = _is_input(folder), folder.is_dir()
     except OSError as error:
         raise FaceLatentsError(f"The folder {name!r} cannot be read: {error}.") from error
     if not inside:
@@ -89,7 +93,7 @@ def photo_folder(name: str) -> Path:
             "inside it."
         )
     if not found:
-        raise FaceLatentsError(f"There is no folder '{name}' in {root}. {_what_there_is(root)}")
+        raise FaceLatentsError(f"There is no folder '{name}' in {root}. {_list_choices(root)}")
     return folder
 
 
@@ -99,15 +103,15 @@ def label_folders(parent: str) -> dict[str, Path]:
     Raises:
         FaceLatentsError: as :func:`photo_folder`, or there is no such sub-folder.
     """
-    folder, root = photo_folder(parent), host.input_directory().resolve()
-    found = {path.name: path for path in _sub_folders(folder, root) if _holds_pictures(path)}
+    folders = _sub_folders(photo_folder(parent))
+    found = {folder.name: folder for folder in folders if _holds_pictures(folder)}
     if not found:
         raise FaceLatentsError(
             f"The folder '{parent}' has no sub-folders with pictures. Make one sub-folder per "
             f"label and put the label's photos into it, for example {parent}/glasses and "
             f"{parent}/no glasses."
         )
-    return dict(sorted(found.items()))
+    return found
 
 
 def folder_stamp(folders: Sequence[Path]) -> str:
@@ -116,17 +120,11 @@ def folder_stamp(folders: Sequence[Path]) -> str:
     for folder in folders:
         digest.update(f"{folder}\n".encode())
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            names = sorted(filter(_is_picture, os.listdir(folder)))
         except OSError:
-            digest.update(b"missing\n")
-            continue
-        for entry in entries:
-            if _is_picture(entry.name):
-                try:
-                    state = entry.stat()
-                except OSError:
-                    continue  # a broken link; the reader leaves it out as well
-                digest.update(f"{entry.name}:{state.st_mtime_ns}:{state.st_size}\n".encode())
+            names = ["missing"]
+        for name in names:
+            digest.update(f"{stamp(folder / name)}\n".encode())
     return digest.hexdigest()[:24]
 
 
@@ -156,11 +154,9 @@ def encode_folder(
         FaceLatentsError: the folder holds no picture (of these names), or none with a face.
     """
     what = what or folder.name
-    files = photos_in(folder)
-    if names is not None:
-        files = [path for path in files if path.name in names]
-        if not files:
-            raise FaceLatentsError(f"None of the photos listed are in the folder '{what}'.")
+    files = [path for path in photos_in(folder) if names is None or path.name in names]
+    if not files:
+        raise FaceLatentsError(f"None of the photos listed are in the folder '{what}'.")
     skipped = [f"{len(files) - most} photos beyond the first {most}"] if len(files) > most else []
     files = files[:most]
     used: list[Path] = []
@@ -170,16 +166,14 @@ def encode_folder(
     with host.Progress(len(files), f"Photos of {what}") as progress:
         for number, path in enumerate(files):
             try:
-                waiting.append(_aligned(path, model, number, min_score))
+                waiting.append(_align(path, model, number, min_score))
                 used.append(path)
             except FaceLatentsError as error:
                 skipped.append(f"{path.name}: {_reason(error, path)}")
-            if len(waiting) == chunk:
+            if waiting and (len(waiting) == chunk or path == files[-1]):
                 codes.append(encode_crops(model, torch.stack(waiting)))
                 waiting = []
             progress.step()
-    if waiting:
-        codes.append(encode_crops(model, torch.stack(waiting)))
     if not codes:
         raise FaceLatentsError(
             f"None of the {len(files)} photos in '{what}' could be used. "
@@ -208,14 +202,14 @@ def photos_in(folder: Path) -> list[Path]:
     return files
 
 
-def _aligned(path: Path, model: FaceModel, number: int, min_score: float) -> Tensor:
-    if not path.resolve().is_relative_to(host.input_directory().resolve()):
+def _align(path: Path, model: FaceModel, number: int, min_score: float) -> Tensor:
+    if not _is_input(path):
         raise FaceLatentsError("it is a link to a place outside the input folder")
     try:
-        size = path.stat().st_size
+        too_large = path.stat().st_size > LARGEST_FILE
     except OSError as error:
         raise FaceLatentsError(f"it cannot be read ({error.strerror})") from error
-    if size > LARGEST_FILE:
+    if too_large:
         raise FaceLatentsError(f"the file is larger than {LARGEST_FILE >> 20} MB")
     pixels, _ = load_image(path, first_only=True, most_pixels=MOST_PIXELS)
     return cut_faces(pixels[0], model, number, min_score)[0].crop
@@ -227,33 +221,23 @@ def _reason(error: FaceLatentsError, path: Path) -> str:
     return text if len(text) <= 160 else f"{text[:157]}..."
 
 
-def _walk(folder: Path, root: Path, levels: int) -> list[Path]:
-    """Folders with pictures below `folder`, breadth first."""
-    found: list[Path] = []
-    level = [folder]
-    for _ in range(levels):
-        level = [below for above in level for below in _sub_folders(above, root)][:_MOST_LISTED]
-        found += [path for path in level if _holds_pictures(path)]
-    return found[:_MOST_LISTED]
+def _is_input(path: Path) -> bool:
+    """True where a path, its links followed, lies in the input folder."""
+    return path.resolve().is_relative_to(host.input_directory().resolve())
 
 
-def _sub_folders(folder: Path, root: Path) -> list[Path]:
-    """Sub-folders that are not hidden and lie inside `root`, which is resolved."""
+def _sub_folders(folder: Path) -> list[Path]:
+    """Sub-folders, by name, that are not hidden and lie in the input folder."""
     try:
-        entries = sorted(folder.iterdir())
-        return [
-            path
-            for path in entries
-            if path.name[0] != "." and path.is_dir() and path.resolve().is_relative_to(root)
-        ]
+        paths = [path for path in sorted(folder.iterdir()) if path.name[0] != "."]
+        return [path for path in paths if path.is_dir() and _is_input(path)]
     except OSError:
         return []  # not there, or not ours to read
 
 
 def _holds_pictures(folder: Path) -> bool:
     try:
-        with os.scandir(folder) as entries:
-            return any(_is_picture(entry.name) for entry in entries)
+        return any(map(_is_picture, os.listdir(folder)))
     except OSError:
         return False
 
@@ -262,11 +246,7 @@ def _is_picture(name: str) -> bool:
     return name[0] != "." and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _relative(root: Path, folder: Path) -> str:
-    return folder.relative_to(root).as_posix()
-
-
-def _what_there_is(root: Path) -> str:
+def _list_choices(root: Path) -> str:
     listed = list_photo_folders()
     if not listed:
         return f"Make a folder with photos inside {root} and give its name."

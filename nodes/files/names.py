@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,19 @@ SUFFIX = ".safetensors"
 
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)  # on Windows
+_TIMES = {
+    "year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S",
+}  # fmt: skip
 _LONGEST_NAME = 120
 _MOST_FILES = 99_999
 
 
 def save_numbered(root: Path, prefix: object, save: Callable[[Path], None]) -> Path:
-    """Write a new file ``<root>/<prefix>_00001_.safetensors``, counting up past existing ones.
+    """Write a new file `<root>/<prefix>_00001_.safetensors`, counting up past existing ones.
 
     Args:
         root: folder that the file must stay in; made where missing.
-        prefix: file name, sub-folders allowed; ``%year%`` ... ``%second%`` are filled in.
+        prefix: file name, sub-folders allowed; `%year%` ... `%second%` are filled in.
         save: writes the file at the path it is given.
 
     Returns:
@@ -64,7 +68,7 @@ def safe_parts(prefix: str, what: str = "file name") -> list[str]:
         what: it is called in messages.
 
     Raises:
-        FaceLatentsError: it is empty, absolute, has a drive letter, ``..`` or forbidden characters.
+        FaceLatentsError: it is empty, absolute, has a drive letter, `..` or forbidden characters.
     """
     text = prefix.strip().replace("\\", "/")
     if text.startswith(("/", "~")) or re.match(r"^[A-Za-z]:", text):
@@ -97,13 +101,11 @@ def safe_parts(prefix: str, what: str = "file name") -> list[str]:
 
 def stamp(path: Path | None) -> str:
     """Changes whenever the file does; for IS_CHANGED."""
-    if path is None:
-        return "missing"
     try:
-        state = path.stat()
+        state = None if path is None else path.stat()
     except OSError:
-        return "missing"
-    return f"{path}:{state.st_mtime_ns}:{state.st_size}"
+        state = None
+    return "missing" if state is None else f"{path}:{state.st_mtime_ns}:{state.st_size}"
 
 
 def stamp_typed(read: Callable[..., str], *typed: str | None) -> str:
@@ -128,15 +130,11 @@ def _reserve(folder: Path, stem: str) -> Path:
     """Create the next free numbered file, empty; two savers at once never get the same one."""
     pattern = re.compile(re.escape(stem) + r"_(\d{5,})_" + re.escape(SUFFIX) + "$", re.IGNORECASE)
     taken = [int(m[1]) for name in os.listdir(folder) if (m := pattern.match(name))]
-    number = max(taken, default=0) + 1
-    while number <= _MOST_FILES:
+    for number in range(max(taken, default=0) + 1, _MOST_FILES + 1):
         path = folder / f"{stem}_{number:05}_{SUFFIX}"
-        try:
+        with suppress(FileExistsError):
             path.touch(exist_ok=False)
-        except FileExistsError:
-            number += 1
-            continue
-        return path
+            return path
     raise FaceLatentsError(
         f"{folder} holds {_MOST_FILES} files named {stem}_..., more are not possible. Choose "
         "another file name."
@@ -145,14 +143,6 @@ def _reserve(folder: Path, stem: str) -> Path:
 
 def _fill_in(prefix: str) -> str:
     now = time.localtime()
-    values = {
-        "%year%": f"{now.tm_year:04}",
-        "%month%": f"{now.tm_mon:02}",
-        "%day%": f"{now.tm_mday:02}",
-        "%hour%": f"{now.tm_hour:02}",
-        "%minute%": f"{now.tm_min:02}",
-        "%second%": f"{now.tm_sec:02}",
-    }
-    for key, value in values.items():
-        prefix = prefix.replace(key, value)
+    for unit, code in _TIMES.items():
+        prefix = prefix.replace(f"%{unit}%", time.strftime(code, now))
     return prefix

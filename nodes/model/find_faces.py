@@ -19,10 +19,9 @@ SMALLEST_PHOTO = 16  # pixels; below, there is nothing to find
 
 # Points of the 478-point face mesh (canonical face model of MediaPipe). "Right" is the person's
 # own right, which is the viewer's left: the order of the five landmarks used here.
-MESH_LEFT_EYE_CORNERS, MESH_RIGHT_EYE_CORNERS = (33, 133), (362, 263)
-MESH_LEFT_IRIS, MESH_RIGHT_IRIS = 468, 473  # absent from meshes of 468 points
-MESH_NOSE_TIP = 1
-MESH_LEFT_MOUTH, MESH_RIGHT_MOUTH = 61, 291
+MESH_EYE_CORNERS = (33, 133), (362, 263)
+MESH_IRISES = (468,), (473,)  # absent from meshes of 468 points
+MESH_NOSE_AND_MOUTH = (1,), (61,), (291,)  # tip, left corner, right corner
 MESH_POINTS = (468, 478)
 
 WHAT_TO_TRY = (
@@ -71,24 +70,15 @@ def _face_from_mesh(face: Mapping[str, Any]) -> Face:
             "468 or 478 points of MediaPipe's face mesh."
         )
     points = points[:, :2]
-    if len(points) > MESH_RIGHT_IRIS:
-        left_eye, right_eye = points[MESH_LEFT_IRIS], points[MESH_RIGHT_IRIS]
-    else:
-        left_eye = points[list(MESH_LEFT_EYE_CORNERS)].mean(0)
-        right_eye = points[list(MESH_RIGHT_EYE_CORNERS)].mean(0)
-    five = torch.stack(
-        [
-            left_eye,
-            right_eye,
-            points[MESH_NOSE_TIP],
-            points[MESH_LEFT_MOUTH],
-            points[MESH_RIGHT_MOUTH],
-        ]
-    )
+    with_irises = len(points) > max(map(max, MESH_IRISES))
+    five = [
+        points[list(part)].mean(0)
+        for part in (*(MESH_IRISES if with_irises else MESH_EYE_CORNERS), *MESH_NOSE_AND_MOUTH)
+    ]
     from ...models.finder.faces import Face
 
     box = torch.cat([points.amin(0), points.amax(0)])
-    return Face(box=box, landmarks=five, score=float(face.get("score", 1.0)))
+    return Face(box=box, landmarks=torch.stack(five), score=float(face.get("score", 1.0)))
 
 
 def choose_faces(
@@ -101,7 +91,7 @@ def choose_faces(
         choice: one of :data:`CHOICES`.
         index: which one, for "by index".
         photo: number of the photo, from 0, for messages.
-        mask: ``(H, W)`` of the photo; faces whose centre is below 0.5 are left out.
+        mask: `(H, W)` of the photo; faces whose centre is below 0.5 are left out.
 
     Raises:
         NoFaceError: there is no such face.
@@ -132,7 +122,7 @@ def choose_faces(
 def mask_for_photo(
     mask: Tensor | None, photo: int, height: int, width: int, name: str = "mask"
 ) -> Tensor | None:
-    """The ``(H, W)`` mask of one photo; None where it is missing or black all over.
+    """The `(H, W)` mask of one photo; None where it is missing or black all over.
 
     LoadImage hands out a small black mask where a picture has no alpha: that means "no mask".
     """

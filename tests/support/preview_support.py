@@ -8,7 +8,7 @@ import json
 import numpy as np
 import torch
 from face_latents.nodes.sliders.panel import panel_of
-from face_latents.nodes.sliders.preview.requests import Previews
+from face_latents.nodes.sliders.preview.requests import Previews, RefusedError
 from face_latents.nodes.sliders.preview.sessions import Sessions, session_of
 from nodes_support import random_latent, tiny_model
 from PIL import Image
@@ -30,7 +30,17 @@ class Bench:
     def ask(self, body=None, headers=None, **fields):
         if body is None:
             body = json.dumps({"id": self.id, "strengths": {}, **fields}).encode()
-        return self.previews.handle(HEADERS | (headers or {}), body)
+        return answer_of(
+            lambda: self.previews.draw(*self.previews.accept(HEADERS | (headers or {}), body))
+        )
+
+
+def answer_of(job, *args):
+    """What the browser gets of a job of the server."""
+    try:
+        return job(*args)
+    except RefusedError as refusal:
+        return refusal.answer
 
 
 def pixels(answer):

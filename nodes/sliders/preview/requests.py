@@ -25,6 +25,7 @@ MOST_BODY_BYTES = 64 * 1024
 LONGEST_ID = 128
 LAST_SEQUENCE = 2**53
 FIELDS = {"id", "strengths", "keep_others", "sequence", "draft"}
+MODEL_BUSY = "The model is busy. Move the slider again, or queue."
 QUEUE_ONCE = "There is nothing to preview from: queue the workflow once."
 _PORTS = {"http": 80, "https": 443}
 
@@ -51,29 +52,22 @@ class Request:
 
 
 class RefusedError(FaceLatentsError):
-    """A request that is not answered with a picture."""
+    """A request that is not answered with a picture, and the answer that says why."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
-        self.status = status
-
-
-def text_answer(status: int, text: str) -> Answer:
-    return Answer(status, text.encode(), "text/plain")
+        self.answer = Answer(status, text.encode(), "text/plain")
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
     """Refuse a request by its headers alone, before its body is read.
 
-    Args:
-        headers: names in any case.
-
     Raises:
-        RefusedError: from another site (403), not JSON (415), too long (413), a broken length
-            (400).
+        RefusedError: from another site (403), not JSON (415), too long (413), a length that is no
+            number (400).
     """
+    check_origin(headers)
     given = {name.lower(): value for name, value in headers.items()}
-    check_origin(given)
     kind = given.get("content-type", "").split(";")[0].strip().lower()
     if kind != "application/json" or given.get("content-encoding", "identity") != "identity":
         raise RefusedError(415, "Send plain application/json.")
@@ -85,15 +79,16 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 
 def check_origin(headers: Mapping[str, str]) -> None:
-    """Refuse calls that a page of another site makes; `headers` with lower-case names.
+    """Refuse calls that a page of another site makes.
 
     Raises:
         RefusedError: 403.
     """
-    site = headers.get("sec-fetch-site", "same-origin").strip().lower()
-    origin = headers.get("origin")
+    given = {name.lower(): value for name, value in headers.items()}
+    site = given.get("sec-fetch-site", "same-origin").strip().lower()
+    origin = given.get("origin")
     if site not in ("same-origin", "none") or (
-        origin is not None and not _same_origin(origin, headers.get("host", ""))
+        origin is not None and not _same_origin(origin, given.get("host", ""))
     ):
         raise RefusedError(403, "Only ComfyUI's own page may ask for this.")
 
@@ -167,42 +162,42 @@ class Previews:
             return request, session, session.latest
 
     def draw(self, request: Request, session: Session, number: int) -> Answer:
-        """The picture as PNG, a draft as JPEG; 409 where the session has a newer request."""
+        """The picture as PNG, a draft as JPEG.
+
+        Raises:
+            RefusedError: the session has a newer request (409) or its model is gone (404), the
+                strengths lead nowhere (422), the model is busy (503).
+        """
         with self._drawing:
             if number < session.latest:
-                return text_answer(409, "A newer request took its place.")
+                raise RefusedError(409, "A newer request took its place.")
             try:
                 picture = session.render(request.strengths, request.keep_others, request.draft)
-            except GoneError:
-                return text_answer(404, QUEUE_ONCE)
+            except GoneError as error:
+                raise RefusedError(404, QUEUE_ONCE) from error
             except FaceLatentsError as error:
-                return text_answer(422, str(error))
+                raise RefusedError(422, str(error)) from error
             except RuntimeError as error:
                 # ComfyUI may move the network to another device, or memory may run out.
                 logger.warning("The preview could not be drawn: %s", error)
-                return text_answer(503, "The model is busy. Move the slider again, or queue.")
+                raise RefusedError(503, MODEL_BUSY) from error
         headers = {"X-Sequence": str(request.sequence)}
         if request.draft:
             return Answer(200, to_jpeg(picture), "image/jpeg", headers)
         return Answer(200, to_png(picture), "image/png", headers)
 
-    def handle(self, headers: Mapping[str, str], body: bytes) -> Answer:
-        """:meth:`accept` and :meth:`draw` in one go."""
-        try:
-            return self.draw(*self.accept(headers, body))
-        except RefusedError as refusal:
-            return text_answer(refusal.status, str(refusal))
-
 
 def list_directions(headers: Mapping[str, str], model: str) -> Answer:
-    """The sliders of a model that Load Face Model lists, as JSON ``{"directions": [...]}``."""
+    """The sliders of a model that Load Face Model lists, as JSON `{"directions": [...]}`.
+
+    Raises:
+        RefusedError: from another site (403), no such model, or a damaged file (404).
+    """
+    check_origin(headers)
     try:
-        check_origin({name.lower(): value for name, value in headers.items()})
         rows = rows_of_model(model)
-    except RefusedError as refusal:
-        return text_answer(refusal.status, str(refusal))
     except (FaceLatentsError, ValueError, TypeError, AttributeError, OSError) as error:
-        return text_answer(404, str(error))
+        raise RefusedError(404, str(error)) from error
     return Answer(200, json.dumps({"directions": rows}).encode(), "application/json")
 
 

@@ -16,7 +16,6 @@ from .requests import (
     RefusedError,
     check_headers,
     list_directions,
-    text_answer,
     too_long,
 )
 from .sessions import sessions
@@ -51,15 +50,15 @@ async def _preview(request: web.Request) -> web.Response:
         body = await asyncio.wait_for(_read_body(request), BODY_SECONDS)
         accepted = _previews.accept(request.headers, body)
     except RefusedError as refusal:
-        return _respond(text_answer(refusal.status, str(refusal)), close=True)
+        return _respond(refusal.answer, close=True)
     except asyncio.TimeoutError:
-        return _respond(text_answer(408, "The body took too long."), close=True)
-    return _respond(await _in_worker(partial(_previews.draw, *accepted)))
+        return _respond(RefusedError(408, "The body took too long.").answer, close=True)
+    return await _respond_from_worker(partial(_previews.draw, *accepted))
 
 
 async def _directions(request: web.Request) -> web.Response:
     model = request.query.get("model", "")
-    return _respond(await _in_worker(partial(list_directions, dict(request.headers), model)))
+    return await _respond_from_worker(partial(list_directions, dict(request.headers), model))
 
 
 async def _read_body(request: web.Request) -> bytes:
@@ -78,14 +77,16 @@ async def _read_body(request: web.Request) -> bytes:
     return bytes(body)
 
 
-async def _in_worker(job: partial[Answer]) -> Answer:
-    """Run `job` off the event loop, which also serves the queue's progress."""
+async def _respond_from_worker(job: partial[Answer]) -> web.Response:
+    """Answer by `job`, off the event loop, which also serves the queue's progress."""
     global _waiting
     if _waiting >= MOST_WAITING:
-        return text_answer(503, "Too many requests at once.")
+        return _respond(RefusedError(503, "Too many requests at once.").answer)
     _waiting += 1
     try:
-        return await asyncio.get_running_loop().run_in_executor(_worker, job)
+        return _respond(await asyncio.get_running_loop().run_in_executor(_worker, job))
+    except RefusedError as refusal:
+        return _respond(refusal.answer)
     finally:
         _waiting -= 1
 
@@ -93,15 +94,9 @@ async def _in_worker(job: partial[Answer]) -> Answer:
 def _respond(answer: Answer, close: bool = False) -> web.Response:
     from aiohttp import web
 
+    headers = {**answer.headers, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     response = web.Response(
-        status=answer.status,
-        body=answer.body,
-        content_type=answer.kind,
-        headers={
-            **answer.headers,
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        },
+        status=answer.status, body=answer.body, content_type=answer.kind, headers=headers
     )
     if close:
         response.force_close()  # the rest of the body is not waited for

@@ -13,7 +13,7 @@ from face_latents.nodes.model import load as load_model
 from face_latents.nodes.sliders.panel import panel_of
 from face_latents.nodes.sliders.preview.sessions import Sessions, session_of
 from nodes_support import encode, photos, random_latent, run, tiny_model
-from preview_support import HEADERS, Bench, as_bytes, pixels
+from preview_support import HEADERS, Bench, answer_of, as_bytes, pixels
 from skimage import data
 
 
@@ -113,7 +113,7 @@ def test_only_the_newest_of_those_that_wait_is_drawn():
         for n in range(20)
     ]
     accepted = [bench.previews.accept(HEADERS, body) for body in ask]
-    answers = [bench.previews.draw(*one) for one in accepted]
+    answers = [answer_of(bench.previews.draw, *one) for one in accepted]
     assert [answer.status for answer in answers] == [409] * 19 + [200]
     assert torch.equal(pixels(answers[-1]), pixels(bench.ask(strengths={"smile": 19})))
 

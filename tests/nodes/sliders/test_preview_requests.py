@@ -10,7 +10,7 @@ from face_latents.nodes.model import load as load_model
 from face_latents.nodes.sliders.preview.requests import MOST_BODY_BYTES, list_directions
 from hypothesis import given
 from hypothesis import strategies as st
-from preview_support import Bench
+from preview_support import Bench, answer_of
 
 
 @pytest.fixture(autouse=True)
@@ -134,16 +134,19 @@ def test_any_fields_get_an_answer(fields):
 
 
 def test_the_list_of_directions():
-    answer = list_directions({"Host": "127.0.0.1:8188"}, load_model.BUNDLED)
+    answer = answer_of(list_directions, {"Host": "127.0.0.1:8188"}, load_model.BUNDLED)
     assert answer.status == 200
     assert json.loads(answer.body)["directions"][0]["name"] == "smile"
     for model in ("../face.safetensors", "/etc/passwd", "", "x" * 9000):
-        refused = list_directions({}, model)
+        refused = answer_of(list_directions, {}, model)
         assert refused.status == 404
         assert len(refused.body) < 300
-    assert list_directions({"Sec-Fetch-Site": "cross-site"}, load_model.BUNDLED).status == 403
+    assert (
+        answer_of(list_directions, {"Sec-Fetch-Site": "cross-site"}, load_model.BUNDLED).status
+        == 403
+    )
 
 
 def test_a_damaged_model_file_has_no_list(models):
     (models / "damaged.safetensors").write_bytes(b"\x05" * 50)
-    assert list_directions({}, "damaged.safetensors").status == 404
+    assert answer_of(list_directions, {}, "damaged.safetensors").status == 404
