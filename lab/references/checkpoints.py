@@ -12,14 +12,12 @@ is made to leave a mark if it ever ran. Weights are random and small in size, no
 from __future__ import annotations
 
 import argparse
-import importlib
 import pickle
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -30,30 +28,29 @@ from ...models.convert.sources import open_source, tensors_in
 from ...models.face_model import FaceModel, load_face_model
 from ..bench.stylegan2 import randomise as randomise_generator
 from ..bench.stylegan2 import reference_module
-from .encoders import CLASSES, randomise
+from .checks import Outputs, checks_parser, run_checks
+from .encoders import CLASSES, encoder_module, randomise
 from .stylegan2 import nvidia_module
 
-Outputs = Iterator[tuple[str, Tensor, Tensor]]  # name, this project's, the reference's
 SIZE = 64
-LIMIT = 1e-4
 PSI = 0.7
 
 
 def port(directory: Path) -> Outputs:
-    """Training checkpoints of the PyTorch port in both file formats, and one without a mean."""
+    """Training checkpoints of the PyTorch port in both file formats, one without a mean code."""
     with reference_module(directory) as module:
         torch.manual_seed(0)
         net, other = (module.Generator(SIZE, 512, 8).eval() for _ in range(2))
-        judge = module.Discriminator(SIZE)
+        discriminator = module.Discriminator(SIZE)
     randomise_generator(net)
-    optimisers = [torch.optim.Adam(part.parameters()) for part in (other, judge)]
-    for part, optimiser in zip((other, judge), optimisers, strict=True):
+    optimisers = [torch.optim.Adam(part.parameters()) for part in (other, discriminator)]
+    for part, optimiser in zip((other, discriminator), optimisers, strict=True):
         for parameter in part.parameters():
             parameter.grad = torch.ones_like(parameter)
         optimiser.step()
     checkpoint = {
         "g": other.state_dict(),
-        "d": judge.state_dict(),
+        "d": discriminator.state_dict(),
         "g_ema": net.state_dict(),
         "g_optim": optimisers[0].state_dict(),
         "d_optim": optimisers[1].state_dict(),
@@ -62,15 +59,15 @@ def port(directory: Path) -> Outputs:
     }
     z = torch.randn(2, 512, generator=torch.Generator().manual_seed(5))
     for zipped in (True, False):
+        if not zipped:
+            checkpoint["latent_avg"] = net.mean_latent(64)[0]
         with _folder() as folder:
             torch.save(checkpoint, folder / "net", _use_new_zipfile_serialization=zipped)
             model, _ = _converted(folder / "net")
-        mean = model.module.latent_avg
+        mean = checkpoint.get("latent_avg", model.module.latent_avg)
         theirs, _ = net([z], truncation=PSI, truncation_latent=mean, randomize_noise=False)
         words = "zip" if zipped else "legacy"
         yield f"rosinality training checkpoint ({words}), z", _pictures(model, z), theirs
-    drawn = net.mean_latent(20_000)
-    yield "rosinality, mean code drawn anew", mean[None], drawn  # another draw: not compared
 
 
 def nvidia(directory: Path) -> Outputs:
@@ -98,11 +95,11 @@ def nvidia(directory: Path) -> Outputs:
             net = net.eval().requires_grad_(False)
             randomise_generator(net)
             net.mapping.w_avg.normal_(0, 0.2)
-            judge = networks.Discriminator(classes, SIZE, 3, **narrow).eval()
+            discriminator = networks.Discriminator(classes, SIZE, 3, **narrow).eval()
             content = {
                 "training_set_kwargs": {"class_name": "training.dataset.ImageFolderDataset"},
                 "G": net,
-                "D": judge,
+                "D": discriminator,
                 "G_ema": net,
                 "augment_pipe": None,
             }
@@ -123,7 +120,7 @@ def nvidia(directory: Path) -> Outputs:
 
 def encoder(directory: Path, encoder_type: str) -> Outputs:
     """Complete checkpoints of e4e and pSp: codes and pictures of random photos."""
-    with _encoder_modules(directory) as psp:
+    with encoder_module(directory, "models.psp") as psp:
         torch.manual_seed(0)
         options = SimpleNamespace(
             encoder_type=CLASSES[encoder_type],
@@ -183,79 +180,16 @@ def _folder() -> Iterator[Path]:
         yield Path(place)
 
 
-@contextmanager
-def _encoder_modules(directory: Path) -> Iterator[ModuleType]:
-    """The reference's module `models.psp`, with plain operators in place of compiled ones."""
-    before = set(sys.modules)
-    operators = ModuleType("models.stylegan2.op")
-    operators.FusedLeakyReLU = _FusedLeakyReLU  # type: ignore[attr-defined]
-    operators.fused_leaky_relu = _leaky  # type: ignore[attr-defined]
-    operators.upfirdn2d = _resampled  # type: ignore[attr-defined]
-    plots = ModuleType("matplotlib")
-    plots.use = lambda name: None  # type: ignore[attr-defined]
-    sys.modules |= {operators.__name__: operators}
-    sys.modules.setdefault("matplotlib", plots)
-    sys.path.insert(0, str(directory))
-    try:
-        yield importlib.import_module("models.psp")
-    finally:
-        sys.path.remove(str(directory))
-        for name in set(sys.modules) - before:
-            if name.split(".")[0] in ("models", "configs", "matplotlib"):
-                del sys.modules[name]
-
-
-def _leaky(x: Tensor, bias: Tensor) -> Tensor:
-    return nn.functional.leaky_relu(x + bias.view(1, -1, *[1] * (x.dim() - 2)), 0.2) * 2**0.5
-
-
-class _FusedLeakyReLU(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return _leaky(x, self.bias)
-
-
-def _resampled(
-    x: Tensor, kernel: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0)
-) -> Tensor:
-    """Zeros between pixels, padding, a convolution with the kernel, every `down`-th pixel."""
-    batch, channels, height, width = x.shape
-    spread = x.new_zeros(batch, channels, height * up, width * up)
-    spread[:, :, ::up, ::up] = x
-    padded = nn.functional.pad(spread, (pad[0], pad[1], pad[0], pad[1]))
-    weight = kernel.flip(0, 1).expand(channels, 1, *kernel.shape)
-    return nn.functional.conv2d(padded, weight, groups=channels)[:, :, ::down, ::down]
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    run_checks(
+        checks_parser(__doc__).parse_args(),
+        {
+            "rosinality": port,
+            "nvidia": nvidia,
+            "e4e": lambda place: encoder(place, "e4e"),
+            "psp": lambda place: encoder(place, "psp"),
+        },
     )
-    parser.add_argument("--rosinality", type=Path, help="checkout of stylegan2-pytorch")
-    parser.add_argument("--nvidia", type=Path, help="checkout of stylegan2-ada-pytorch")
-    parser.add_argument("--e4e", type=Path, help="checkout of encoder4editing")
-    parser.add_argument("--psp", type=Path, help="checkout of pixel2style2pixel")
-    options = parser.parse_args()
-    parts: list[tuple[Path | None, Callable[[Path], Outputs]]] = [
-        (options.rosinality, port),
-        (options.nvidia, nvidia),
-        (options.e4e, lambda place: encoder(place, "e4e")),
-        (options.psp, lambda place: encoder(place, "psp")),
-    ]
-    failed = 0
-    with torch.no_grad():
-        for place, compare in parts:
-            for name, ours, theirs in compare(place) if place is not None else ():
-                relative = float((ours - theirs).abs().max() / (theirs.max() - theirs.min()))
-                compared = "anew" not in name
-                failed += compared and relative > LIMIT
-                words = "" if compared else " (another draw, for information)"
-                print(f"{name}: largest difference {relative:.3g} of the range{words}", flush=True)
-    print(f"limit {LIMIT:g}; {failed} above it")
-    raise SystemExit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,8 @@ fails where a difference exceeds 1e-4 of the range of the reference's output.
 
 from __future__ import annotations
 
-import argparse
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,27 +19,13 @@ from torch import Tensor
 from ...models.architectures.stylegan2.file import load
 from ...models.architectures.stylegan2.layout import CLAMP, Layout, file_specs, usual_channels
 from ...models.files.tensors import save_tensors
-from .conversion import converted_nvidia, converted_rosinality
-from .encoders import compare as compare_encoder
+from .checks import Outputs, checks_parser, run_checks
+from .encoders import compare_encoders
 from .stylegan2 import Nvidia, Rosinality
 
-LIMIT = 1e-4
 PSI = 0.7
 CUTOFF = 3  # layers
 MAPPING_LAYERS = 8
-
-
-class Check(NamedTuple):
-    """One comparison of outputs."""
-
-    name: str
-    largest: float  # difference
-    spread: float  # highest minus lowest value of the reference
-
-    @property
-    def relative(self) -> float:
-        """The largest difference as a fraction of the range."""
-        return self.largest / self.spread
 
 
 def random_tensors(layout: Layout, seed: int, clamp: float | None = None) -> dict[str, Tensor]:
@@ -64,11 +46,7 @@ def random_tensors(layout: Layout, seed: int, clamp: float | None = None) -> dic
     return tensors
 
 
-def check(name: str, ours: Tensor, theirs: Tensor) -> Check:
-    return Check(name, float((ours - theirs).abs().max()), float(theirs.max() - theirs.min()))
-
-
-def compare_rosinality(directory: Path, sizes: list[int]) -> Iterator[Check]:
+def compare_rosinality(directory: Path, sizes: list[int]) -> Outputs:
     """W+ codes, and z with truncation, both configurations of each size; noise fixed."""
     for size in sizes:
         for multiplier in (2, 1):
@@ -78,14 +56,14 @@ def compare_rosinality(directory: Path, sizes: list[int]) -> Iterator[Check]:
             ours, theirs = load(tensors), Rosinality(directory, tensors)
             name = f"rosinality, {size} px, channels x {multiplier}"
             codes, z = _inputs(layout)
-            yield check(f"{name}, w+", ours.synthesize(codes), theirs.from_w_plus(codes))
+            yield f"{name}, w+", ours.synthesize(codes), theirs.from_w_plus(codes)
             if multiplier == 1 and size == max(sizes):
                 continue  # the mapping is that of the other configuration
-            drawn = ours.truncate(ours.broadcast(ours.map(z)), PSI)
-            yield check(f"{name}, z, psi {PSI}", ours.synthesize(drawn), theirs.from_z(z, PSI))
+            truncated = ours.truncate(ours.broadcast(ours.map(z)), PSI)
+            yield f"{name}, z, psi {PSI}", ours.synthesize(truncated), theirs.from_z(z, PSI)
 
 
-def compare_nvidia(directory: Path, sizes: list[int]) -> Iterator[Check]:
+def compare_nvidia(directory: Path, sizes: list[int]) -> Outputs:
     """As for the other layout, and with classes, a limit of activations and a cutoff."""
     for size in sizes:
         base, classes = (32768, 0) if size == max(sizes) else (16384, 3)
@@ -95,27 +73,14 @@ def compare_nvidia(directory: Path, sizes: list[int]) -> Iterator[Check]:
         ours, theirs = load(tensors), Nvidia(directory, tensors, base=base, most=512)
         name = f"nvidia, {size} px" + (", classes, clamp" if classes else "")
         codes, z = _inputs(layout)
-        yield check(f"{name}, w+", ours.synthesize(codes), theirs.from_w_plus(codes))
+        yield f"{name}, w+", ours.synthesize(codes), theirs.from_w_plus(codes)
         labels = torch.tensor([1]) if classes else None
-        drawn = ours.truncate(ours.broadcast(ours.map(z, labels)), PSI, CUTOFF)
-        yield check(
+        truncated = ours.truncate(ours.broadcast(ours.map(z, labels)), PSI, CUTOFF)
+        yield (
             f"{name}, z, psi {PSI}, first {CUTOFF} layers",
-            ours.synthesize(drawn),
+            ours.synthesize(truncated),
             theirs.from_z(z, PSI, CUTOFF, labels),
         )
-
-
-def compare_converted(
-    directory: Path, outputs: Callable[[Path], Iterator[tuple[str, Tensor, Tensor]]]
-) -> Iterator[Check]:
-    """Checkpoints that the reference writes, through this project's converter and loader."""
-    for name, ours, theirs in outputs(directory):
-        yield check(name, ours, theirs)
-
-
-def compare_encoders(directory: Path, encoder_type: str) -> Iterator[Check]:
-    found = compare_encoder(directory, encoder_type)
-    yield Check(f"{encoder_type} encoder", found.largest, found.spread)
 
 
 def write_golden(file: Path, rosinality: Path, nvidia: Path) -> None:
@@ -153,39 +118,22 @@ def _inputs(layout: Layout) -> tuple[Tensor, Tensor]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rosinality", type=Path, help="checkout of stylegan2-pytorch")
-    parser.add_argument("--nvidia", type=Path, help="checkout of stylegan2-ada-pytorch")
-    parser.add_argument("--e4e", type=Path, help="checkout of encoder4editing")
-    parser.add_argument("--psp", type=Path, help="checkout of pixel2style2pixel")
+    parser = checks_parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 256, 1024], metavar="PX")
     parser.add_argument("--golden", type=Path, metavar="FILE", help="write the tests' values")
     options = parser.parse_args()
-    parts: list[tuple[Path | None, Callable[[Path], Iterator[Check]]]] = [
-        (options.rosinality, lambda place: compare_rosinality(place, options.sizes)),
-        (options.rosinality, lambda place: compare_converted(place, converted_rosinality)),
-        (options.nvidia, lambda place: compare_nvidia(place, options.sizes)),
-        (options.nvidia, lambda place: compare_converted(place, converted_nvidia)),
-        (options.e4e, lambda place: compare_encoders(place, "e4e")),
-        (options.psp, lambda place: compare_encoders(place, "psp")),
-    ]
-    with torch.no_grad():
-        if options.golden is not None:
-            write_golden(options.golden, options.rosinality, options.nvidia)
-            return
-        failed, start = 0, time.perf_counter()
-        for place, compare in parts:
-            for one in compare(place) if place is not None else ():
-                failed += one.relative > LIMIT
-                print(
-                    f"{one.name}: largest difference {one.largest:.3g}, {one.relative:.3g} of "
-                    f"the range {one.spread:.4g}",
-                    flush=True,
-                )
-    print(f"limit {LIMIT:g}; {failed} above it; {time.perf_counter() - start:.0f} s")
-    raise SystemExit(1 if failed else 0)
+    if options.golden is not None:
+        with torch.no_grad():
+            return write_golden(options.golden, options.rosinality, options.nvidia)
+    run_checks(
+        options,
+        {
+            "rosinality": lambda place: compare_rosinality(place, options.sizes),
+            "nvidia": lambda place: compare_nvidia(place, options.sizes),
+            "e4e": lambda place: compare_encoders(place, "e4e"),
+            "psp": lambda place: compare_encoders(place, "psp"),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from face_latents.models.architectures.stylegan2.encoders import (
 from face_latents.models.errors import UnsupportedModelError
 
 # The first four numbers of each layer that the public implementations give for
-# `small_encoder(num_ws, 16)` and `pictures(1)` (lab/references/compare_encoders.py, `golden`).
+# `small_encoder(num_ws, 16)` and `pictures(1)` (lab/references/encoders.py, `golden`).
 GOLDEN = {
     "e4e": [
         [0.17506, -0.09034, -0.1442, -0.02187],
