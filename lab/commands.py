@@ -21,8 +21,8 @@ from .evaluation.digits import figures as digits
 from .evaluation.face import figures as face
 from .evaluation.face import whole
 from .evaluation.finder import figures as finder
+from .evaluation.lsd import report as lsd_report
 from .evaluation.lsd import run as lsd
-from .lsd_report import report as lsd_report
 from .settings import read_settings
 from .training import bases, judge
 from .training.digits import train as train_digits
@@ -153,7 +153,7 @@ EVALUATIONS = {
         ("lsd", "Latent spectral decomposition"),
         lsd.LsdEvaluation,
         _of_model(lsd.evaluate_lsd, "the folder of MNIST"),
-        lsd_report,
+        lsd_report.report,
     ),
     "stylegan2": Evaluation(
         ("stylegan2", "StyleGAN2 synthesis"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from face_latents.lab.evaluation.lsd.bench import Bench, Digits
+from face_latents.lab.evaluation.lsd.model import Digits, MeasuredModel
 from face_latents.models.face_model import FaceModel
 from face_latents.models.geometry.templates import TIGHT
 from face_latents.models.space import LatentSpace
@@ -41,7 +41,7 @@ class Bars(nn.Module):
         return (codes @ self.atoms).view(-1, 1, SIDE, SIDE).expand(-1, 3, -1, -1)
 
 
-class BarJudge(nn.Module):
+class BarClassifier(nn.Module):
     """Logits: the light in each bar."""
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -49,10 +49,10 @@ class BarJudge(nn.Module):
         return 10 * torch.stack(bars, 1)
 
 
-def bench() -> Bench:
+def measured_model() -> MeasuredModel:
     space = LatentSpace("z", (SIZE,), "bars", torch.zeros(SIZE), torch.ones(SIZE))
     model = FaceModel(Bars(), space, TIGHT.resized(SIDE), {}, {}, "bars")
-    return Bench(model, BarJudge())
+    return MeasuredModel(model, BarClassifier())
 
 
 def bars(count: int, seed: int = 0) -> Digits:
@@ -60,4 +60,4 @@ def bars(count: int, seed: int = 0) -> Digits:
     labels = torch.arange(count) % LABELS
     codes = 0.2 * normal(count, SIZE, seed=seed)
     codes[:, :LABELS] = 2 * torch.nn.functional.one_hot(labels, LABELS).float()
-    return Digits(bench().decode(codes), labels)
+    return Digits(measured_model().decode(codes), labels)

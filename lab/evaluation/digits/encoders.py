@@ -35,7 +35,7 @@ def load_clean_digits(model: FaceModel | None = None, path: str | Path | None = 
         UnsupportedModelError: no such file, or the encoder belongs to another model.
     """
     model = load_face_model(bundled_digits_model_path()) if model is None else model
-    path = bundled_clean_encoder_path() if path is None else path
+    path = lab_weights("digits_clean_encoder.safetensors") if path is None else path
     net = cast(DigitNet, model.module)
     expect = {
         name: TensorSpec(tuple(tensor.shape))
@@ -66,8 +66,3 @@ def _with_encoder(net: DigitNet, tensors: dict[str, Tensor]) -> DigitNet:
     )
     statistics = CodeStatistics(*(tensors[name].float() for name in STATISTICS))
     return digit_net(encoder, net.generator, statistics).requires_grad_(False)
-
-
-def bundled_clean_encoder_path() -> Path:
-    """The encoder that ships with the package."""
-    return lab_weights("digits_clean_encoder.safetensors")

@@ -1,13 +1,12 @@
 """How good the digits model is: reconstruction, labels, random digits, turned digits, damage.
 
-Everything is measured on MNIST's test digits with the held-out judge. What is done with its label
-basis is measured in `lsd`.
+Everything is measured on MNIST's test digits with the held-out classifier. What is done with the
+model's label basis is measured in `lsd`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,14 +17,13 @@ from torch import Tensor
 from ....latent_ops import class_means, complete_basis, quasi_eigenvectors, rotate
 from ....models.face_model import FaceModel, bundled_digits_model_path, load_face_model
 from ...data.digits import read_mnist
-from ..lsd.bench import Bench
-from ..lsd.measures import ssim
+from ..lsd.denoise import likeness
+from ..lsd.model import Digits, MeasuredModel, Progress
 from ..lsd.noise import NOISES
+from .classifier import load_digit_classifier
 from .encoders import load_clean_digits
-from .judge import load_digit_judge
 
 CLASSES = 10
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -56,81 +54,66 @@ def evaluate_digits(
     Returns:
         Per encoder (`bundled`, `clean_encoder`) the figures of `measure`.
     """
-    judge = load_digit_judge()
+    classifier = load_digit_classifier()
     models = {"bundled": model or load_face_model(bundled_digits_model_path())}
     if model is None:
         models["clean_encoder"] = load_clean_digits(models["bundled"])
-    train = read_mnist(data_dir, train=True, download=settings.download)
-    test = read_mnist(data_dir, train=False, download=settings.download)
-    test = _part(*test, settings.limit)
-    result: dict[str, object] = {"test_digits": len(test[1]), "seed": settings.seed}
+    train, test = (
+        Digits(pictures[:count].float() / 255, labels[:count])
+        for count, (pictures, labels) in (
+            (settings.basis_codes, read_mnist(data_dir, train=True, download=settings.download)),
+            (settings.limit, read_mnist(data_dir, train=False, download=settings.download)),
+        )
+    )
+    result: dict[str, object] = {"test_digits": len(test), "seed": settings.seed}
     for number, (name, one) in enumerate(models.items()):
         progress("digits", number, len(models))
-        result[name] = measure(
-            Bench(one, judge), _part(*train, settings.basis_codes), test, settings.seed
-        )
+        result[name] = measure(MeasuredModel(one, classifier), train, test, settings.seed)
     return result
 
 
 def measure(
-    bench: Bench,
-    train: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
-    seed: int,
-    drawn: int = 200,
+    model: MeasuredModel, train: Digits, test: Digits, seed: int, each: int = 200
 ) -> dict[str, object]:
     """Figures of one model.
 
     Args:
-        bench: the model and the judge.
-        train, test: pictures `(N, 1, 28, 28)` in [0, 1] and labels `(N,)`, all digits among them.
+        model: with the classifier.
+        train, test: all labels among them.
         seed: of random digits and noise.
-        drawn: random digits of each label.
+        each: random digits of each label.
     """
-    pictures, labels = test
-    codes = bench.encode(pictures)
-    decoded = bench.decode(codes)
-    known = bench.encode(train[0])
-    axes = quasi_eigenvectors(class_means(known, train[1], CLASSES))
+    codes, known = model.encode(test.pictures), model.encode(train.pictures)
+    axes = quasi_eigenvectors(class_means(known, train.labels, CLASSES))
     coefficients = codes @ complete_basis(axes, codes=known).T
-    noisy = {
-        f"{noise.kind} {noise.level}": _share(
-            bench.labels(bench.decode(bench.encode(noise(pictures, seed)))), labels
-        )
-        for noise in NOISES
-    }
+    largest = coefficients.abs().argmax(1)
+    along = model.decode(axes * known.norm(dim=1).mean())
     return {
-        "reconstruction": {
-            "psnr": float(psnr(decoded, pictures).mean()),
-            "ssim": float(ssim(decoded, pictures).mean()),
-            "accuracy": _share(bench.labels(decoded), labels),
-        },
+        "reconstruction": likeness(model, model.decode(codes), test),
         "basis": {
-            "signed_accuracy": _share(coefficients[:, :CLASSES].argmax(1), labels),
-            "magnitude_accuracy": _share(coefficients.abs().argmax(1), labels),
-            "in_label_slots": float((coefficients.abs().argmax(1) < CLASSES).float().mean()),
-            "label_vectors_right": _share(
-                bench.labels(bench.decode(axes * known.norm(dim=1).mean())), torch.arange(CLASSES)
-            ),
+            "signed_accuracy": _share(coefficients[:, :CLASSES].argmax(1), test.labels),
+            "magnitude_accuracy": _share(largest, test.labels),
+            "in_label_slots": float((largest < CLASSES).float().mean()),
+            "label_vectors_right": _share(model.labels(along), torch.arange(CLASSES)),
         },
-        "random_digits": _random_digits(bench, seed, drawn),
-        "turned": turned(bench, codes, labels, axes),
-        "decode_of_damaged_accuracy": noisy,
+        "random_digits": _random_digits(model, seed, each),
+        "turned": turned(model, codes, test.labels, axes),
+        "decode_of_damaged_accuracy": {
+            f"{noise.kind} {noise.level}": _share(
+                model.labels(model.decode(model.encode(noise(test.pictures, seed)))), test.labels
+            )
+            for noise in NOISES
+        },
     }
-
-
-def psnr(a: Tensor, b: Tensor) -> Tensor:
-    """Peak signal to noise ratio of each pair in dB, `(N,)`, for values in [0, 1]."""
-    return -10 * (a - b).square().mean((1, 2, 3)).clamp_min(1e-10).log10()
 
 
 def turned(
-    bench: Bench, codes: Tensor, labels: Tensor, axes: Tensor, each: int = 100
+    model: MeasuredModel, codes: Tensor, labels: Tensor, axes: Tensor, each: int = 100
 ) -> dict[str, float]:
     """Success of turning digits of label i by 90 degrees into label j, over all pairs.
 
     Args:
-        bench: decodes and reads.
+        model: decodes and labels.
         codes, labels: `(N, d)`, `(N,)`; the first `each` of every label are turned.
         axes: `(10, d)` label vectors.
 
@@ -139,17 +122,17 @@ def turned(
     """
     rates = []
     for source in range(CLASSES):
-        own = codes[labels == source][:each]
+        known = codes[labels == source][:each]
         for target in range(CLASSES):
-            if source != target and len(own):
-                moved = bench.decode(rotate(own, axes[source], axes[target], math.pi / 2))
-                rates.append(float((bench.labels(moved) == target).float().mean()))
+            if source != target and len(known):
+                moved = model.decode(rotate(known, axes[source], axes[target], math.pi / 2))
+                rates.append(float((model.labels(moved) == target).float().mean()))
     return {"mean": sum(rates) / len(rates), "least": min(rates)}
 
 
-def _random_digits(bench: Bench, seed: int, each: int) -> dict[str, float]:
-    """Share of random digits that the judge reads as the label that was drawn."""
-    statistics = bench.model.statistics
+def _random_digits(model: MeasuredModel, seed: int, each: int) -> dict[str, float]:
+    """Share of random digits that the classifier reads as the label that was drawn."""
+    statistics = model.model.statistics
     if statistics is None:
         return {}
     generator = torch.Generator().manual_seed(seed)
@@ -158,7 +141,7 @@ def _random_digits(bench: Bench, seed: int, each: int) -> dict[str, float]:
     style = normal @ statistics.spread
     return {
         f"accuracy_psi_{psi}": _share(
-            bench.labels(bench.decode(statistics.centres[labels] + psi * style)), labels
+            model.labels(model.decode(statistics.centres[labels] + psi * style)), labels
         )
         for psi in (0.7, 1.0)
     }
@@ -166,7 +149,3 @@ def _random_digits(bench: Bench, seed: int, each: int) -> dict[str, float]:
 
 def _share(found: Tensor, wanted: Tensor) -> float:
     return float((found == wanted).float().mean())
-
-
-def _part(pictures: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    return pictures[:count].float() / 255, labels[:count]

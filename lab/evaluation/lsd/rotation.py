@@ -4,43 +4,27 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from ....latent_ops import lerp, rotate
-from .basis import MeasuredBasis
-from .bench import Bench, Digits, Progress, balanced
-from .measures import correlation, slant, thickness
-from .paper import rank_one_operator
-from .settings import OURS, PAPER
+from ...measures import correlation, slant, thickness
+from .bases import OURS, PAPER, MeasuredBasis, Setup
+from .model import Digits, Progress, balanced
 
 STEPS = 9  # of 10 degrees
 FALL = 0.05  # of the target's probability that a path may lose from one step to the next
 PARTS = ("complement", "thickness", "slant")
-Mover = Callable[[Tensor, int, int, float], Tensor]
+Move = Callable[[Tensor, int, int, float], Tensor]
 """Codes `(N, d)`, source label, target label and a share in [0, 1] of the way to moved codes."""
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way to change a digit; `path` is false where there is nothing between start and end."""
+def moves(setup: Setup) -> dict[str, Move]:
+    """The ways that are compared; the paper's operator has nothing between start and end."""
 
-    move: Mover
-    path: bool = True
-
-
-def methods(bases: Mapping[str, MeasuredBasis], class_means: Tensor) -> dict[str, Method]:
-    """The ways that are compared.
-
-    Args:
-        bases: OURS and PAPER.
-        class_means: `(K, d)` mean codes of training digits.
-    """
-
-    def turned(basis: MeasuredBasis) -> Mover:
+    def rotation_in(basis: MeasuredBasis) -> Move:
         def move(codes: Tensor, source: int, target: int, share: float) -> Tensor:
             a, b = basis.vectors[source], basis.vectors[target]
             return rotate(codes, a, b, share * math.pi / 2, basis.mean)
@@ -48,39 +32,48 @@ def methods(bases: Mapping[str, MeasuredBasis], class_means: Tensor) -> dict[str
         return move
 
     def rank_one(codes: Tensor, source: int, target: int, share: float) -> Tensor:
-        vectors = bases[PAPER].vectors
+        vectors = setup.bases[PAPER].vectors
         return codes @ rank_one_operator(vectors[source], vectors[target]).T
 
     def to_mean(codes: Tensor, source: int, target: int, share: float) -> Tensor:
-        return lerp(codes, class_means[target].expand_as(codes), share)
+        return lerp(codes, setup.means[target].expand_as(codes), share)
 
     return {
-        "rotate": Method(turned(bases[OURS])),
-        "rotate_paper_basis": Method(turned(bases[PAPER])),
-        "paper_rank_1": Method(rank_one, path=False),
-        "lerp_to_mean": Method(to_mean),
+        "rotate": rotation_in(setup.bases[OURS]),
+        "rotate_paper_basis": rotation_in(setup.bases[PAPER]),
+        "paper_rank_1": rank_one,
+        "lerp_to_mean": to_mean,
     }
 
 
+def rank_one_operator(source: Tensor, target: Tensor) -> Tensor:
+    """The paper's "rotation" from one vector to another: `r_t r_s^T` of unit vectors, `(d, d)`.
+
+    It has rank 1: whatever goes in comes out parallel to the target, so nothing of the input but
+    the size (and sign) of one coefficient survives.
+    """
+    return torch.outer(target / target.norm(), source / source.norm())
+
+
 def rotation(
-    bench: Bench,
-    bases: Mapping[str, MeasuredBasis],
-    class_means: Tensor,
+    setup: Setup,
     digits: Digits,
     *,
-    per_label: int = 40,
-    per_path: int = 10,
+    per_label: int,
+    per_path: int,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, dict[str, object]]:
-    """Measure every method on all ordered pairs of labels.
+    """Measure every move on all ordered pairs of labels.
 
     Args:
+        setup: the model, the bases and the class means.
         digits: test digits; the first `per_label` of each label are changed into every other
             label, the first `per_path` of each followed along the way.
+        per_label, per_path: see above.
         progress: called with (stage, done, total).
 
     Returns:
-        By method: `success_rate`, the share of results that the judge calls the target, with
+        By method: `success_rate`, the share of results that the classifier calls the target, with
         `pairs` (K x K, source by target, None on the diagonal) and `worst_pair`;
         `style_survival` in [0, 1], the mean of its three `style_parts`, each clipped at 0:
         `complement`, the correlation of the coefficients beyond the label vectors (ours) between
@@ -95,77 +88,73 @@ def rotation(
         `share`; `nothing` leaves the digit as its decode, the most style there is to keep;
         `exchange` puts another writer's digit of the target label there, the least.
     """
-    labels = len(class_means)
-    chosen = digits[balanced(digits.labels, per_label, labels)]
-    scene = _Scene(bench, bases[OURS], chosen, labels, per_label)
+    pairs = _Pairs(setup, digits, per_label)
     figures: dict[str, dict[str, object]] = {}
-    ways = methods(bases, class_means)
-    for number, (name, method) in enumerate(ways.items()):
-        progress("rotate", number, len(ways))
-        figures[name] = scene.measure(method.move, 1.0)
-        figures[name].update(scene.paths(method, per_path))
-    goal = float(str(figures["rotate"]["success_rate"]))
-    lerping = ways["lerp_to_mean"].move
-    share = scene.share_for(lerping, goal)
-    figures["lerp_matched"] = {**scene.measure(lerping, share), "share": share}
-    figures["nothing"] = scene.measure(lambda codes, source, target, share: codes, 1.0)
-    figures["exchange"] = scene.measure(scene.exchange, 1.0)
+    compared = moves(setup)
+    for number, (name, move) in enumerate(compared.items()):
+        progress("rotate", number, len(compared))
+        figures[name] = pairs.measure(move, 1.0)
+        if name == "paper_rank_1":
+            figures[name] |= {"monotonic_paths": None, "successful_paths": None}
+        else:
+            figures[name] |= pairs.follow(move, min(per_path, per_label))
+    lerping = compared["lerp_to_mean"]
+    share = pairs.share_for(lerping, float(str(figures["rotate"]["success_rate"])))
+    figures["lerp_matched"] = {**pairs.measure(lerping, share), "share": share}
+    figures["nothing"] = pairs.measure(lambda codes, source, target, share: codes, 1.0)
+    figures["exchange"] = pairs.measure(pairs.exchange, 1.0)
     return figures
 
 
-class _Scene:
-    """The digits to change, ordered by label, and what is known of them beforehand."""
+class _Pairs:
+    """All ordered pairs of labels: the digits to change, and what is known of them beforehand."""
 
-    def __init__(
-        self, bench: Bench, basis: MeasuredBasis, digits: Digits, labels: int, per_label: int
-    ) -> None:
-        self.bench, self.basis, self.labels, self.per_label = bench, basis, labels, per_label
-        self.codes = bench.encode(digits.pictures)
+    def __init__(self, setup: Setup, digits: Digits, per_label: int) -> None:
+        self.model, self.basis = setup.model, setup.bases[OURS]
+        self.labels, self.per_label = len(setup.means), per_label
+        chosen = digits[balanced(digits.labels, per_label, self.labels)]
+        self.codes = self.model.encode(chosen.pictures).view(self.labels, per_label, -1)
         # of the pictures themselves, not of their decodes: what the writer wrote
-        self.thickness = thickness(digits.pictures).view(labels, per_label)
-        self.slant = slant(digits.pictures).view(labels, per_label)
-        self.complement = basis.coefficients(self.codes)[:, labels:]
-
-    def of(self, label: int, count: int) -> Tensor:
-        """Codes `(count, d)` of the first digits of a label."""
-        return self.codes[label * self.per_label :][:count]
-
-    def results(self, move: Mover, share: float, source: int) -> Tensor:
-        """Decoded results `((K - 1) * N, 1, S, S)` of one source label, target by target."""
-        codes = self.of(source, self.per_label)
-        moved = [move(codes, source, target, share) for target in self.targets(source)]
-        return self.bench.decode(torch.cat(moved))
+        self.thickness = thickness(chosen.pictures).view(self.labels, per_label)
+        self.slant = slant(chosen.pictures).view(self.labels, per_label)
 
     def targets(self, source: int) -> list[int]:
         return [label for label in range(self.labels) if label != source]
 
     def exchange(self, codes: Tensor, source: int, target: int, share: float) -> Tensor:
         """Other writers' digits of the target label, in place of the codes."""
-        return self.of(target, len(codes))
+        return self.codes[target, : len(codes)]
 
-    def measure(self, move: Mover, share: float) -> dict[str, object]:
+    def results(self, move: Move, share: float, source: int) -> tuple[Tensor, Tensor]:
+        """Results of one source label, target by target, and whether they succeed.
+
+        Returns:
+            Decoded pictures `((K - 1) * N, 1, S, S)`, and truths `(K - 1, N)`.
+        """
+        targets, codes = self.targets(source), self.codes[source]
+        moved = torch.cat([move(codes, source, target, share) for target in targets])
+        pictures = self.model.decode(moved)
+        found = self.model.labels(pictures).view(len(targets), self.per_label)
+        return pictures, found == torch.tensor(targets)[:, None]
+
+    def measure(self, move: Move, share: float) -> dict[str, object]:
         """Success and style at a share of the way, over all pairs."""
         pairs: list[list[float | None]] = []
         parts: dict[str, list[Tensor]] = {name: [] for name in PARTS}
         distances = []
         for source in range(self.labels):
-            targets = self.targets(source)
-            pictures = self.results(move, share, source)
-            wanted = torch.tensor(targets).repeat_interleave(self.per_label)
-            right = (self.bench.labels(pictures) == wanted).double()
-            row: list[float | None] = right.view(len(targets), -1).mean(1).tolist()
+            pictures, right = self.results(move, share, source)
+            row: list[float | None] = right.double().mean(1).tolist()
             row.insert(source, None)
             pairs.append(row)
-            again = self.basis.coefficients(self.bench.encode(pictures))[:, self.labels :]
-            own = self.complement[source * self.per_label :][: self.per_label]
-            own = own.repeat(len(targets), 1)
-            parts["complement"].append(correlation(again, own))
-            distances.append((again - own).norm(dim=1) / own.norm(dim=1).clamp(min=1e-12))
-            shape = (len(targets), self.per_label)
-            parts["thickness"].append(
-                correlation(thickness(pictures).view(shape), self.thickness[source])
-            )
-            parts["slant"].append(correlation(slant(pictures).view(shape), self.slant[source]))
+            after = self.basis.coefficients(self.model.encode(pictures))[:, self.labels :]
+            before = self.basis.coefficients(self.codes[source])[:, self.labels :]
+            before = before.repeat(len(right), 1)
+            parts["complement"].append(correlation(after, before))
+            distances.append((after - before).norm(dim=1) / before.norm(dim=1).clamp(min=1e-12))
+            for name, of in (("thickness", thickness), ("slant", slant)):
+                found = of(pictures).view(right.shape)
+                parts[name].append(correlation(found, getattr(self, name)[source]))
         style = {name: float(torch.cat(found).mean()) for name, found in parts.items()}
         rates = [rate for row in pairs for rate in row if rate is not None]
         return {
@@ -177,37 +166,29 @@ class _Scene:
             "pairs": [[None if rate is None else round(rate, 3) for rate in row] for row in pairs],
         }
 
-    def paths(self, method: Method, count: int) -> dict[str, object]:
+    def follow(self, move: Move, count: int) -> dict[str, object]:
         """Monotonic paths over all pairs, from the first `count` digits of each label."""
-        if not method.path:
-            return {"monotonic_paths": None, "successful_paths": None}
-        count = min(count, self.per_label)
         monotonic, successful = [], []
         for source in range(self.labels):
-            codes = self.of(source, count)
+            codes = self.codes[source, :count]
             for target in self.targets(source):
-                stages = [method.move(codes, source, target, i / STEPS) for i in range(STEPS + 1)]
-                found = self.bench.probabilities(self.bench.decode(torch.cat(stages)))
-                towards = found[:, target].view(STEPS + 1, count)
-                rising = (towards.diff(dim=0) >= -FALL).all(0)
-                there = found.view(STEPS + 1, count, -1)[-1].argmax(1) == target
+                stages = [move(codes, source, target, i / STEPS) for i in range(STEPS + 1)]
+                found = self.model.probabilities(self.model.decode(torch.cat(stages)))
+                found = found.view(STEPS + 1, count, -1)
+                rising = (found[..., target].diff(dim=0) >= -FALL).all(0)
                 monotonic.append(rising)
-                successful.append(rising & there)
+                successful.append(rising & (found[-1].argmax(1) == target))
         return {
             "monotonic_paths": round(float(torch.cat(monotonic).double().mean()), 4),
             "successful_paths": round(float(torch.cat(successful).double().mean()), 4),
         }
 
-    def share_for(self, move: Mover, goal: float) -> float:
+    def share_for(self, move: Move, goal: float) -> float:
         """The smallest share, in steps of 1/40, at which a method is as successful as `goal`."""
 
         def success(step: int) -> float:
-            rates = []
-            for source in range(self.labels):
-                found = self.bench.labels(self.results(move, step / 40, source))
-                wanted = torch.tensor(self.targets(source)).repeat_interleave(self.per_label)
-                rates.append(float((found == wanted).double().mean()))
-            return sum(rates) / len(rates)
+            found = [self.results(move, step / 40, source)[1] for source in range(self.labels)]
+            return float(torch.stack(found).double().mean())
 
         # success rises along the way, so halving finds the place
         return bisect_left(range(40), goal, key=success) / 40

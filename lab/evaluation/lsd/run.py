@@ -5,30 +5,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ....models.errors import FaceLatentsError
 from ....models.face_model import FaceModel, bundled_digits_model_path, load_face_model
-from ....models.spectral.basis import LatentBasis
 from ....models.spectral.basis_file import bundled_basis_path, load_basis
+from ..digits.classifier import load_digit_classifier
 from ..digits.encoders import load_clean_digits
-from ..digits.judge import load_digit_judge
-from .basis import basis_facts, readings, side_by_side
-from .bench import Bench, Digits, Progress, load_digits
+from .bases import OURS, OURS_RANDOM, PAPER, Setup, prepare
 from .claims import claims
-from .denoise import denoise
-from .figures import draw_figures
+from .denoise import Counts, denoise
 from .filters import require_skimage
+from .methods import Method
+from .model import Digits, MeasuredModel, Progress, load_digits
 from .noise import Noise
+from .pictures import draw_pictures
+from .readings import basis_facts, readings, side_by_side
 from .rotation import rotation
-from .scene import Scene, Sizes, prepare
-from .settings import OURS, OURS_RANDOM, PAPER
-from .tuning import Tuned
 
 SIDES = (PAPER, OURS, OURS_RANDOM)
 FACT_CODES = 1000  # test codes that are decomposed and put together again
@@ -59,6 +57,50 @@ NOTES = {
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """How many digits each part uses; the whole takes some minutes on two cores.
+
+    Attributes:
+        codes: training digits whose codes give the paper's basis, PCA and class means.
+        draws: random codes per repetition of the paper's construction.
+        readings: test digits for the readings.
+        denoise, clean: for denoising with the bundled and with the other encoder.
+        per_label, per_path: test digits of each label that are rotated, and followed on the way.
+    """
+
+    codes: int = 10_000
+    draws: int = 1000
+    readings: int = 10_000
+    denoise: Counts = field(default_factory=Counts)
+    clean: Counts = field(default_factory=lambda: Counts(test=250, tune=120))
+    per_label: int = 25
+    per_path: int = 6
+
+    def limited(self, limit: int | None) -> Sizes:
+        """The same with no part above `limit` digits; at least two per label are rotated.
+
+        Raises:
+            FaceLatentsError: a limit below 1.
+        """
+        if limit is None:
+            return self
+        if limit < 1:
+            raise FaceLatentsError(f"The limit must be 1 digit or more, got {limit}.")
+
+        def cut(counts: Counts) -> Counts:
+            return Counts(*(min(limit, value) for value in vars(counts).values()))
+
+        return replace(
+            self,
+            readings=min(limit, self.readings),
+            denoise=cut(self.denoise),
+            clean=cut(self.clean),
+            per_label=max(2, min(limit // 10, self.per_label)),
+            per_path=max(1, min(limit // 40, self.per_path)),
+        )
+
+
+@dataclass(frozen=True)
 class LsdEvaluation:
     """How many digits are measured, and how often."""
 
@@ -73,8 +115,7 @@ def evaluate_lsd(
     *,
     model: FaceModel | None = None,
     clean: FaceModel | None = None,
-    basis: LatentBasis | None = None,
-    judge: nn.Module | None = None,
+    classifier: nn.Module | None = None,
     sizes: Sizes | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, object]:
@@ -83,11 +124,11 @@ def evaluate_lsd(
     Args:
         data_dir: folder of the digits, see `load_digits`; nothing is downloaded.
         settings: see there.
-        model: None takes the bundled digits model, whose encoder was trained on damaged digits.
-        clean: the same model with an encoder trained on clean digits only; None takes the bundled
-            one where `model` is None too, else leaves that part out.
-        basis: None takes the bundled basis where `model` is None too, else builds one.
-        judge: the held-out classifier `(B, 1, S, S)` to logits; None takes the bundled one.
+        model: None takes the bundled digits model, whose encoder was trained on damaged digits,
+            with the bundled basis and clean encoder; of another one a basis is built.
+        clean: the same model with an encoder trained on clean digits only; None leaves that part
+            out where a model is given.
+        classifier: held out, `(B, 1, S, S)` to logits; None takes the bundled one.
         sizes: how many digits each part uses.
         progress: called with (stage, done, total).
 
@@ -102,56 +143,50 @@ def evaluate_lsd(
     """
     started = time.perf_counter()
     require_skimage()
-    seeds = settings.seeds
-    if not seeds:
+    if not settings.seeds:
         raise FaceLatentsError("At least one seed is needed, for example seeds=[0,1,2].")
-    sizes = (sizes or Sizes()).limited(settings.limit)
+    sizes, seeds = (sizes or Sizes()).limited(settings.limit), settings.seeds
     train, test = load_digits(data_dir, train=True), load_digits(data_dir, train=False)
+    basis = None
     if model is None:
-        model, clean, basis = _bundled(clean, basis)
-    judge = judge or load_digit_judge()
+        model = load_face_model(bundled_digits_model_path())
+        clean, basis = load_clean_digits(model), load_basis(bundled_basis_path("digits"))
+    classifier = classifier or load_digit_classifier()
     with torch.inference_mode():
-        scene = prepare(Bench(model, judge), train, basis, sizes, progress)
-        result, chosen = _of_scene(scene, train, test, seeds, sizes, progress)
+        progress("codes of training digits", 0, 2)
+        known = train[: sizes.codes]
+        setup = prepare(MeasuredModel(model, classifier), known, basis, sizes.draws)
+        result, chosen = _figures(setup, train, test, seeds, sizes, progress)
         if clean is not None:
-            other = prepare(Bench(clean, judge), train, basis, sizes, progress)
-            result.update(_of_clean(other, train, test, seeds, sizes, progress))
-        result["claims"] = claims(result, scene.bases[OURS].labels, model.space.shape[0])
+            progress("codes of training digits", 1, 2)
+            other = prepare(MeasuredModel(clean, classifier), known, basis, sizes.draws)
+            result |= _clean_figures(other, train, test, seeds, sizes, progress)
+        result["claims"] = claims(result, setup.bases[OURS].labels, model.space.shape[0])
         if settings.pictures is not None:
             progress("draw", 0, 1)
-            draw_figures(settings.pictures, scene, test, result, chosen)
+            draw_pictures(settings.pictures, setup, test, result, chosen)
     return {
         **result,
         "counts": {**vars(sizes), "denoise": vars(sizes.denoise), "clean": vars(sizes.clean)},
         "seeds": list(seeds),
-        "basis_used": scene.name,
+        "basis_used": setup.name,
         "notes": NOTES,
         "seconds": round(time.perf_counter() - started, 1),
     }
 
 
-def _of_scene(
-    scene: Scene,
+def _figures(
+    setup: Setup,
     train: Digits,
     test: Digits,
     seeds: Sequence[int],
     sizes: Sizes,
     progress: Progress,
-) -> tuple[dict[str, object], dict[Noise, dict[str, Tuned]]]:
-    read = test[: sizes.readings]
-    progress("readings", 0, 1)
-    codes = scene.bench.encode(read.pictures)
-    ours = scene.bases[OURS]
-    offset = codes if ours.mean is None else codes - ours.mean
-    length = float(offset.norm(dim=1).median())
-    lengths = {PAPER: math.sqrt(codes.shape[1]), OURS: length, OURS_RANDOM: length}
-    facts = {
-        side: basis_facts(scene.bases[side], scene.bench, codes[:FACT_CODES], lengths[side])
-        for side in SIDES
-    }
+) -> tuple[dict[str, Any], dict[Noise, dict[str, Method]]]:
+    codes = setup.model.encode(test[: sizes.readings].pictures)
+    facts, read = _basis_facts(setup, codes), _readings(setup, test, codes)
     found, chosen = denoise(
-        scene.bench,
-        scene.bases,
+        setup,
         _last(train, sizes.denoise.tune),
         test,
         seeds=seeds,
@@ -159,35 +194,21 @@ def _of_scene(
         progress=progress,
     )
     turned = rotation(
-        scene.bench,
-        scene.bases,
-        scene.means,
-        test,
-        per_label=sizes.per_label,
-        per_path=sizes.per_path,
-        progress=progress,
+        setup, test, per_label=sizes.per_label, per_path=sizes.per_path, progress=progress
     )
-    result = {
-        "basis": side_by_side(facts),
-        "readings": _readings(scene, read, codes),
-        **found,
-        "rotation": turned,
-    }
-    return result, chosen
+    return {"basis": facts, "readings": read, **found, "rotation": turned}, chosen
 
 
-def _of_clean(
-    scene: Scene,
+def _clean_figures(
+    setup: Setup,
     train: Digits,
     test: Digits,
     seeds: Sequence[int],
     sizes: Sizes,
     progress: Progress,
-) -> dict[str, object]:
-    read = test[: sizes.readings]
+) -> dict[str, Any]:
     found, _ = denoise(
-        scene.bench,
-        scene.bases,
+        setup,
         _last(train, sizes.clean.tune),
         test,
         seeds=seeds,
@@ -195,30 +216,29 @@ def _of_clean(
         brief=True,
         progress=lambda stage, done, total: progress(f"{stage}, clean encoder", done, total),
     )
+    codes = setup.model.encode(test[: sizes.readings].pictures)
     return {
-        "readings_clean_encoder": _readings(scene, read, scene.bench.encode(read.pictures)),
+        "readings_clean_encoder": _readings(setup, test, codes),
         "denoise_clean_encoder": found["denoise"],
     }
 
 
-def _readings(scene: Scene, digits: Digits, codes: torch.Tensor) -> dict[str, dict[str, object]]:
-    sides = {}
-    for side in SIDES:
-        basis = scene.bases[side]
-        sides[side] = readings(basis.coefficients(codes), digits.labels, basis.labels, basis.signed)
-    return side_by_side(sides)
-
-
-def _bundled(
-    clean: FaceModel | None, basis: LatentBasis | None
-) -> tuple[FaceModel, FaceModel, LatentBasis]:
-    """The bundled digits model with its basis and its clean encoder, unless others are given."""
-    model = load_face_model(bundled_digits_model_path())
-    return (
-        model,
-        clean or load_clean_digits(model),
-        basis or load_basis(bundled_basis_path("digits")),
+def _basis_facts(setup: Setup, codes: Tensor) -> dict[str, Any]:
+    """Facts of every basis; label vectors are decoded as long as codes are, the paper's sqrt(d)."""
+    mean = setup.bases[OURS].mean
+    length = float((codes if mean is None else codes - mean).norm(dim=1).median())
+    lengths = {PAPER: math.sqrt(codes.shape[1]), OURS: length, OURS_RANDOM: length}
+    return side_by_side(
+        {
+            side: basis_facts(setup.bases[side], setup.model, codes[:FACT_CODES], lengths[side])
+            for side in SIDES
+        }
     )
+
+
+def _readings(setup: Setup, test: Digits, codes: Tensor) -> dict[str, Any]:
+    labels = test.labels[: len(codes)]
+    return side_by_side({side: readings(setup.bases[side], codes, labels) for side in SIDES})
 
 
 def _last(train: Digits, count: int) -> Digits:

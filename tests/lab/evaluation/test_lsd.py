@@ -13,15 +13,14 @@ import pytest
 import torch
 from face_latents.lab.bench.spectral import PRODUCTS, spectral_benchmark, spectral_report
 from face_latents.lab.commands import plain
-from face_latents.lab.evaluation.lsd.bench import balanced, load_digits
 from face_latents.lab.evaluation.lsd.claims import claims
 from face_latents.lab.evaluation.lsd.denoise import Counts
+from face_latents.lab.evaluation.lsd.model import balanced, load_digits
 from face_latents.lab.evaluation.lsd.noise import NOISES
-from face_latents.lab.evaluation.lsd.run import LsdEvaluation, evaluate_lsd
-from face_latents.lab.evaluation.lsd.scene import Sizes
-from face_latents.lab.lsd_report import report
+from face_latents.lab.evaluation.lsd.report import report
+from face_latents.lab.evaluation.lsd.run import LsdEvaluation, Sizes, evaluate_lsd
 from face_latents.models.errors import FaceLatentsError
-from lsd_support import LABELS, SIDE, SIZE, bars, bench
+from lsd_support import LABELS, SIDE, SIZE, bars, measured_model
 
 
 def test_balanced_takes_the_first_of_every_label() -> None:
@@ -58,16 +57,16 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def evaluated(tiny_data: Path) -> tuple[dict[str, Any], list[str]]:
     """Figures of a whole evaluation, its pictures in `pictures`, and the stages it told of."""
-    scene = bench()
+    measured = measured_model()
     counts = Counts(test=12, slow=2, tune=8, tune_slow=2, by_k=8)
     sizes = Sizes(240, 100, 60, counts, counts, per_label=5, per_path=2)
     stages: list[str] = []
     result = evaluate_lsd(
         tiny_data,
         LsdEvaluation(seeds=(0, 1), pictures=tiny_data / "pictures"),
-        model=scene.model,
-        clean=scene.model,
-        judge=scene.judge,
+        model=measured.model,
+        clean=measured.model,
+        classifier=measured.classifier,
         sizes=sizes,
         progress=lambda stage, done, total: stages.append(stage),
     )
@@ -170,11 +169,11 @@ def test_claims_say_where_an_aim_is_missed() -> None:
 
 
 def test_limits_and_seeds_are_checked(tiny_data: Path) -> None:
-    scene = bench()
+    measured = measured_model()
     with pytest.raises(FaceLatentsError, match="limit must be 1"):
-        evaluate_lsd(tiny_data, LsdEvaluation(limit=0), model=scene.model, judge=scene.judge)
+        evaluate_lsd(tiny_data, LsdEvaluation(limit=0), model=measured.model)
     with pytest.raises(FaceLatentsError, match="one seed"):
-        evaluate_lsd(tiny_data, LsdEvaluation(seeds=()), model=scene.model, judge=scene.judge)
+        evaluate_lsd(tiny_data, LsdEvaluation(seeds=()), model=measured.model)
     small = Sizes().limited(50)
     assert (small.readings, small.denoise.test, small.per_label) == (50, 50, 5)
 

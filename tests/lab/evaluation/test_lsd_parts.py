@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
-from face_latents.lab.evaluation.lsd.basis import MeasuredBasis, basis_facts, random_basis, readings
-from face_latents.lab.evaluation.lsd.denoise import best_methods
-from face_latents.lab.evaluation.lsd.paper import (
+from face_latents.lab.evaluation.lsd.bases import (
+    MeasuredBasis,
+    Setup,
     modified_gram_schmidt,
-    paper_basis,
-    paper_coefficients,
-    paper_reconstruct,
-    paper_top_k,
     paper_vectors,
-    rank_one_operator,
+    principal_axes,
+    random_basis,
 )
-from face_latents.lab.evaluation.lsd.rotation import rotation
-from face_latents.lab.evaluation.lsd.scene import principal_axes
-from face_latents.lab.evaluation.lsd.settings import Setting, apply_setting, choose
-from face_latents.latent_ops import spectral_denoise
+from face_latents.lab.evaluation.lsd.denoise import best_methods
+from face_latents.lab.evaluation.lsd.methods import Setting, choose
+from face_latents.lab.evaluation.lsd.readings import basis_facts, readings
+from face_latents.lab.evaluation.lsd.rotation import rank_one_operator, rotation
 from face_latents.models.errors import FaceLatentsError
-from lsd_support import LABELS, SIZE, bars, bench, normal
+from lsd_support import LABELS, SIZE, bars, measured_model, normal
 from sklearn.decomposition import PCA as ReferencePCA
 
 
@@ -37,40 +32,23 @@ def slow_gram_schmidt(rows: np.ndarray) -> np.ndarray:
     return np.stack(done)
 
 
-def test_paper_basis_against_a_slow_reference() -> None:
+def test_modified_gram_schmidt_against_a_slow_reference() -> None:
     eta = normal(SIZE, SIZE).double()
     expected = slow_gram_schmidt(eta.numpy())
     np.testing.assert_allclose(modified_gram_schmidt(eta).numpy(), expected, atol=1e-10)
-    xi = paper_basis(eta)
-    np.testing.assert_allclose(xi.norm(dim=1).numpy(), math.sqrt(SIZE), rtol=1e-6)
-    codes = normal(7, SIZE, seed=1)
-    c = paper_coefficients(codes, xi)
-    for n in range(7):
-        for i in range(SIZE):
-            by_hand = math.fsum(float(xi[i, k]) * float(codes[n, k]) for k in range(SIZE))
-            assert c[n, i].item() == pytest.approx(by_hand, abs=1e-4)
-    torch.testing.assert_close(paper_reconstruct(c, xi), codes, atol=1e-5, rtol=1e-5)
-
-
-def test_paper_denoising_is_our_top_k_without_restored_length() -> None:
-    xi = paper_basis(normal(SIZE, SIZE).double())
-    codes = normal(9, SIZE, seed=1)
-    found = paper_reconstruct(paper_top_k(paper_coefficients(codes, xi), 3), xi)
-    ours = spectral_denoise(codes, xi / math.sqrt(SIZE), "top_k", k=3, restore_norm=False)
-    torch.testing.assert_close(found, ours, atol=1e-5, rtol=1e-5)
 
 
 def test_paper_vectors_are_the_class_means_the_paper_takes() -> None:
-    scene, digits = bench(), bars(80)
-    codes = scene.encode(digits.pictures)
-    decoded = scene.labels(scene.decode(codes))
-    eta = paper_vectors(scene, codes, decoded, LABELS, draws=200, seed=3)
+    measured, digits = measured_model(), bars(80)
+    codes = measured.encode(digits.pictures)
+    decoded = measured.labels(measured.decode(codes))
+    eta = paper_vectors(measured, codes, decoded, LABELS, draws=200, seed=3)
     assert eta.shape == (SIZE, SIZE)
     generator = torch.Generator().manual_seed(3)
     expected = [codes[decoded == k].double().mean(0) for k in range(LABELS)]
     for _ in range(2):
         z = torch.randn((200, SIZE), generator=generator)
-        labels = scene.labels(scene.decode(z))
+        labels = measured.labels(measured.decode(z))
         expected += [z[labels == k].double().mean(0) for k in range(LABELS)]
     torch.testing.assert_close(eta, torch.stack(expected), atol=1e-6, rtol=1e-6)
 
@@ -78,12 +56,12 @@ def test_paper_vectors_are_the_class_means_the_paper_takes() -> None:
 def test_paper_vectors_need_every_label() -> None:
     codes = normal(10, SIZE)
     with pytest.raises(FaceLatentsError, match="none that decode to 2, 3"):
-        paper_vectors(bench(), codes, torch.arange(10) % 2, LABELS, draws=50, seed=0)
+        paper_vectors(measured_model(), codes, torch.arange(10) % 2, LABELS, draws=50, seed=0)
 
 
 def test_the_papers_operator_makes_all_inputs_parallel() -> None:
-    xi = paper_basis(normal(SIZE, SIZE).double())
-    operator = rank_one_operator(xi[2], xi[3])
+    xi = modified_gram_schmidt(normal(SIZE, SIZE)).float()
+    operator = rank_one_operator(2 * xi[2], 2 * xi[3])
     out = normal(5, SIZE, seed=1) @ operator.T
     assert torch.linalg.matrix_rank(operator) == 1
     cosine = torch.nn.functional.cosine_similarity(out[:, None], out[None], dim=-1)
@@ -100,7 +78,8 @@ def test_readings_of_a_case_known_by_hand() -> None:
             [1.0, 0.0, 4.0, 0.0],  # gibberish: the largest is no label; energy 1/17
         ]
     )
-    found = readings(coefficients, torch.tensor([0, 0, 1, 0]), 2, signed=True)
+    axes = MeasuredBasis(torch.eye(4), 2, None, torch.eye(4), signed=True)
+    found = readings(axes, coefficients, torch.tensor([0, 0, 1, 0]))
     assert found["in_label_slots"] == 0.75
     assert found["rank_cumulative"] == [0.5, 0.75, 1.0, 1.0]
     assert found["energy"] == pytest.approx((1 + 5 / 9 + 1 + 1 / 17) / 4, abs=1e-4)
@@ -116,14 +95,17 @@ def test_basis_facts_of_the_model_s_own_axes() -> None:
     raw = torch.eye(SIZE)
     raw[1] *= 4
     axes = MeasuredBasis(torch.eye(SIZE), LABELS, None, raw, signed=True)
-    found = basis_facts(axes, bench(), normal(20, SIZE), 2.0)
+    found = basis_facts(axes, measured_model(), normal(20, SIZE), 2.0)
     assert (found["rank"], found["labels_one_to_one"]) == (SIZE, LABELS)
     assert found["plus_decodes_to"] == list(range(LABELS))
     assert found["condition"] == pytest.approx(1)
     assert found["raw_condition"] == pytest.approx(4)
     assert found["reconstruction_error"] < 1e-6  # type: ignore[operator]
     swapped = MeasuredBasis(torch.eye(SIZE)[[1, 0, 2, *range(3, SIZE)]], LABELS, None, raw, True)
-    assert basis_facts(swapped, bench(), normal(20, SIZE), 2.0)["labels_one_to_one"] == LABELS - 2
+    assert (
+        basis_facts(swapped, measured_model(), normal(20, SIZE), 2.0)["labels_one_to_one"]
+        == LABELS - 2
+    )
 
 
 def test_principal_axes_agree_with_sklearn() -> None:
@@ -148,7 +130,8 @@ def test_leading_setting_keeps_the_first_coefficients() -> None:
     basis = random_basis(like, 1)
     torch.testing.assert_close(basis.vectors @ basis.vectors.T, torch.eye(SIZE), atol=1e-5, rtol=0)
     codes = normal(5, SIZE)
-    found = apply_setting(codes, Setting("pca", "leading", 3, 0.0, False), {"pca": basis})
+    setting = Setting("pca", "leading", 3, restore_norm=False)
+    found = setting.truncate(codes, {"pca": basis})
     kept = basis.vectors[:3]
     torch.testing.assert_close(found, codes @ kept.T @ kept, atol=1e-5, rtol=1e-5)
 
@@ -162,11 +145,12 @@ def test_best_method_is_the_one_with_the_highest_figure() -> None:
 
 
 def test_rotation_keeps_style_and_the_rank_1_operator_does_not() -> None:
-    scene, digits = bench(), bars(80)
+    measured, digits = measured_model(), bars(80)
     axes = MeasuredBasis(torch.eye(SIZE), LABELS, None, torch.eye(SIZE), signed=True)
-    codes = scene.encode(digits.pictures)
+    codes = measured.encode(digits.pictures)
     means = torch.stack([codes[digits.labels == k].mean(0) for k in range(LABELS)])
-    found = rotation(scene, {"ours": axes, "paper": axes}, means, digits, per_label=10, per_path=3)
+    setup = Setup(measured, {"ours": axes, "paper": axes}, means)
+    found = rotation(setup, digits, per_label=10, per_path=3)
     turned, erased = found["rotate"], found["paper_rank_1"]
     assert turned["success_rate"] == 1
     assert erased["success_rate"] == 1

@@ -13,8 +13,10 @@ import torch
 from face_latents.cli.main import main
 from face_latents.lab.data.digits import Balanced, damaged, read_mnist
 from face_latents.lab.evaluation.digits import figures as evaluation
-from face_latents.lab.evaluation.digits import judge as digit_judge
+from face_latents.lab.evaluation.digits.classifier import DigitClassifier, load_digit_classifier
 from face_latents.lab.evaluation.digits.encoders import load_clean_digits
+from face_latents.lab.evaluation.lsd.model import Digits, MeasuredModel
+from face_latents.lab.training.digits import classifier as classifier_training
 from face_latents.lab.training.digits import prior as prior_maths
 from face_latents.lab.training.digits import train as training
 from face_latents.lab.training.digits.export import code_statistics, stretched
@@ -120,10 +122,9 @@ def test_the_exported_files_are_a_model_and_its_clean_encoder(trained: Trained) 
 
 def test_measuring_works_on_any_digits_model(trained: Trained) -> None:
     pictures, labels = drawn_digits()
-    split = pictures.float() / 255, labels
-    judge = digit_judge.DigitJudge().eval()
-    bench = evaluation.Bench(load_face_model(trained.model), judge)
-    figures = evaluation.measure(bench, split, split, seed=0, drawn=4)
+    split = Digits(pictures.float() / 255, labels)
+    measured = MeasuredModel(load_face_model(trained.model), DigitClassifier().eval())
+    figures = evaluation.measure(measured, split, split, seed=0, each=4)
     assert 0 < figures["reconstruction"]["psnr"] < 40
     assert 0 <= figures["turned"]["least"] <= figures["turned"]["mean"] <= 1
     assert set(figures["random_digits"]) == {"accuracy_psi_0.7", "accuracy_psi_1.0"}
@@ -264,17 +265,17 @@ def test_stretching_the_labels_changes_codes_and_no_picture() -> None:
     torch.testing.assert_close(again(longer(pictures)), generator(encoder(pictures)))
 
 
-def test_a_judge_learns_drawn_digits_and_survives_its_file(
+def test_a_classifier_learns_drawn_digits_and_survives_its_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(digit_judge, "read_mnist", lambda *_, **__: drawn_digits(200))
-    monkeypatch.setattr(digit_judge, "_BATCH", 20)
-    path = tmp_path / "judge.safetensors"
-    judge = digit_judge.make_digit_judge(tmp_path, path, epochs=8)
+    monkeypatch.setattr(classifier_training, "read_mnist", lambda *_, **__: drawn_digits(200))
+    monkeypatch.setattr(classifier_training, "_BATCH", 20)
+    path = tmp_path / "classifier.safetensors"
+    classifier = classifier_training.make_digit_classifier(tmp_path, path, epochs=8)
     pictures, labels = drawn_digits(40)
-    assert digit_judge.accuracy(judge, pictures, labels) >= 0.8
+    assert classifier_training.accuracy(classifier, pictures, labels) >= 0.8
     assert json.loads(read_header(path).metadata["metrics"])["test_accuracy"] >= 0.8
     colour = pictures.float().expand(-1, 3, -1, -1) / 255
-    torch.testing.assert_close(judge(colour), judge(colour[:, :1]))
-    again = digit_judge.load_digit_judge(path)
-    assert torch.equal(again(colour), judge(colour))
+    torch.testing.assert_close(classifier(colour), classifier(colour[:, :1]))
+    again = load_digit_classifier(path)
+    assert torch.equal(again(colour), classifier(colour))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from face_latents.lab.evaluation.digits.classifier import load_digit_classifier
 from face_latents.lab.evaluation.digits.encoders import load_clean_digits
-from face_latents.lab.evaluation.digits.judge import load_digit_judge
+from face_latents.lab.weights import lab_weights
 from face_latents.models.architectures import digits
 from face_latents.models.architectures.statistics import CodeStatistics
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
@@ -193,7 +194,7 @@ def test_encode_pads_pictures_that_are_not_square(digits_model: FaceModel) -> No
 
 @pytest.mark.parametrize("method", ["warp", "residual", "blend"])
 def test_paste_back_edits_the_whole_picture(digits_model: FaceModel, method: str) -> None:
-    """A drawn 1 becomes, at ten times the model's size, what the judge reads as the new digit."""
+    """A drawn 1 becomes, at ten times the model's size, what the classifier calls the new one."""
     image = strokes(1, 280)
     latent = run(
         "FaceLatentsEncode", image=image, face_model=digits_model, faces="largest", index=0,
@@ -217,7 +218,7 @@ def test_paste_back_edits_the_whole_picture(digits_model: FaceModel, method: str
     )[0]
     assert pasted.shape == image.shape
     small = torch.nn.functional.interpolate(pasted.permute(0, 3, 1, 2), (28, 28), mode="area")
-    assert int(load_digit_judge()(small).argmax()) == 0
+    assert int(load_digit_classifier()(small).argmax()) == 0
 
 
 def test_a_latent_of_a_whole_picture_survives_its_file(
@@ -255,14 +256,14 @@ def test_random_digits_show_their_label(digits_model: FaceModel) -> None:
     labels = torch.arange(10).repeat_interleave(20)
     normal = torch.randn(200, len(statistics.spread), generator=torch.Generator().manual_seed(4))
     codes = statistics.centres[labels] + 0.7 * normal @ statistics.spread
-    read = load_digit_judge()(digits_model.decode(codes)).argmax(1)
+    read = load_digit_classifier()(digits_model.decode(codes)).argmax(1)
     assert float((read == labels).float().mean()) >= 0.95
 
 
 def test_a_drawn_stroke_comes_back(digits_model: FaceModel) -> None:
     pictures = strokes(4).permute(0, 3, 1, 2)
     decoded = digits_model.decode(digits_model.encode(pictures))
-    assert load_digit_judge()(decoded).argmax(1).tolist() == [1, 1, 1, 1]
+    assert load_digit_classifier()(decoded).argmax(1).tolist() == [1, 1, 1, 1]
     assert float((decoded - pictures).square().mean()) < 0.04
     ink = decoded.mean((1, 2, 3))
     assert float(ink[3]) > 1.3 * float(ink[0])  # thick strokes stay thicker than thin ones
@@ -274,16 +275,14 @@ def test_the_clean_encoder_shares_the_space(digits_model: FaceModel, tiny: FaceM
     pictures = strokes(3).permute(0, 3, 1, 2)
     codes = clean.encode(pictures)
     assert torch.equal(clean.decode(codes), digits_model.decode(codes))
-    assert load_digit_judge()(clean.decode(codes)).argmax(1).tolist() == [1, 1, 1]
+    assert load_digit_classifier()(clean.decode(codes)).argmax(1).tolist() == [1, 1, 1]
     assert not torch.equal(codes, digits_model.encode(pictures))
     with pytest.raises(UnsupportedModelError):
         load_clean_digits(tiny)
 
 
 def test_a_clean_encoder_of_another_run_is_refused(digits_model: FaceModel, tmp_path: Path) -> None:
-    from face_latents.lab.evaluation.digits.encoders import bundled_clean_encoder_path
-
-    tensors, metadata = load_tensors(bundled_clean_encoder_path())
+    tensors, metadata = load_tensors(lab_weights("digits_clean_encoder.safetensors"))
     save_tensors(tmp_path / "c.safetensors", tensors, {**metadata, "model_id": "0" * 64})
     with pytest.raises(UnsupportedModelError, match="another digits model"):
         load_clean_digits(digits_model, tmp_path / "c.safetensors")

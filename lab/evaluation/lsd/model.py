@@ -1,4 +1,4 @@
-"""What the evaluation of latent spectral decomposition works with: digits, model, judge."""
+"""What is measured on what: the model with its held-out classifier, and the digits."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Digits:
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class MeasuredModel:
     """A model and the held-out classifier, on stacks of grey pictures of any length.
 
     Attributes:
         model: its codes must be vectors; pictures are grey, repeated to three channels.
-        judge: `(B, 1, S, S)` in [0, 1] to logits `(B, K)`; takes no part in editing.
+        classifier: `(B, 1, S, S)` in [0, 1] to logits `(B, K)`; takes no part in editing.
     """
 
     model: FaceModel
-    judge: nn.Module
+    classifier: nn.Module
 
     def __post_init__(self) -> None:
         if self.model.space.latent_dims != 1:
@@ -66,11 +66,11 @@ class Bench:
         )
 
     def probabilities(self, pictures: Tensor) -> Tensor:
-        """The judge's `(N, K)` for grey pictures `(N, 1, S, S)`."""
-        return _in_parts(lambda part: self.judge(part).softmax(1).float(), pictures)
+        """The classifier's `(N, K)` for grey pictures `(N, 1, S, S)`."""
+        return _in_parts(lambda part: self.classifier(part).softmax(1).float(), pictures)
 
     def labels(self, pictures: Tensor) -> Tensor:
-        """The judge's label `(N,)` of grey pictures `(N, 1, S, S)`."""
+        """The classifier's label `(N,)` of grey pictures `(N, 1, S, S)`."""
         return self.probabilities(pictures).argmax(1)
 
 

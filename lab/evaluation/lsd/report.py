@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .denoise import best_methods
+
 Figures = Mapping[str, Any]
 
 _MEASURES = {"accuracy": ("Held-out accuracy", 3), "psnr": ("PSNR, dB", 2), "ssim": ("SSIM", 3)}
@@ -31,6 +33,17 @@ _ROTATIONS = {
     "lerp_matched": "lerp stopped at equal success",
     "nothing": "no change (upper end of style)",
     "exchange": "another writer's digit (lower end)",
+}
+_ROTATION_COLUMNS = {
+    "success_rate": "success",
+    "worst_pair": "worst pair",
+    "style_survival": "style survival",
+    "complement": "complement",
+    "thickness": "thickness",
+    "slant": "slant",
+    "complement_distance": "complement distance",
+    "monotonic_paths": "monotonic paths",
+    "successful_paths": "and successful",
 }
 _RANKS = (1, 2, 3, 5, 10)
 
@@ -111,21 +124,18 @@ def _basis(figures: Figures) -> list[str]:
 def _reading_rows(readings: Figures, sides: Sequence[str]) -> list[tuple[str, ...]]:
     curves = readings["rank_cumulative"]
     rules = readings["accuracy_by_rule"]
-    rows = [
-        ("in a label slot (1 - gibberish)", *_both(readings["in_label_slots"], sides)),
-        ("energy in the label subspace", *_both(readings["energy"], sides)),
-    ]
-    rows += [
-        (f"label among the {r} largest of all", *(f"{curves[side][r - 1]:.4f}" for side in sides))
-        for r in _RANKS
-        if r <= len(curves["ours"])
-    ]
-    rows += [
-        (f"accuracy by {rule.replace('_', ' ')}", *(f"{rules[side][rule]:.4f}" for side in sides))
-        for rule in rules["ours"]
-    ]
-    rows.append(("classifier accuracy, own rule", *_both(readings["classifier_accuracy"], sides)))
-    return rows
+    values = {  # by side
+        "in a label slot (1 - gibberish)": readings["in_label_slots"],
+        "energy in the label subspace": readings["energy"],
+    }
+    for r in (r for r in _RANKS if r <= len(curves["ours"])):
+        curve = {side: curves[side][r - 1] for side in sides}
+        values[f"label among the {r} largest of all"] = curve
+    for rule in rules["ours"]:
+        accuracy = {side: rules[side][rule] for side in sides}
+        values[f"accuracy by {rule.replace('_', ' ')}"] = accuracy
+    values["classifier accuracy, own rule"] = readings["classifier_accuracy"]
+    return [(name, *(f"{found[side]:.4f}" for side in sides)) for name, found in values.items()]
 
 
 def _denoising(denoise: Figures, encoder: str) -> list[str]:
@@ -134,22 +144,17 @@ def _denoising(denoise: Figures, encoder: str) -> list[str]:
     names = [name for name in _METHODS if name in first]
     tables = []
     for measure, (title, digits) in _MEASURES.items():
-        rows = [
-            (
-                _METHODS[name],
-                *(_with_spread(denoise[n][level][name], measure, digits) for n, level in levels),
-            )
-            for name in names
-        ]
-        rows.append(("best", *(_best(denoise[n][level], measure) for n, level in levels)))
+        rows = []
+        for name in names:
+            found = [denoise[noise][level][name] for noise, level in levels]
+            pairs = ((one[measure], one["spread"][measure]) for one in found)
+            cells = (f"{value:.{digits}f} ± {spread:.{digits}f}" for value, spread in pairs)
+            rows.append((_METHODS[name], *cells))
+        best = (best_methods(denoise[n][level])[measure] for n, level in levels)
+        rows.append(("best", *(_METHODS[name] for name in best)))
         head = ("method", *(f"{noise.replace('_', ' ')} {level}" for noise, level in levels))
         tables += [f"{title}, {encoder}; mean and spread over the seeds:", _table(head, rows)]
     return tables
-
-
-def _best(methods: Figures, measure: str) -> str:
-    name = max(methods, key=lambda name: methods[name][measure])
-    return _METHODS[name]
 
 
 def _settings(denoise: Figures) -> str:
@@ -207,39 +212,10 @@ def _rotation(rotation: Figures) -> str:
     rows = []
     for name, title in _ROTATIONS.items():
         found = rotation[name]
-        style = found["style_parts"]
-        cells = [
-            found["success_rate"],
-            found["worst_pair"],
-            found["style_survival"],
-            *(style[part] for part in ("complement", "thickness", "slant")),
-            found["complement_distance"],
-            found.get("monotonic_paths"),
-            found.get("successful_paths"),
-        ]
+        cells = [{**found, **found["style_parts"]}.get(key) for key in _ROTATION_COLUMNS]
         title = f"{title} (t = {found['share']:g})" if "share" in found else title
         rows.append((title, *("" if cell is None else f"{cell:.3f}" for cell in cells)))
-    head = (
-        "90 degrees, all ordered pairs",
-        "success",
-        "worst pair",
-        "style survival",
-        "complement",
-        "thickness",
-        "slant",
-        "complement distance",
-        "monotonic paths",
-        "and successful",
-    )
-    return _table(head, rows)
-
-
-def _with_spread(figures: Figures, measure: str, digits: int) -> str:
-    return f"{figures[measure]:.{digits}f} ± {figures['spread'][measure]:.{digits}f}"
-
-
-def _both(values: Figures, sides: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"{values[side]:.4f}" for side in sides)
+    return _table(("90 degrees, all ordered pairs", *_ROTATION_COLUMNS.values()), rows)
 
 
 def _text(value: Any, digits: int) -> str:
