@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ... import latent_ops
 from ...models.face_model import FaceModel, bundled_face_model_path, load_face_model
-from ...models.finder.faces import load_finder
+from ...models.finder.checkpoint import load_finder
 from ...models.imaging.align import align
 from ...models.paste.back import paste_back
 from ...models.paste.pair import edited_pair

@@ -24,10 +24,15 @@ def read_mnist(data_dir: str | Path, *, train: bool, download: bool) -> tuple[Te
         download: fetch the files when they are missing.
 
     Raises:
-        FaceLatentsError: the files are missing and may not, or could not, be downloaded.
+        FaceLatentsError: the files are missing and may not, or could not, be downloaded; or
+            torchvision, which reads them, is not installed.
     """
-    from torchvision.datasets import MNIST
-
+    try:
+        from torchvision.datasets import MNIST
+    except ImportError as error:
+        raise FaceLatentsError(
+            "Reading MNIST needs torchvision. Install it with: pip install -e .[train]"
+        ) from error
     try:
         data = MNIST(str(data_dir), train=train, download=download)
     except (RuntimeError, OSError) as error:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel, bundled_face_model_path, load_face_model
-from ...models.finder.faces import load_finder
+from ...models.finder.checkpoint import load_finder
 from ...models.geometry.similarity import transform_points, transform_scale
 from ...models.imaging.align import align
 from ...models.imaging.light import luminance

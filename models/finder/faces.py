@@ -7,58 +7,28 @@ what is no face.
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms
 
-from ..bundled import bundled_file
-from ..errors import FaceLatentsError, UnsupportedModelError
-from ..files.tensors import load_tensors
+from ..errors import FaceLatentsError
 from ..geometry.similarity import invert_transform, similarity_transform, transform_points
-from ..geometry.templates import TIGHT, WIDE, AlignmentTemplate
+from ..geometry.templates import AlignmentTemplate
 from ..imaging.align import require_photo
-from .net import (
-    DETECTOR_STRIDE,
-    DETECTOR_UNIT,
-    POLISHER_SIZE,
-    REFINER_SIZE,
-    FinderNet,
-    LandmarkRefiner,
-    fold,
+from .landmarks import (
+    MIRRORED,
+    POLISHER_TEMPLATE,
+    REFINER_TEMPLATE,
+    landmark_boxes,
+    usable_landmarks,
 )
+from .net import DETECTOR_STRIDE, DETECTOR_UNIT, REFINER_SIZE, FinderNet, LandmarkRefiner
+from .overlaps import suppress_overlaps
 from .pyramid import SMALLEST_FACE, Level, canvases, crop_from, photo_pyramid
 from .quick import quick
-
-logger = logging.getLogger(__name__)
-
-BUNDLED = bundled_file("finder.safetensors")
-ARCHITECTURE = "face_finder"
-# The crop the refiner sees: the face with some surroundings, eyes 0.30 of the side apart.
-REFINER_TEMPLATE = AlignmentTemplate(
-    "finder",
-    0.5 + (WIDE.points - torch.tensor([0.5, 0.51], dtype=torch.float64)) * (0.30 / 0.32),
-    REFINER_SIZE,
-)
-# The crop the polisher sees: closer, eyes 0.34 apart.
-POLISHER_TEMPLATE = AlignmentTemplate(
-    "finder_close",
-    0.5 + (WIDE.points - torch.tensor([0.5, 0.51], dtype=torch.float64)) * (0.34 / 0.32),
-    POLISHER_SIZE,
-)
-# A face's box in the tight crop: centre and size as fractions of the crop's side (medians over
-# the boxes of the training portraits).
-BOX_CENTRE = (0.4956, 0.4345)
-BOX_SIZE = (0.7835, 1.0945)
-
-MIRRORED = [1, 0, 2, 4, 3]  # order of the landmarks in a mirrored picture
 
 SIZE_MARGIN = 0.7  # finds below this share of the smallest face asked for are left out
 LEAST_CANDIDATE = 0.1  # detector scores below this are too many to look at
@@ -66,7 +36,12 @@ SCORE_POWER = 0.6  # lifts the detector's score, which its focal loss keeps low
 RARITY = 3.5  # logit; in training half of the refiner's crops are faces, in photos far fewer
 IMPOSSIBLE = -100.0  # logit
 MAX_CANDIDATES = 512
-SAME_FACE = 0.6  # overlap (IoU) of boxes of one face
+# Shares of overlap (IoU) above which the worse of two boxes goes: of the detector's finds, of those
+# whose landmarks were corrected once (one face found on two levels), and of what is returned.
+SAME_CANDIDATE = 0.4
+SAME_FACE = 0.6
+OVERLAP = 0.35
+WITHIN = 0.6  # share of the smaller box, for the last: a mouth that lies inside a face
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +126,7 @@ class FaceFinder:
         landmarks, logits = self._first_look(levels, landmarks, which)
         scores = logits.sigmoid() * detected**SCORE_POWER
         # the same face, found on two levels, is the same face twice by now
-        keep = nms(landmark_boxes(landmarks), scores, SAME_FACE)
+        keep = suppress_overlaps(landmark_boxes(landmarks), scores, SAME_FACE)
         keep = keep[scores[keep] >= 0.5 * min_score]
         landmarks, detected = landmarks[keep], detected[keep]
         if not len(detected):
@@ -165,8 +140,8 @@ class FaceFinder:
         boxes = landmark_boxes(landmarks)
         large = (boxes[:, 2:] - boxes[:, :2]).prod(1).sqrt() >= SIZE_MARGIN * min_face
         boxes, landmarks, scores = boxes[large], landmarks[large], scores[large]
-        best = suppress_overlaps(boxes, scores)[:max_faces]
-        if not best:
+        best = suppress_overlaps(boxes, scores, OVERLAP, within=WITHIN, most=max_faces)
+        if not len(best):
             return []
         landmarks, scores = landmarks[best], scores[best]
         landmarks, _ = self._closer_look(levels, photo, landmarks, self.polisher, POLISHER_TEMPLATE)
@@ -199,7 +174,9 @@ class FaceFinder:
         landmarks = (on_level + 0.5) * step[which] - 0.5
         good = usable_landmarks(landmarks)
         landmarks, score, which = landmarks[good], score[good], which[good]
-        kept = nms(landmark_boxes(landmarks), score, 0.4)[:MAX_CANDIDATES]
+        kept = suppress_overlaps(
+            landmark_boxes(landmarks), score, SAME_CANDIDATE, most=MAX_CANDIDATES
+        )
         return landmarks[kept], score[kept], which[kept]
 
     def _first_look(
@@ -253,87 +230,6 @@ def _corrected(
     return landmarks, torch.where(good, logits, IMPOSSIBLE)
 
 
-def usable_landmarks(landmarks: Tensor) -> Tensor:
-    """(N,) bool: finite, and spread out enough to give a transform."""
-    finite = torch.isfinite(landmarks).flatten(1).all(1)
-    points = torch.nan_to_num(landmarks)
-    spread = (points.amax(1) - points.amin(1)).sum(1)
-    return finite & (spread > 1.0)
-
-
-def landmark_boxes(landmarks: Tensor) -> Tensor:
-    """Upright face boxes (N, 4) float32 of landmarks (N, 5, 2)."""
-    unit = TIGHT.points.expand_as(landmarks)
-    transform = similarity_transform(unit, landmarks) if len(landmarks) else torch.zeros(0, 2, 3)
-    centre = transform_points(transform, torch.tensor([BOX_CENTRE]))[:, 0]
-    side = transform[:, :, 0].norm(dim=-1, keepdim=True).double()
-    half = side * torch.tensor(BOX_SIZE, dtype=torch.float64) / 2
-    return torch.cat([centre - half, centre + half], 1).float()
-
-
-def suppress_overlaps(boxes: Tensor, scores: Tensor) -> list[int]:
-    """Indices to keep, best score first.
-
-    Beyond plain non-maximum suppression (IoU 0.35), a box that lies for the most part within a
-    better-scored one, or around it, goes too: a mouth inside a face.
-    """
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    kept: list[int] = []
-    for index in scores.argsort(descending=True, stable=True).tolist():
-        corner = torch.maximum(boxes[kept, :2], boxes[index, :2])
-        opposite = torch.minimum(boxes[kept, 2:], boxes[index, 2:])
-        shared = (opposite - corner).clamp_min(0).prod(1)
-        union = areas[kept] + areas[index] - shared
-        within = shared / torch.minimum(areas[kept], areas[index])
-        if not bool(((shared / union > 0.35) | (within > 0.6)).any()):
-            kept.append(index)
-    return kept
-
-
 def largest(faces: Sequence[Face]) -> Face | None:
     """The largest face, or None."""
     return max(faces, key=lambda face: face.size, default=None)
-
-
-@lru_cache(maxsize=4)
-def load_finder(path: str | Path = BUNDLED) -> FaceFinder:
-    """As `read_finder`, by default the bundled one, but each file is read only once."""
-    return read_finder(path)
-
-
-def read_finder(path: str | Path) -> FaceFinder:
-    """A finder from a checkpoint as `face-latents train finder` writes it.
-
-    Raises
-    ------
-    UnsupportedModelError
-        The file is no finder checkpoint, or it is damaged.
-    """
-    tensors, metadata = load_tensors(path)
-    if metadata.get("architecture") != ARCHITECTURE:
-        raise UnsupportedModelError(
-            f"{Path(path).name} is not a face finder: its metadata names the architecture "
-            f"'{metadata.get('architecture', 'none')}', expected '{ARCHITECTURE}'."
-        )
-    net = FinderNet(**_config(metadata, Path(path).name))
-    fold(net)
-    try:
-        net.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise UnsupportedModelError(
-            f"{Path(path).name} does not fit the face finder's networks: {error}"
-        ) from error
-    return FaceFinder(net)
-
-
-def _config(metadata: dict[str, str], name: str) -> dict[str, int]:
-    try:
-        config = json.loads(metadata.get("config", "{}"))
-        values = {key: int(config[key]) for key in ("width", "deep")}
-    except (ValueError, TypeError, KeyError) as error:
-        raise UnsupportedModelError(
-            f"{name} has no readable configuration for a face finder."
-        ) from error
-    if not all(4 <= value <= 1024 and value % 2 == 0 for value in values.values()):
-        raise UnsupportedModelError(f"{name} asks for a face finder of impossible size: {values}.")
-    return values

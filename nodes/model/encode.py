@@ -204,7 +204,7 @@ def _find(photo: Tensor, score: float, number: int) -> list[Face]:
             f"No face can be found in photo {number + 1}: it is only {width} x {height} pixels. "
             "Use a photo in which the face is at least 64 pixels wide."
         )
-    from ...models.finder.faces import load_finder
+    from ...models.finder.checkpoint import load_finder
 
     faces = load_finder().find(photo, min_score=score)
     if not faces:

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....models.finder.faces import FaceFinder, largest, load_finder
+from ....models.finder.checkpoint import load_finder
+from ....models.finder.faces import FaceFinder, largest
 
 
 def smile_geometry(

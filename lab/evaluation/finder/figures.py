@@ -15,9 +15,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
-from torchvision.ops import box_iou
 
-from ....models.finder.faces import Face, FaceFinder, landmark_boxes, load_finder
+from ....models.finder.checkpoint import load_finder
+from ....models.finder.faces import Face, FaceFinder
+from ....models.finder.landmarks import landmark_boxes
+from ....models.finder.overlaps import overlap_shares
 from ....models.geometry.similarity import scaling_transform, transform_points
 from ....models.imaging.align import align_with_transform
 from ...data.finder import context_rows, face_rows, read_images, row_landmarks, to_tensor
@@ -47,7 +49,7 @@ class _Tally:
         self.photos += 1
         self.faces += 1
         overlaps = (
-            box_iou(torch.stack([face.box for face in faces]), box.float().reshape(1, 4))[:, 0]
+            overlap_shares(torch.stack([face.box for face in faces]), box.float())[0]
             if faces
             else torch.zeros(0)
         )
@@ -180,7 +182,7 @@ def _measure_smallest(finder: FaceFinder, data_dir: Path, limit: int | None, tal
         expected.append(transform_points(matrix, landmarks) + corner)
     found = finder.find(photo, max_faces=400)
     boxes = torch.stack([face.box for face in found]) if found else torch.zeros(0, 4)
-    overlaps = box_iou(landmark_boxes(torch.stack(expected)), boxes)
+    overlaps, _ = overlap_shares(landmark_boxes(torch.stack(expected))[:, None], boxes)
     tally.faces = len(expected)
     tally.found = int((overlaps >= MATCH_IOU).any(1).sum())
 

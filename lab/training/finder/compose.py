@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....models.finder.faces import MIRRORED
+from ....models.finder.landmarks import MIRRORED
 from ....models.geometry.similarity import invert_transform, similarity_transform
 from ....models.geometry.templates import TIGHT
 from ...data.finder import Bank, Tiles

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from ....models.finder.faces import POLISHER_TEMPLATE, REFINER_TEMPLATE
+from ....models.finder.landmarks import POLISHER_TEMPLATE, REFINER_TEMPLATE
 from ....models.finder.net import POLISHER_SIZE, REFINER_SIZE
 from ....models.geometry.similarity import similarity_transform
 from ....models.geometry.templates import TIGHT

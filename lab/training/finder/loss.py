@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....models.finder.faces import REFINER_TEMPLATE, usable_landmarks
+from ....models.finder.landmarks import REFINER_TEMPLATE, usable_landmarks
 from ....models.finder.net import DETECTOR_STRIDE, DETECTOR_UNIT, REFINER_SIZE
 from ....models.geometry.similarity import similarity_transform, transform_points
 from ....models.imaging.align import warp_affine

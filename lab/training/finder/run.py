@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ....models.files.tensors import load_tensors, save_tensors
-from ....models.finder.faces import read_finder
+from ....models.finder.checkpoint import read_finder
 from ....models.finder.net import FinderNet, fold
 from ...evaluation.finder.figures import FinderEvaluation, evaluate_finder
 from ..devices import training_device

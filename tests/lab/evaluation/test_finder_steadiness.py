@@ -9,7 +9,8 @@ import pytest
 import skimage.data
 import torch
 from face_latents.lab.evaluation.finder.steadiness import measure_steadiness
-from face_latents.models.finder.faces import Face, FaceFinder, load_finder
+from face_latents.models.finder.checkpoint import load_finder
+from face_latents.models.finder.faces import Face, FaceFinder
 from torch import Tensor
 
 

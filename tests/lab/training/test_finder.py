@@ -22,7 +22,8 @@ from face_latents.lab.training.finder.loss import (
 )
 from face_latents.lab.training.finder.scenes import SCENE, detector_scenes, face_masks
 from face_latents.models.files.tensors import load_tensors
-from face_latents.models.finder.faces import POLISHER_TEMPLATE, REFINER_TEMPLATE, read_finder
+from face_latents.models.finder.checkpoint import read_finder
+from face_latents.models.finder.landmarks import POLISHER_TEMPLATE, REFINER_TEMPLATE
 from face_latents.models.finder.net import soft_argmax
 from face_latents.models.geometry.similarity import similarity_transform, transform_points
 

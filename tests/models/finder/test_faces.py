@@ -12,13 +12,9 @@ import torch
 import torch.nn.functional as F
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
 from face_latents.models.files.tensors import load_tensors, save_tensors
-from face_latents.models.finder.faces import (
-    BUNDLED,
-    FaceFinder,
-    landmark_boxes,
-    load_finder,
-    suppress_overlaps,
-)
+from face_latents.models.finder.checkpoint import BUNDLED, load_finder
+from face_latents.models.finder.faces import FaceFinder
+from face_latents.models.finder.landmarks import landmark_boxes
 from face_latents.models.finder.net import FinderNet, fold
 from face_latents.models.finder.pyramid import PAD_MULTIPLE, canvases, crop_from, photo_pyramid
 from face_latents.models.finder.quick import quick
@@ -382,17 +378,3 @@ def test_boxes_follow_the_landmarks() -> None:
     assert landmark_boxes(torch.zeros(0, 5, 2)).shape == (0, 4)
     transform = similarity_transform(ASTRONAUT, ASTRONAUT)
     torch.testing.assert_close(transform, torch.eye(3).double()[:2], atol=1e-9, rtol=0)
-
-
-def test_suppression() -> None:
-    boxes = torch.tensor(
-        [
-            [0.0, 0.0, 100.0, 100.0],
-            [5.0, 5.0, 105.0, 105.0],  # the same face again
-            [30.0, 60.0, 60.0, 90.0],  # its mouth
-            [95.0, 95.0, 195.0, 195.0],  # a neighbour
-        ]
-    )
-    scores = torch.tensor([0.9, 0.8, 0.7, 0.6])
-    assert suppress_overlaps(boxes, scores) == [0, 3]
-    assert suppress_overlaps(boxes[:0], scores[:0]) == []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from face_latents.models.errors import FaceLatentsError, NoFaceError, SpaceMismatchError
-from face_latents.models.finder import faces as finder
+from face_latents.models.finder import checkpoint as finder
 from face_latents.models.finder.faces import Face
 from face_latents.models.geometry.similarity import transform_points
 from face_latents.nodes import compute
