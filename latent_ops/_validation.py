@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -87,14 +88,19 @@ def broadcast_batch(*named_shapes: tuple[str, tuple[int, ...]]) -> tuple[int, ..
     Raises:
         ValueError: if they cannot be broadcast together.
     """
-    try:
-        return tuple(torch.broadcast_shapes(*(shape for _, shape in named_shapes)))
-    except RuntimeError as error:
-        listing = ", ".join(f"{name} has {shape}" for name, shape in named_shapes)
-        raise ValueError(
-            f"The batch shapes do not fit together: {listing}. Each pair of sizes must be equal, "
-            "or one of them 1."
-        ) from error
+    # torch.broadcast_shapes imports a computer algebra system, half a second of the first edit
+    result = []
+    shapes = (reversed(shape) for _, shape in named_shapes)
+    for sizes in zip_longest(*shapes, fillvalue=1):
+        others = set(sizes) - {1}
+        if len(others) > 1:
+            listing = ", ".join(f"{name} has {shape}" for name, shape in named_shapes)
+            raise ValueError(
+                f"The batch shapes do not fit together: {listing}. Each pair of sizes must be "
+                "equal, or one of them 1."
+            )
+        result.append(others.pop() if others else 1)
+    return tuple(reversed(result))
 
 
 def latent_shape(codes: Tensor, latent_dims: int) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ def suppress_overlaps(
     order = scores.argsort(descending=True, stable=True)
     boxes = boxes[order]
     rest = torch.arange(len(boxes))
-    kept = []
+    kept: list[Tensor] = []
     while len(rest) and (most is None or len(kept) < most):
         best, rest = rest[0], rest[1:]
         kept.append(best)

@@ -132,17 +132,21 @@ def load(tensors: Mapping[str, Tensor]) -> RenderedFaceNet:
         raise UnsupportedModelError(f"{_LIGHTS} must hold only 0 and 1.")
     count, _, rows, _ = tensors[_COMPONENTS].shape
     controls, _, side, _ = tensors[_FIELDS].shape
-    weights = {n: t.float() for n, t in tensors.items() if n.startswith((PREFIX, RETOUCHER))}
+    # the renderer and the retoucher compute in float32, channels last
+    weights = {
+        n: t.to(
+            torch.float32,
+            memory_format=torch.channels_last if t.dim() == 4 else torch.contiguous_format,
+        )
+        for n, t in tensors.items()
+        if n.startswith((PREFIX, RETOUCHER))
+    }
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     retouches = _part(shapes, RETOUCHER)
-    net = RenderedFaceNet(
-        count,
-        2 * rows,
-        renderer_of(_part(shapes, PREFIX), controls),
-        controls,
-        side,
-        retoucher_of(retouches) if retouches else None,
-    )
+    with torch.device("meta"):  # no numbers are drawn that the file's replace at once
+        renderer = renderer_of(_part(shapes, PREFIX), controls)
+        retoucher = retoucher_of(retouches) if retouches else None
+    net = RenderedFaceNet(count, 2 * rows, renderer, controls, side, retoucher)
     net.load_state_dict(
         _part(tensors, "linear.")
         | weights
@@ -153,7 +157,8 @@ def load(tensors: Mapping[str, Tensor]) -> RenderedFaceNet:
             "lights": tensors.get(_LIGHTS, torch.zeros(controls, dtype=torch.int8)),
             "mouth": tensors.get(_MOUTH, torch.zeros(2, controls)),
             "open": tensors.get(_OPEN, torch.zeros(count + 1)),
-        }
+        },
+        assign=True,
     )
     net.prepare()
     return net.eval().requires_grad_(False)

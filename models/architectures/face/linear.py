@@ -149,12 +149,13 @@ class LinearFaceNet(nn.Module):
         """
         self.order = torch.argsort(self.parity.int(), descending=True, stable=True)
         self._split = self.symmetric_count
-        scale = (self.step * self.std)[:, None]
-        self.basis = (self.components.flatten(1).float() * scale)[self.order]
+        scale = (self.step * self.std)[self.order, None]
+        self.basis = self.components[self.order].flatten(1).float() * scale
         # one block per parity: halves of opposite parity do not mix
         blocks = []
-        for rows in (self.basis[: self._split], self.basis[self._split :]):
-            gram = rows.double() @ rows.double().T
+        for part in (self.basis[: self._split], self.basis[self._split :]):
+            rows = part.double()
+            gram = rows @ rows.T
             factor, failed = torch.linalg.cholesky_ex(gram)
             if int(failed):
                 raise UnsupportedModelError("linear.components are not linearly independent.")

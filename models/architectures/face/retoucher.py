@@ -62,7 +62,8 @@ class Retoucher(nn.Module):
         self.fine_out = Block(fine)
         self.leave = nn.Conv2d(fine, 16, 3, padding=1)
         for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
+            # Normal numbers on the meta device import torch's compiler, which takes seconds.
+            if isinstance(layer, nn.Conv2d) and not layer.weight.is_meta:
                 nn.init.kaiming_normal_(layer.weight, SLOPE)
         for layer in self.modules():
             if isinstance(layer, Block):  # a chain of blocks begins as what enters it

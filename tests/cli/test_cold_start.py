@@ -1,0 +1,36 @@
+"""What the first edit of a process must not wait for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import skimage.data
+from PIL import Image
+
+# Each takes half a second or more to import, and an edit needs none of them.
+SLOW = ("matplotlib", "skimage", "sympy", "torch._dynamo", "torchvision")
+
+CODE = """
+import sys
+import torch
+before = set(sys.modules)
+from face_latents.cli.main import main
+assert main(["edit", sys.argv[1], "--set", "smile=1", "-o", sys.argv[2], "--no-progress"]) == 0
+print(",".join(sorted(set(sys.argv[3:]) & (set(sys.modules) - before))))
+"""
+
+
+def test_an_edit_imports_nothing_slow(tmp_path: Path) -> None:
+    face = Image.fromarray(skimage.data.astronaut()[:240, 110:350])
+    face.save(tmp_path / "face.png")
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, "face.png", "edited.png", *SLOW],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["edited.png"], "imported " + done.stdout
