@@ -17,7 +17,7 @@ from ...models.imaging.photos import IMAGE_SUFFIXES, list_pictures, load_image
 from .. import host
 from ..compute import encode_crops
 from ..files.names import safe_parts, stamp
-from ..model.encode import cut_faces
+from ..model.encode import FaceChoice, cut_faces
 from ..widgets import MIN_SCORE
 
 MOST_PHOTOS = 5000  # in one folder
@@ -212,7 +212,7 @@ def _align(path: Path, model: FaceModel, number: int, min_score: float) -> Tenso
     if too_large:
         raise FaceLatentsError(f"the file is larger than {LARGEST_FILE >> 20} MB")
     pixels, _ = load_image(path, first_only=True, most_pixels=MOST_PIXELS)
-    return cut_faces(pixels[0], model, number, min_score)[0].crop
+    return cut_faces(pixels[0], model, number, FaceChoice(min_score))[0].crop
 
 
 def _reason(error: FaceLatentsError, path: Path) -> str:

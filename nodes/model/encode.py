@@ -35,6 +35,17 @@ if TYPE_CHECKING:
 MOST_STEPS = 2000  # of refinement
 
 
+class FaceChoice(NamedTuple):
+    """Which faces of a photo are wanted; each as the input of Encode Face."""
+
+    min_score: float
+    faces: str = LARGEST
+    index: int = 0
+    landmarks: Any = None
+    mask: Tensor | None = None
+    already_aligned: bool = False
+
+
 class AlignedFace(NamedTuple):
     crop: Tensor  # (3, S, S) float32 in [0, 1]
     context: PhotoContext  # its code is filled in after encoding
@@ -122,27 +133,18 @@ class EncodeFace:
     ) -> tuple[FaceLatent, Tensor]:
         found: list[AlignedFace] = []
         views: list[Tensor | None] = []
+        wanted = FaceChoice(min_score, faces, index, face_landmarks, mask, already_aligned)
         with host.Progress(len(image), "Finding faces") as progress:
             for number, pixels in enumerate(image):
-                faces_here = cut_faces(
-                    pixels,
-                    face_model,
-                    number,
-                    min_score,
-                    choice=faces,
-                    index=index if faces == BY_INDEX else 0,
-                    landmarks=face_landmarks,
-                    mask=mask,
-                    already_aligned=already_aligned,
-                )
+                faces_here = cut_faces(pixels, face_model, number, wanted)
                 height, width = pixels.shape[:2]
                 hidden = mask_for_photo(ignore_mask, number, height, width, "ignore_mask")
                 found += faces_here
-                views += [_view(face, hidden) for face in faces_here]
+                views += [_find_visible(face, hidden) for face in faces_here]
                 progress.step()
 
         crops = torch.stack([face.crop for face in found])
-        view = _stacked(views, face_model.template.size)
+        view = _stack_views(views, face_model.template.size)
         codes = start_codes(face_model, crops, view, refine_steps)
         if refine_steps:
             codes = refine_codes(face_model, crops, codes, refine_steps, view)
@@ -154,47 +156,47 @@ class EncodeFace:
 
 
 def cut_faces(
-    pixels: Tensor,
-    model: FaceModel,
-    number: int,
-    score: float,
-    *,
-    choice: str = LARGEST,
-    index: int = 0,
-    landmarks: Any = None,
-    mask: Tensor | None = None,
-    already_aligned: bool = False,
+    pixels: Tensor, model: FaceModel, number: int, wanted: FaceChoice
 ) -> list[AlignedFace]:
     """The wanted faces of one photo, aligned for a model.
 
-    Args:
-        pixels: ``(H, W, C)`` float32 in [0, 1], C = 1, 3 or 4.
-        model: whose alignment counts.
-        number: of the photo, from 0, for messages.
-        score: how sure the finder must be.
-        choice, index: which faces, see :func:`choose_faces`.
-        landmarks: FACE_LANDMARKS used instead of the finder.
-        mask: MASK; only faces whose centre it covers count.
-        already_aligned: the picture is a crop already.
-
     A model whose template has no landmarks encodes the whole picture, fitted into a square whose
     margins repeat the picture's border: nothing is looked for or chosen.
+
+    Args:
+        pixels: `(H, W, C)` float32 in [0, 1], C = 1, 3 or 4.
+        model: whose alignment counts.
+        number: of the photo, from 0, for messages.
+        wanted: which faces.
 
     Raises:
         NoFaceError: there is no such face.
     """
     photo, alpha = validate.split_channels(pixels)
-    key = _photo_key(photo, number)
-    if already_aligned or model.template.whole:
-        return [_whole_picture(photo, alpha, model, key, number)]
     height, width = photo.shape[:2]
-    if landmarks is None:
-        candidates = _find(photo, score, number)
+    size = model.template.size
+    if wanted.already_aligned or model.template.whole:
+        crop, transform = _fit_whole(photo, model, number)
+        landmarks = transform_points(invert_transform(transform), model.template.pixels())
+        cuts = [(0, landmarks, crop, transform)]
     else:
-        candidates = faces_from_landmarks(landmarks, number, height, width)
-    area = mask_for_photo(mask, number, height, width)
-    chosen = choose_faces(candidates, choice, index, number, area)
-    return [_cut(photo, alpha, face, model, key, face_number) for face_number, face in chosen]
+        if wanted.landmarks is None:
+            found = _find(photo, wanted.min_score, number)
+        else:
+            found = faces_from_landmarks(wanted.landmarks, number, height, width)
+        area = mask_for_photo(wanted.mask, number, height, width)
+        index = wanted.index if wanted.faces == BY_INDEX else 0
+        chosen = choose_faces(found, wanted.faces, index, number, area)
+        cuts = [
+            (place, face.landmarks, *align(photo, face.landmarks, model.template))
+            for place, face in chosen
+        ]
+    key = _photo_key(photo, number)
+    code = torch.empty(0)
+    return [
+        AlignedFace(crop, PhotoContext(photo, transform, size, points, code, key, place, alpha))
+        for place, points, crop, transform in cuts
+    ]
 
 
 def _find(photo: Tensor, score: float, number: int) -> list[Face]:
@@ -215,50 +217,23 @@ def _find(photo: Tensor, score: float, number: int) -> list[Face]:
     return faces
 
 
-def _cut(
-    photo: Tensor, alpha: Tensor | None, face: Face, model: FaceModel, key: str, number: int
-) -> AlignedFace:
-    crop, transform = align(photo, face.landmarks, model.template)
-    return AlignedFace(
-        crop,
-        PhotoContext(
-            photo=photo,
-            transform=transform,
-            size=model.template.size,
-            landmarks=face.landmarks,
-            code=torch.empty(0),
-            photo_key=key,
-            face_index=number,
-            alpha=alpha,
-        ),
-    )
-
-
-def _whole_picture(
-    photo: Tensor, alpha: Tensor | None, model: FaceModel, key: str, number: int
-) -> AlignedFace:
-    """An aligned crop as it is, or a whole picture for a model without landmarks, resized."""
+def _fit_whole(photo: Tensor, model: FaceModel, number: int) -> tuple[Tensor, Tensor]:
+    """Crop and transform of an aligned crop as it is, or of a whole picture, resized."""
     height, width = photo.shape[:2]
-    template = model.template
-    if height != width and not template.whole:
+    size = model.template.size
+    if height != width and not model.template.whole:
         raise FaceLatentsError(
             f"Picture {number + 1} is {width} x {height} pixels, but an aligned crop is square. "
             "Crop it to a square, or turn already_aligned off."
         )
-    transform = fit_whole(height, width, template.size)
-    if height == width == template.size:
-        crop = photo.permute(2, 0, 1).clamp(0, 1)
-    else:
-        crop = align_with_transform(photo, transform, template.size)
-    landmarks = transform_points(invert_transform(transform), template.pixels())
-    context = PhotoContext(
-        photo, transform, template.size, landmarks, torch.empty(0), key, 0, alpha
-    )
-    return AlignedFace(crop, context)
+    transform = fit_whole(height, width, size)
+    if height == width == size:
+        return photo.permute(2, 0, 1).clamp(0, 1), transform
+    return align_with_transform(photo, transform, size), transform
 
 
-def _view(face: AlignedFace, hidden: Tensor | None) -> Tensor | None:
-    """How much of each pixel of the crop can be seen, ``(1, S, S)``; None: all of it."""
+def _find_visible(face: AlignedFace, hidden: Tensor | None) -> Tensor | None:
+    """How much of each pixel of the crop can be seen, `(1, S, S)`; None: all of it."""
     if hidden is None:
         return None
     photo = hidden.unsqueeze(-1).expand(-1, -1, 3)
@@ -266,7 +241,7 @@ def _view(face: AlignedFace, hidden: Tensor | None) -> Tensor | None:
     return (crop[:1] < 0.1).float()  # a pixel that is hidden in part has a wrong colour too
 
 
-def _stacked(views: list[Tensor | None], size: int) -> Tensor | None:
+def _stack_views(views: list[Tensor | None], size: int) -> Tensor | None:
     if all(view is None for view in views):
         return None
     whole = torch.ones(1, size, size)
