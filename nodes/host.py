@@ -160,7 +160,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def unload_other_networks(module: nn.Module) -> bool:
     """Take networks off the compute device, all but `module`, after running out of memory.
 
-    ComfyUI takes `module` off as well; the next :func:`load_to_device` brings it back alone.
+    ComfyUI takes `module` off as well; the next `load_to_device` brings it back alone.
 
     Returns:
         False where there was nothing to take off, so that trying again makes no sense.
@@ -268,7 +268,7 @@ def server_routes() -> Any:
 
 
 def register_model_folder() -> None:
-    """Make ``models/face_latents`` known to ComfyUI (and to its extra_model_paths.yaml)."""
+    """Make `models/face_latents` known to ComfyUI (and to its extra_model_paths.yaml)."""
     paths = _host("folder_paths")
     if paths is None:
         return
@@ -288,7 +288,7 @@ def model_folders() -> list[Path]:
     return [Path(folder) for folder in paths.get_folder_paths(MODEL_FOLDER)]
 
 
-def own_model_folder() -> Path:
+def model_save_folder() -> Path:
     """The folder new files go into; further ones of extra_model_paths.yaml may be shared."""
     paths = _host("folder_paths")
     return stand_alone.models if paths is None else Path(paths.models_dir) / MODEL_FOLDER
@@ -302,15 +302,22 @@ def model_file_names() -> list[str] | None:
 
 
 def input_directory() -> Path:
-    paths = _host("folder_paths")
-    return stand_alone.input if paths is None else Path(paths.get_input_directory())
+    """The folder of the photos that people load."""
+    return _directory("input")
 
 
 def output_directory() -> Path:
-    paths = _host("folder_paths")
-    return stand_alone.output if paths is None else Path(paths.get_output_directory())
+    """The folder of what nodes save."""
+    return _directory("output")
 
 
 def temp_directory() -> Path:
+    """The folder of pictures that only the canvas shows."""
+    return _directory("temp")
+
+
+def _directory(kind: str) -> Path:
     paths = _host("folder_paths")
-    return stand_alone.temp if paths is None else Path(paths.get_temp_directory())
+    if paths is None:
+        return Path(getattr(stand_alone, kind))
+    return Path(getattr(paths, f"get_{kind}_directory")())

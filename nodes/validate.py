@@ -151,7 +151,7 @@ def one_of(value: object, options: Any, name: str) -> str:
 
 
 def image(value: object, name: str = "image") -> Tensor:
-    """An IMAGE batch ``(B, H, W, C)`` as float32 on the CPU, C = 1, 3 or 4; pixels unchanged.
+    """An IMAGE batch `(B, H, W, C)` as float32 on the CPU, C = 1, 3 or 4; pixels unchanged.
 
     Raises:
         FaceLatentsError: not an IMAGE, empty, of an unexpected shape, or with pixels that are
@@ -200,7 +200,7 @@ def _broken_pixels(tensor: Tensor, name: str) -> str:
 
 
 def split_channels(photo: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Colour ``(H, W, 3)`` and alpha ``(H, W)`` or None of a photo ``(H, W, C)``.
+    """Colour `(H, W, 3)` and alpha `(H, W)` or None of a photo `(H, W, C)`.
 
     Grey becomes three equal channels. Colour below transparent alpha is used as it is.
     """

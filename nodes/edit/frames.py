@@ -194,7 +194,7 @@ def _evaluate_curve(
 
 
 def _smooth(values: Tensor, reach: int) -> Tensor:
-    """The mean of each number ``(N,)`` and `reach` neighbours on either side, the ends repeated."""
+    """The mean of each number `(N,)` and `reach` neighbours on either side, the ends repeated."""
     if reach == 0 or len(values) == 1:
         return values
     before, after = values[:1].expand(reach), values[-1:].expand(reach)

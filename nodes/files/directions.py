@@ -87,7 +87,7 @@ class SaveDirection:
     }
 
     def execute(self, direction: Direction, filename_prefix: str) -> dict[str, Any]:
-        root = host.own_model_folder() / DIRECTIONS
+        root = host.model_save_folder() / DIRECTIONS
         return save_and_pass(direction, save_direction, root, filename_prefix)
 
 

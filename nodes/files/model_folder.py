@@ -11,7 +11,7 @@ DIRECTIONS, BASES = "directions", "bases"  # sub-folders of models/face_latents
 
 
 def list_files(folder: Path) -> list[str]:
-    """``.safetensors`` files in `folder` and below, relative, sorted, with forward slashes."""
+    """`.safetensors` files in `folder` and below, relative, sorted, with forward slashes."""
     if not folder.is_dir():
         return []
     return sorted(

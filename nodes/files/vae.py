@@ -30,7 +30,7 @@ class FromVAELatent:
     }
 
     def execute(self, samples: Mapping[str, Any]) -> tuple[FaceLatent]:
-        values = _samples(samples)
+        values = _require_samples(samples)
         channels = values.shape[1]
         space = LatentSpace(VAE_SPACE, tuple(values.shape[1:]), f"{VAE_SPACE}:{channels}")
         extras = {key: _copy(value) for key, value in samples.items() if key != "samples"}
@@ -64,7 +64,7 @@ class ToVAELatent:
         return (result,)
 
 
-def _samples(latent: object) -> Tensor:
+def _require_samples(latent: object) -> Tensor:
     if not isinstance(latent, Mapping) or not isinstance(latent.get("samples"), Tensor):
         raise FaceLatentsError(
             "Input 'samples' needs a LATENT (from VAE Encode or a sampler); it got a "

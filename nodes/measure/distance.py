@@ -52,7 +52,7 @@ class LatentDistance:
         start, end = pair(a, b, "Latent Distance")
         with validate.explained("Latent Distance"):
             values = latent_ops.distance(
-                start, end, metric, _std(a, metric), latent_dims=a.space.latent_dims
+                start, end, metric, _spread_for(a, metric), latent_dims=a.space.latent_dims
             )
         numbers = values.double().flatten().tolist()
         return sum(numbers) / len(numbers), "\n".join(f"{number:.4f}" for number in numbers)
@@ -94,7 +94,7 @@ class DistanceMatrix(Chart):
             matrix = latent_ops.pairwise(
                 face_latent.samples,
                 metric=metric,
-                std=_std(face_latent, metric),
+                std=_spread_for(face_latent, metric),
                 latent_dims=face_latent.space.latent_dims,
             )
         matrix = matrix.double().cpu()
@@ -115,7 +115,7 @@ class DistanceMatrix(Chart):
         return {"ui": preview(image, "face_latents_distance"), "result": (image, table)}
 
 
-def _std(latent: FaceLatent, metric: str) -> Tensor | None:
+def _spread_for(latent: FaceLatent, metric: str) -> Tensor | None:
     if metric != "whitened":
         return None
     if latent.space.std is None:

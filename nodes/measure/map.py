@@ -75,10 +75,10 @@ class FaceMap(Chart):
                 f"{NODE} draws 2 to {MOST_FACES} faces; this batch has {count}. Join Face Latents "
                 "makes one batch of several, Select Face Latent takes faces out."
             )
-        group_names = _words(groups, count, "groups")
-        labels = _words(names, count, "names")
+        group_names = _read_words(groups, count, "groups")
+        labels = _read_words(names, count, "names")
         with validate.explained(NODE):
-            places, shares = _plane(face_latent.samples)
+            places, shares = _project(face_latent.samples)
             first, second = (round(100 * share) for share in shares)
             chart = scatter_chart(
                 places,
@@ -101,7 +101,7 @@ class FaceMap(Chart):
         return {"ui": preview(image, "face_latents_map"), "result": (image, "\n".join(lines))}
 
 
-def _plane(samples: Tensor) -> tuple[Tensor, list[float]]:
+def _project(samples: Tensor) -> tuple[Tensor, list[float]]:
     """Places `(N, 2)` in the plane of largest variance, and the share of it along both axes."""
     codes = samples.detach().cpu().double()
     if bool((codes == codes[:1]).all()):
@@ -113,7 +113,7 @@ def _plane(samples: Tensor) -> tuple[Tensor, list[float]]:
     return places, [*shares.tolist(), *[0.0] * missing]
 
 
-def _words(text: str, count: int, name: str) -> list[str] | None:
+def _read_words(text: str, count: int, name: str) -> list[str] | None:
     """One word for each face; `word * 5` stands for five."""
     words: list[str] = []
     for part in validate.names_in(text):

@@ -89,7 +89,7 @@ class LoadFaceModel:
                 # Outside the host's inference mode: whoever trains on this model later could not
                 # use weights made inside it.
                 with torch.inference_mode(False):
-                    loaded = _loaded[key] = _in_precision(load_face_model(path), precision)
+                    loaded = _loaded[key] = _set_precision(load_face_model(path), precision)
         return loaded, _describe(loaded)
 
     @classmethod
@@ -172,7 +172,7 @@ def model_path(name: str) -> Path:
     return bundled_digits_model_path() if name == BUNDLED_DIGITS else model_file_path(name)
 
 
-def _in_precision(model: FaceModel, kind: str) -> FaceModel:
+def _set_precision(model: FaceModel, kind: str) -> FaceModel:
     if kind != FLOAT32:
         if not hasattr(model.module, "dtype"):
             raise FaceLatentsError(

@@ -39,23 +39,21 @@ class Positions:
     keep_others: bool
 
 
-def parse_strengths(text: object) -> dict[str, float]:
-    """Read the node's JSON, ``{"smile": 1.5, "age": -1}``; an empty text means no change.
+def parse_strengths(text: str) -> dict[str, float]:
+    """Read the node's JSON, `{"smile": 1.5, "age": -1}`; an empty text means no change.
 
     Raises:
         FaceLatentsError: it is not such an object; the message shows what one looks like.
     """
-    if not isinstance(text, str):
-        raise FaceLatentsError(_wrong(f"a {type(text).__name__}"))
     if len(text) > LONGEST_TEXT:
-        raise FaceLatentsError(_wrong(f"a text of {len(text)} characters"))
+        raise _mistake(f"a text of {len(text)} characters")
     if not text.strip():
         return {}
     try:
         # Whole numbers of any length would be slow to read as such.
-        value = json.loads(text, parse_int=float, object_pairs_hook=_without_repeats)
+        value = json.loads(text, parse_int=float, object_pairs_hook=_refuse_repeats)
     except (ValueError, RecursionError) as error:
-        raise FaceLatentsError(_wrong(f"a text that cannot be read ({error})")) from error
+        raise _mistake(f"a text that cannot be read ({error})") from error
     return check_strengths(value)
 
 
@@ -66,10 +64,10 @@ def check_strengths(value: object) -> dict[str, float]:
         FaceLatentsError: it is anything else.
     """
     if not isinstance(value, Mapping):
-        raise FaceLatentsError(_wrong(f"a {type(value).__name__}"))
+        raise _mistake(f"a {type(value).__name__}")
     if len(value) > MOST_SLIDERS:
-        raise FaceLatentsError(_wrong(f"{len(value)} entries; {MOST_SLIDERS} are possible"))
-    return {_checked_name(name): _checked_number(name, number) for name, number in value.items()}
+        raise _mistake(f"{len(value)} entries; {MOST_SLIDERS} are possible")
+    return {_check_name(name): _check_number(name, number) for name, number in value.items()}
 
 
 def place(panel: Panel, strengths: Mapping[str, float], keep_others: bool) -> Positions:
@@ -84,11 +82,11 @@ def move(panel: Panel, codes: Tensor, positions: Positions) -> Tensor:
 
     Args:
         panel: the directions.
-        codes: ``(B, *shape)`` of the panel's space.
+        codes: `(B, *shape)` of the panel's space.
         positions: how far.
 
     Returns:
-        ``(B, *shape)`` in the dtype of the codes; the very same codes where every slider is at 0.
+        `(B, *shape)` in the dtype of the codes; the very same codes where every slider is at 0.
 
     Raises:
         FaceLatentsError: nothing of a direction is left when the others are kept still.
@@ -170,36 +168,34 @@ def _unit(panel: Panel, name: str) -> Tensor:
     return unit
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a name comes twice")
     return found
 
 
-def _checked_name(name: object) -> str:
+def _check_name(name: object) -> str:
     if not isinstance(name, str) or not name or len(name) > LONGEST_NAME:
-        raise FaceLatentsError(_wrong("a name that is empty or too long"))
+        raise _mistake("a name that is empty or too long")
     return name
 
 
-def _checked_number(name: object, value: object) -> float:
+def _check_number(name: object, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise FaceLatentsError(_wrong(f"{_short(value)} for '{name}', which is no number"))
+        raise _mistake(f"{_shorten(value)} for '{name}', which is no number")
     if not abs(value) <= FARTHEST:  # false for NaN as well
-        raise FaceLatentsError(
-            _wrong(f"{_short(value)} for '{name}', outside {-FARTHEST:g} to {FARTHEST:g}")
-        )
+        raise _mistake(f"{_shorten(value)} for '{name}', outside {-FARTHEST:g} to {FARTHEST:g}")
     return float(value)
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = str(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
 
 
-def _wrong(got: str) -> str:
-    return (
+def _mistake(got: str) -> FaceLatentsError:
+    return FaceLatentsError(
         'Attribute Sliders: the strengths have to be JSON like {"smile": 1.5, "age": -1}, one '
         f"number for each direction; they hold {got}. Reset the sliders or correct the text."
     )

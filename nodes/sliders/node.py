@@ -73,7 +73,7 @@ class AttributeSliders:
         validate.same_model(face_model, face_latent.space, "Attribute Sliders")
         extras = {name: wires.pop(name) for name in EXTRA_INPUTS}
         panel = panel_of(face_model, {name: e for name, e in extras.items() if e is not None})
-        driven = _driven(wires)
+        driven = _read_wires(wires)
         positions = place(panel, {**parse_strengths(strengths), **driven}, keep_others)
         moved = face_latent.with_samples(move(panel, face_latent.samples, positions))
         pictures = decode_codes(face_model, moved.samples, "Decoding moved faces").clamp(0, 1)
@@ -103,7 +103,7 @@ def _start_preview(session: Session, positions: Positions) -> dict[str, Any]:
     }
 
 
-def _driven(wires: dict[str, Any]) -> dict[str, float]:
+def _read_wires(wires: dict[str, Any]) -> dict[str, float]:
     """Strengths that came by wire, by slider name."""
     found = {}
     for socket, value in wires.items():

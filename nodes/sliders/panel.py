@@ -34,21 +34,10 @@ _COUNTED = re.compile(r"_\d{5,}_$")  # the number Save Direction adds
 
 @dataclass(frozen=True, eq=False)
 class Slider:
-    """One direction under the name that workflows save.
+    """One direction, a single vector, and where it comes from: MODEL, WIRE or FILE."""
 
-    Attributes:
-        name: unique in its panel.
-        direction: holds one vector, not a batch.
-        source: MODEL, WIRE or FILE.
-    """
-
-    name: str
     direction: Direction
     source: str
-
-    def row(self) -> dict[str, Any]:
-        """What the canvas needs to draw the slider."""
-        return _row(self.name, self.direction.unit, self.direction.safe_range, self.source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +45,10 @@ class Panel:
     """The sliders of one model.
 
     Attributes:
-        sliders: by name: the model's own, then those on wires, then the user's files.
+        sliders: by the name that workflows save: the model's own, those on wires, the user's files.
         space: the space of all of them.
         problems: files that could not be used, one sentence each.
-        conditioned: directions made independent of others, kept by :mod:`.sliders_move`.
+        conditioned: directions made independent of others, kept by `move`.
     """
 
     sliders: Mapping[str, Slider]
@@ -68,8 +57,11 @@ class Panel:
     conditioned: dict[tuple[str, frozenset[str]], Tensor] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, Any]]:
-        """As :meth:`Slider.row`, in the order of the panel."""
-        return [slider.row() for slider in self.sliders.values()]
+        """What the canvas needs to draw the sliders, in their order."""
+        return [
+            _row(name, slider.direction.unit, slider.direction.safe_range, slider.source)
+            for name, slider in self.sliders.items()
+        ]
 
 
 def panel_of(model: FaceModel, extras: Mapping[str, Direction] | None = None) -> Panel:
@@ -83,7 +75,7 @@ def panel_of(model: FaceModel, extras: Mapping[str, Direction] | None = None) ->
         SpaceMismatchError: a direction on a wire belongs to another model.
         FaceLatentsError: a wire holds a batch of directions.
     """
-    sliders = {name: Slider(name, direction, MODEL) for name, direction in model.directions.items()}
+    sliders = {name: Slider(direction, MODEL) for name, direction in model.directions.items()}
     for socket, given in (extras or {}).items():
         direction = lifted(given, model.space)
         require_same_space(
@@ -97,15 +89,13 @@ def panel_of(model: FaceModel, extras: Mapping[str, Direction] | None = None) ->
                 f"Attribute Sliders: input '{socket}' holds a batch of {len(direction.vector)} "
                 "directions; one slider moves one direction. Connect them one by one."
             )
-        name = _free_name(direction.name, socket, sliders)
-        sliders[name] = Slider(name, direction, WIRE)
+        sliders[_free_name(direction.name, socket, sliders)] = Slider(direction, WIRE)
     problems = []
-    for file_name, direction, problem in _user_directions():
+    for file_name, direction, problem in _read_user_directions():
         if problem:
             problems.append(problem)
-        elif (found := _own(direction, model.space)) is not None:
-            name = _free_name(_short_name(file_name), FILE, sliders)
-            sliders[name] = Slider(name, found, FILE)
+        elif (found := _find_in_space(direction, model.space)) is not None:
+            sliders[_free_name(file_name, FILE, sliders)] = Slider(found, FILE)
         if len(sliders) >= MOST_SLIDERS:
             problems.append(f"Only the first {MOST_SLIDERS} directions have a slider.")
             break
@@ -132,11 +122,11 @@ def rows_of_model(name: str) -> list[dict[str, Any]]:
         low, high = (float(bound) for bound in facts.get("safe_range", (-3.0, 3.0)))
         rows[direction] = _row(direction, str(facts.get("unit", "")), (low, high), MODEL)
     model_id = metadata.get("model_id")
-    for file_name, found, problem in _user_directions():
+    for file_name, found, problem in _read_user_directions():
         # The shape is checked when the node runs; the identity tells models apart already.
         if not problem and found.space.model_id == model_id and len(rows) < MOST_SLIDERS:
-            own = _free_name(_short_name(file_name), FILE, rows)
-            rows[own] = _row(own, found.unit, found.safe_range, FILE)
+            free = _free_name(file_name, FILE, rows)
+            rows[free] = _row(free, found.unit, found.safe_range, FILE)
     return list(rows.values())
 
 
@@ -145,13 +135,13 @@ def state_of_files() -> str:
     return "|".join(f"{name}:{stamp(find_model_file(name))}" for name in list_direction_files())
 
 
-def _user_directions() -> Iterable[tuple[str, Direction, str]]:
-    """File name, direction, and what is wrong with it (an empty string for nothing)."""
+def _read_user_directions() -> Iterable[tuple[str, Direction, str]]:
+    """File name without its ending, direction, and what is wrong with it ("" for nothing)."""
     for name in list_direction_files():
         path = find_model_file(name)
         if path is not None:
-            direction, problem = _read(path, stamp(path))
-            yield name, direction, problem
+            short = name.removeprefix(f"{DIRECTIONS}/").removesuffix(SUFFIX)
+            yield short, *_read(path, stamp(path))
 
 
 @lru_cache(maxsize=2 * MOST_SLIDERS)
@@ -164,15 +154,11 @@ def _read(path: Path, state: str) -> tuple[Any, str]:
         return None, f"'{path.name}' has no slider: {error}"
 
 
-def _own(direction: Direction, space: LatentSpace) -> Direction | None:
+def _find_in_space(direction: Direction, space: LatentSpace) -> Direction | None:
     """The one direction of a file in `space`; None where it belongs to another or is a batch."""
     found = lifted(direction, space)
     fits = found.space.same_as(space) and tuple(found.vector.shape) == space.shape
     return found if fits else None
-
-
-def _short_name(file_name: str) -> str:
-    return file_name.removeprefix(f"{DIRECTIONS}/").removesuffix(SUFFIX)
 
 
 def _free_name(wanted: str, origin: str, taken: Mapping[str, Any]) -> str:
@@ -183,11 +169,6 @@ def _free_name(wanted: str, origin: str, taken: Mapping[str, Any]) -> str:
 def _row(name: str, unit: str, safe_range: tuple[float, float], source: str) -> dict[str, Any]:
     low, high = safe_range
     label = _COUNTED.sub("", name.rsplit("/", 1)[-1]).replace("_", " ")
-    return {
-        "name": name,
-        "label": label if source == FILE else name.replace("_", " "),
-        "unit": unit,
-        "low": low,
-        "high": high,
-        "source": source,
-    }
+    label = label if source == FILE else name.replace("_", " ")
+    shown = {"name": name, "label": label, "unit": unit}
+    return {**shown, "low": low, "high": high, "source": source}

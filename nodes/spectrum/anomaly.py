@@ -87,7 +87,7 @@ class AnomalyMap(Chart):
         validate.same_model(face_model, face_latent.space, "Anomaly Map")
         gain = sensitivity / _FULL_HEAT
         whole = view == PHOTO
-        contexts = _contexts(face_latent, whole)
+        contexts = _require_contexts(face_latent, whole)
         codes = truncate(given, mode, k, energy, keep_norm, "Anomaly Map")
         explained = decode_codes(face_model, codes).float().cpu()
         with validate.explained("Anomaly Map"):
@@ -102,7 +102,7 @@ class AnomalyMap(Chart):
                     heat = heat * face if region == FACE else heat
                 maps.append(heat * gain)
         if whole:
-            photos, heats = _on_photos(contexts, maps)
+            photos, heats = _place_on_photos(contexts, maps)
         else:
             photos = [crop.permute(1, 2, 0) for crop in crops]
             heats = [heat.clamp(0, 1) for heat in maps]
@@ -113,7 +113,7 @@ class AnomalyMap(Chart):
         return {"ui": ui, "result": (images.to(device), mask.to(device))}
 
 
-def _contexts(latent: FaceLatent, whole: bool) -> list[PhotoContext]:
+def _require_contexts(latent: FaceLatent, whole: bool) -> list[PhotoContext]:
     found = [context for context in latent.contexts if context is not None]
     if len(found) < len(latent):
         number = next(i for i, context in enumerate(latent.contexts) if context is None)
@@ -132,7 +132,7 @@ def _contexts(latent: FaceLatent, whole: bool) -> list[PhotoContext]:
     return found
 
 
-def _on_photos(
+def _place_on_photos(
     contexts: list[PhotoContext], maps: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Photos `(H, W, 3)` and their heat `(H, W)` in [0, 1]; faces of one photo together."""

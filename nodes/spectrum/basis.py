@@ -89,7 +89,7 @@ class BuildBasis:
     def execute(self, labels: str, **inputs: Any) -> tuple[LatentBasis, str]:
         groups = {key: inputs.pop(key) for key in GROUPS}
         given = {key: group for key, group in groups.items() if group is not None}
-        names = _names(labels, list(given))
+        names = _read_labels(labels, list(given))
         labelled = dict(zip(names, given.values(), strict=True))
         return build_from_groups(labelled, "Build Quasi-Eigen Basis", **inputs)
 
@@ -155,7 +155,7 @@ def build_from_groups(
     return basis, "\n".join(lines)
 
 
-def _names(text: str, groups: Sequence[str]) -> list[str]:
+def _read_labels(text: str, groups: Sequence[str]) -> list[str]:
     """A name per connected group."""
     typed = [name.strip() for name in text.replace("\n", ",").split(",")]
     if not any(typed):

@@ -72,7 +72,7 @@ class SaveBasis:
     }
 
     def execute(self, basis: LatentBasis, filename_prefix: str) -> dict[str, Any]:
-        root = host.own_model_folder() / BASES
+        root = host.model_save_folder() / BASES
         return save_and_pass(basis, save_basis, root, filename_prefix)
 
 

@@ -48,7 +48,7 @@ class BuildBasisFolders:
         self, face_model: FaceModel, folders: str, min_score: float, **settings: Any
     ) -> tuple[LatentBasis, str]:
         found, reports = {}, []
-        for label, folder in labelled_folders(folders).items():
+        for label, folder in folders_by_label(folders).items():
             codes = encode_folder(folder, face_model, min_score=min_score, what=label)
             found[label] = FaceLatent(codes.codes, face_model.space)
             if codes.skipped:
@@ -62,10 +62,10 @@ class BuildBasisFolders:
 
 
 def _folders_stamp(typed: str) -> str:
-    return folder_stamp(list(labelled_folders(typed).values()))
+    return folder_stamp(list(folders_by_label(typed).values()))
 
 
-def labelled_folders(text: str) -> dict[str, Path]:
+def folders_by_label(text: str) -> dict[str, Path]:
     """Label -> folder, of what was typed.
 
     Raises:

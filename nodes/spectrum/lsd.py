@@ -102,7 +102,7 @@ class LSDRotate:
         steps: int,
     ) -> tuple[FaceLatent, str]:
         given = join_basis(face_latent, basis, "LSD Rotate")
-        stops = _stops(given, from_label, to_label)
+        stops = _plan_stops(given, from_label, to_label)
         frames = 1 if steps == 1 else 1 + (len(stops) - 1) * (steps - 1)
         faces = len(given.latent)
         if frames * faces > widgets.MOST_FRAMES:
@@ -121,7 +121,7 @@ class LSDRotate:
         return replace(given.latent, samples=samples.flatten(0, 1), contexts=contexts), text
 
 
-def _stops(given: Spectra, start: str, route: str) -> list[Tensor]:
+def _plan_stops(given: Spectra, start: str, route: str) -> list[Tensor]:
     """The label indices `(B,)` visited one after another, at least two.
 
     Raises:

@@ -320,7 +320,7 @@ def test_files_of_extra_model_paths_are_found(fake):
     names = NODE_CLASS_MAPPINGS["FaceLatentsLoadModel"].INPUT_TYPES()["required"]["model"][0]
     assert names == [load_model.BUNDLED, load_model.BUNDLED_DIGITS, "sub/m.safetensors"]
     assert model_file_path("sub/m.safetensors") == extra / "sub" / "m.safetensors"
-    assert host.own_model_folder() == fake.root / "models" / "face_latents"
+    assert host.model_save_folder() == fake.root / "models" / "face_latents"
 
 
 def test_saved_files_go_into_the_hosts_folders(fake):
