@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 MOST_STEPS = 2000  # of refinement
 
 
-class FaceChoice(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class FaceChoice:
     """Which faces of a photo are wanted; each as the input of Encode Face."""
 
     min_score: float
