@@ -25,15 +25,7 @@ WORKING_COPIES = 96  # full-size feature maps a network holds at once, generousl
 
 def encode_crops(model: FaceModel, crops: Tensor, what: str = "Encoding faces") -> Tensor:
     """Codes ``(B, *shape)`` of aligned crops ``(B, 3, S, S)`` in [0, 1], on the host's device."""
-    return _run(model, model.encode, what, crops)
-
-
-def edit_crops(
-    model: FaceModel, crops: Tensor, before: Tensor, after: Tensor, what: str = "Editing faces"
-) -> Tensor:
-    """The faces of photos ``(B, 3, S, S)`` as an edit of their codes ``(B, *shape)`` changes them,
-    see :meth:`FaceModel.edited_photos`, on the host's device."""
-    return _run(model, model.edited_photos, what, crops, before, after)
+    return run_model(model, what, model.encode, crops)
 
 
 def decode_codes(
@@ -66,7 +58,7 @@ def decode_codes(
             return pictures
         return torch.nn.functional.interpolate(pictures, (side, side), mode="area")
 
-    return _run(model, decode, what, codes)
+    return run_model(model, what, decode, codes)
 
 
 def own_codes(model: FaceModel, latent: FaceLatent, what: str) -> Tensor:
@@ -87,7 +79,7 @@ def own_codes(model: FaceModel, latent: FaceLatent, what: str) -> Tensor:
     def convert(part: Tensor) -> Tensor:
         return model.to_decodable(part, latent.space)
 
-    return _run(model, convert, "Mapping codes", latent.samples, pixels=CPU_BATCH_PIXELS)
+    return run_model(model, "Mapping codes", convert, latent.samples, pixels=CPU_BATCH_PIXELS)
 
 
 def require_space_of(model: FaceModel, latent: FaceLatent, what: str) -> None:
@@ -102,16 +94,27 @@ def require_space_of(model: FaceModel, latent: FaceLatent, what: str) -> None:
         require_same_space(model.space, latent.space, what)
 
 
-def _run(
+def run_model(
     model: FaceModel,
-    function: Callable[..., Tensor],
     what: str,
+    function: Callable[..., Tensor],
     *items: Tensor,
     pixels: int | None = None,
 ) -> Tensor:
-    """Apply `function` to items, `(B, ...)` each, batch by batch, without gradients.
+    """Apply a function of a model batch by batch, without gradients.
 
-    `pixels` are worked on at once; None: as many as suit the network and the device.
+    Args:
+        model: whose network works.
+        what: is done, for the progress bar and messages.
+        function: of batches of the items, on the network's device.
+        items: `(B, ...)` each.
+        pixels: to work on at once; None: as many as suit the network and the device.
+
+    Returns:
+        `(B, ...)` on the host's device.
+
+    Raises:
+        FaceLatentsError: not enough memory for a single item, or for all results.
     """
     if pixels is None:
         on_cpu = host.compute_device().type == "cpu"

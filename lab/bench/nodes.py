@@ -20,7 +20,8 @@ from ...models.face_model import FaceModel, bundled_face_model_path, load_face_m
 from ...models.finder.checkpoint import load_finder
 from ...models.imaging.align import align
 from ...models.paste.back import paste_back
-from ...models.paste.pair import edited_pair
+from ...models.paste.edit import plan_edits
+from ...models.paste.face import PhotoFace
 from ...models.values import FaceLatent, PhotoContext
 from ...nodes.edit.directions import AddDirection
 from ...nodes.model.decode import DecodeFace
@@ -194,6 +195,5 @@ def _directly(photo: Tensor, model: FaceModel) -> Tensor:
 
 
 def _paste(photo: Tensor, context: PhotoContext, model: FaceModel, code: Tensor) -> Tensor:
-    pair = edited_pair(model, context, code)
-    motion = model.motion(context.code, code)
-    return paste_back(photo, context, pair.before, pair.after, motion=motion, own=pair.own)
+    (edit,) = plan_edits(model, [PhotoFace(context)], code[None])
+    return paste_back(photo, context, edit)

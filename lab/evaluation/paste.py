@@ -21,9 +21,10 @@ from ...models.geometry.similarity import transform_points, transform_scale
 from ...models.imaging.align import align
 from ...models.imaging.light import luminance
 from ...models.imaging.maps import gaussian_blur, prepare_maps, sample_maps
-from ...models.paste.back import METHODS, paste_back
+from ...models.paste.back import paste_back
+from ...models.paste.edit import METHODS, plan_edits
+from ...models.paste.face import PhotoFace
 from ...models.paste.mask import face_mask
-from ...models.paste.pair import edited_pair
 from ...models.paste.pixels import Box, crop_fractions, photo_box
 from ...models.values import PhotoContext
 from ..measures import sharpness
@@ -87,17 +88,14 @@ def evaluate_paste(
             context = PhotoContext(
                 photo, transform, model.template.size, faces[0].landmarks, code, file.name, 0
             )
-            measure = _Region(context, photo)
+            face, measure = PhotoFace(context), _Region(context, photo)
             for name, strength in steps:
-                edit = code + strength * model.directions[name].vector
-                motion = model.motion(code, edit)
+                edited_code = code + strength * model.directions[name].vector
                 pictures = [measure.tile(photo)]
                 for method in settings.methods:
-                    before, after, own = edited_pair(model, context, edit, method)
+                    (edit,) = plan_edits(model, [face], edited_code[None], method=method)
                     wall, cpu = time.perf_counter(), time.process_time()
-                    edited = paste_back(
-                        photo, context, before, after, method=method, motion=motion, own=own
-                    )
+                    edited = paste_back(photo, context, edit)
                     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
                     sharp, seam = measure.compare(edited)
                     records.append(

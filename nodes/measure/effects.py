@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,12 +14,14 @@ from ...models.charts import THEMES, matrix_chart
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
 from ...models.geometry.templates import TIGHT
-from ...models.imaging.align import align_with_transform
+from ...models.paste.back import paste_back
+from ...models.paste.edit import plan_edits
+from ...models.paste.face import SURROUNDINGS, PhotoFace, cut_face
 from ...models.space import require_same_space
 from ...models.values import FaceLatent
 from .. import host, validate, widgets
 from ..combine import mean_of, vector_for
-from ..compute import decode_codes, encode_crops
+from ..compute import decode_codes, encode_crops, run_model
 from ..draw import Chart, shown
 from ..registry import node
 
@@ -147,56 +149,75 @@ def _vectors(model: FaceModel, latent: FaceLatent, own: Mapping[str, object]) ->
 def _by_scores(
     model: FaceModel, latent: FaceLatent, vectors: Mapping[str, Tensor], step: float
 ) -> Tensor:
-    """``(K, K)``: the change along each direction, in its units, per unit of the moved one."""
-    dims = latent.space.latent_dims
-    mean = mean_of(latent)
-    rows = []
-    with host.Progress(len(vectors), NODE) as progress:
-        for vector in vectors.values():
-            ends = []
-            for sign in (1, -1):
-                codes = latent_ops.add(latent.samples, vector, sign * step, latent_dims=dims)
-                pictures = decode_codes(model, codes, NODE).clamp(0, 1)
-                again = encode_crops(model, pictures, NODE).to(latent.samples)
-                ends.append(
-                    torch.stack(
-                        [
-                            latent_ops.coefficient(again, other, mean, latent_dims=dims).mean()
-                            for other in vectors.values()
-                        ]
-                    )
-                )
-            rows.append((ends[0] - ends[1]) / (2 * step))
-            progress.step()
-    return torch.stack(rows).double().cpu()
+    """`(K, K)`: the change along each direction, in its units, per unit of the moved one."""
+    dims, mean = latent.space.latent_dims, mean_of(latent)
+
+    def measure(codes: Tensor) -> Tensor:
+        pictures = decode_codes(model, codes, NODE).clamp(0, 1)
+        again = encode_crops(model, pictures, NODE).to(latent.samples)
+        scores = (
+            latent_ops.coefficient(again, vector, mean, latent_dims=dims).mean()
+            for vector in vectors.values()
+        )
+        return torch.stack(list(scores))
+
+    return _changes(latent, vectors, step, measure) / (2 * step)
 
 
 def _by_judge(
     model: FaceModel, latent: FaceLatent, vectors: Mapping[str, Tensor], step: float
 ) -> Tensor:
-    """``(K, 6)``: change of the judge's readings from one side to the other."""
-    dims = latent.space.latent_dims
-    before = decode_codes(model, latent.samples, NODE).float().cpu()
-    # Judged as it will be seen: the change on the photo, where there is one.
-    start = torch.stack(
-        [
-            picture
-            if context is None
-            else align_with_transform(context.photo, context.transform.cpu(), context.size)
-            for picture, context in zip(before, latent.contexts, strict=True)
-        ]
-    )
+    """`(K, 6)`: change of the judge's readings from one side to the other."""
+    # The judge sees no more than the aligned face, so the photo around it is enough.
+    side = round(SURROUNDINGS * model.template.size)
+    faces = [
+        None if context is None else PhotoFace(context).in_square(side, SURROUNDINGS)
+        for context in latent.contexts
+    ]
+
+    def measure(codes: Tensor) -> Tensor:
+        return _readings(_pictures(model, faces, codes)).mean(0)
+
+    return _changes(latent, vectors, step, measure)
+
+
+def _changes(
+    latent: FaceLatent,
+    vectors: Mapping[str, Tensor],
+    step: float,
+    measure: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """`(K, M)` float64: what `measure` `(M,)` of the codes gains from -step to +step."""
     rows = []
     with host.Progress(len(vectors), NODE) as progress:
         for vector in vectors.values():
-            ends = []
-            for sign in (1, -1):
-                codes = latent_ops.add(latent.samples, vector, sign * step, latent_dims=dims)
-                change = decode_codes(model, codes, NODE).float().cpu() - before
-                ends.append(_readings((start + change).clamp(0, 1)).mean(0))
-            rows.append(ends[0] - ends[1])
+            up, down = (
+                measure(
+                    latent_ops.add(
+                        latent.samples, vector, sign * step, latent_dims=latent.space.latent_dims
+                    )
+                )
+                for sign in (1, -1)
+            )
+            rows.append(up - down)
             progress.step()
-    return torch.stack(rows).double()
+    return torch.stack(rows).double().cpu()
+
+
+def _pictures(model: FaceModel, faces: Sequence[PhotoFace | None], codes: Tensor) -> Tensor:
+    """`(B, 3, S, S)` in [0, 1]: what Paste Back makes of faces of photos, others decoded."""
+    size = model.template.size
+    pictures = torch.empty(len(faces), 3, size, size)
+    decoded = [number for number, face in enumerate(faces) if face is None]
+    if decoded:
+        pictures[decoded] = decode_codes(model, codes[decoded], NODE).float().cpu()
+    pasted = {number: face for number, face in enumerate(faces) if face is not None}
+    run = partial(run_model, model)
+    edits = plan_edits(model, list(pasted.values()), codes[list(pasted)], run=run)
+    for (number, face), edit in zip(pasted.items(), edits, strict=True):
+        photo = paste_back(face.context.photo, face.context, edit)
+        pictures[number] = cut_face(photo, face.context, size)
+    return pictures.clamp(0, 1)
 
 
 def _readings(pictures: Tensor) -> Tensor:

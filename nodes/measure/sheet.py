@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,15 +15,14 @@ from ... import latent_ops
 from ...models.charts import THEMES, picture_grid
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
-from ...models.geometry.similarity import compose_transforms, invert_transform, transform_points
-from ...models.imaging.align import align_with_transform
 from ...models.paste.back import paste_back
-from ...models.paste.crop import own_face
+from ...models.paste.edit import plan_edits
+from ...models.paste.face import SURROUNDINGS, PhotoFace
 from ...models.space import require_same_space
-from ...models.values import Direction, FaceLatent, PhotoContext
+from ...models.values import Direction, FaceLatent
 from .. import host, validate, widgets
 from ..combine import vector_for
-from ..compute import decode_codes, edit_crops
+from ..compute import decode_codes, run_model
 from ..draw import Chart, shown
 from ..registry import node
 
@@ -30,7 +30,6 @@ NODE = "Attribute Sheet"
 FACE, PHOTO = VIEWS = ("decoded face", "in the photo")
 MORE = ("direction_2", "direction_3", "direction_4")
 MOST_COLUMNS, MOST_ROWS = 21, 48
-SURROUNDINGS = 1.5  # of the photo view, in sides of the aligned face
 
 
 @node("FaceLatentsAttributeSheet", NODE, widgets.MEASURE)
@@ -104,7 +103,10 @@ class AttributeSheet(Chart):
         with host.Progress(count * len(vectors), "Drawing the sheet") as progress:
             for number in range(count):
                 face = _one(latent, number)
-                scene = _scene(face.contexts[0], cell) if in_photo else None
+                context = face.contexts[0] if in_photo else None
+                scene = (
+                    None if context is None else PhotoFace(context).in_square(cell, SURROUNDINGS)
+                )
                 for name, vector in vectors.items():
                     rows.append(_row(model, face, vector, amounts, scene, cell))
                     names.append(_row_name(number, name, count, len(vectors)))
@@ -167,7 +169,7 @@ def _row(
     face: FaceLatent,
     vector: Tensor,
     amounts: list[float],
-    scene: PhotoContext | None,
+    scene: PhotoFace | None,
     cell: int,
 ) -> Tensor:
     """One face at every strength, ``(n, 3, H, W)``."""
@@ -177,23 +179,8 @@ def _row(
     )
     if scene is None:
         return _shrunk(decode_codes(model, codes, NODE).float().cpu().clamp(0, 1), cell)
-    original = scene.code.to(codes)
-    own = any(model.retouches(original, code) for code in codes)
-    if own:
-        before = own_face(scene.photo, scene, model.template.size)
-        crops = before.expand(len(codes), *before.shape)
-        faces = edit_crops(model, crops, original.expand_as(codes), codes, NODE).float().cpu()
-    else:
-        both = decode_codes(model, torch.cat([original.unsqueeze(0), codes]), NODE).float().cpu()
-        before, faces = both[0], both[1:]
-    photos = [
-        scene.photo
-        if torch.equal(code, original)  # whatever rounding two decodes may differ by
-        else paste_back(
-            scene.photo, scene, before, after, motion=model.motion(original, code), own=own
-        )
-        for code, after in zip(codes, faces, strict=True)
-    ]
+    edits = plan_edits(model, [scene] * len(codes), codes, run=partial(run_model, model))
+    photos = [paste_back(scene.context.photo, scene.context, edit) for edit in edits]
     return torch.stack(photos).permute(0, 3, 1, 2)
 
 
@@ -201,21 +188,3 @@ def _shrunk(pictures: Tensor, cell: int) -> Tensor:
     if pictures.shape[-1] <= cell:
         return pictures
     return F.interpolate(pictures, (cell, cell), mode="bilinear", antialias=True)
-
-
-def _scene(context: PhotoContext | None, cell: int) -> PhotoContext | None:
-    """The photo around a face as a small photo of its own, ``cell`` pixels wide and high."""
-    if context is None:
-        return None
-    scale = cell / (context.size * SURROUNDINGS)
-    shift = (cell - 1) / 2 - scale * (context.size - 1) / 2
-    to_cell = torch.tensor([[scale, 0, shift], [0, scale, shift]], dtype=torch.float64)
-    view = compose_transforms(to_cell, context.transform.cpu())
-    photo = align_with_transform(context.photo, view, cell)
-    return replace(
-        context,
-        photo=photo.permute(1, 2, 0).contiguous(),
-        transform=invert_transform(to_cell),
-        landmarks=transform_points(view, context.landmarks.cpu()),
-        alpha=None,
-    )

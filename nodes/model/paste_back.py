@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
-from ...models.paste.back import METHODS, paste_back
-from ...models.paste.crop import own_face
+from ...models.paste.back import paste_back
+from ...models.paste.edit import METHODS, plan_edits
+from ...models.paste.face import photo_faces
 from ...models.space import require_same_space
 from ...models.values import FaceLatent, PhotoContext
 from .. import host, validate, widgets
-from ..compute import decode_codes, edit_crops
+from ..compute import run_model
 from ..registry import node
 from .find_faces import mask_for_photo
 
@@ -78,47 +80,23 @@ class PasteBack:
         contexts = _contexts(latent)
         share = validate.finite(strength, "strength")
         way = validate.one_of(method, METHODS, "method")
-        codes = latent.samples.detach().to("cpu", torch.float32)
-        original = torch.stack([context.code.float() for context in contexts])
         given = None if face_image is None else _given_faces(face_image, len(latent))
-        # An equal code must leave the photo alone, whatever rounding two decodes may differ by.
-        changed = [
-            given is not None or not torch.equal(code, before)
-            for code, before in zip(codes, original, strict=True)
-        ]
-        # What is moved and coloured anew are the photo's own pixels, so the model may look at them.
-        warped = way == METHODS[0] and given is None
-        own = [
-            warped and is_changed and model.retouches(first, code)
-            for is_changed, first, code in zip(changed, original, codes, strict=True)
-        ]
-        drawn = [is_changed and not mine for is_changed, mine in zip(changed, own, strict=True)]
-        before, after = _decode_both(model, original, codes, drawn, given)
-        for faces, more in zip(
-            (before, after), _edit_own(model, contexts, original, codes, own), strict=True
-        ):
-            faces.update(more)
         canvases = _Canvases(contexts)
+        edits = plan_edits(
+            model,
+            photo_faces(contexts),
+            latent.samples,
+            method=way,
+            pictures=given,
+            run=partial(run_model, model),
+        )
         with host.Progress(len(latent), "Pasting faces") as progress:
-            for number, context in enumerate(contexts):
+            for context, edit in zip(contexts, edits, strict=True):
                 canvas = canvases.claim(context)
-                if changed[number]:
-                    # what the artist has painted need not have moved as the code says
-                    motion = None
-                    if given is None:
-                        motion = model.motion(original[number], codes[number])
-                    height, width = context.photo.shape[:2]
-                    area = mask_for_photo(mask, canvas, height, width)
+                if edit is not None:
+                    area = mask_for_photo(mask, canvas, *context.photo.shape[:2])
                     canvases.photos[canvas] = paste_back(
-                        canvases.photos[canvas],
-                        context,
-                        before[number],
-                        after[number],
-                        method=way,
-                        strength=share,
-                        mask=area,
-                        motion=motion,
-                        own=own[number],
+                        canvases.photos[canvas], context, edit, strength=share, mask=area
                     )
                 progress.step()
         return (canvases.stack().to(host.intermediate_device()),)
@@ -152,53 +130,6 @@ def _given_faces(face_image: Tensor, count: int) -> Tensor:
         )
     colour = torch.stack([validate.split_channels(picture)[0] for picture in pictures])
     return colour.permute(0, 3, 1, 2).expand(count, -1, -1, -1)
-
-
-def _edit_own(
-    model: FaceModel, contexts: list[PhotoContext], original: Tensor, codes: Tensor, own: list[bool]
-) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-    """The photos' own faces before and after the edit, of those named only, by number."""
-    wanted = [number for number, mine in enumerate(own) if mine]
-    if not wanted:
-        return {}, {}
-    side = model.template.size
-    crops = torch.stack([own_face(contexts[n].photo, contexts[n], side) for n in wanted])
-    edited = edit_crops(model, crops, original[wanted], codes[wanted]).float().cpu()
-    return dict(zip(wanted, crops, strict=True)), dict(zip(wanted, edited, strict=True))
-
-
-def _decode_both(
-    model: FaceModel, original: Tensor, codes: Tensor, changed: list[bool], given: Tensor | None
-) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-    """Decodes before and after the edit, of the changed faces only, by face number."""
-    wanted = [number for number, is_changed in enumerate(changed) if is_changed]
-    if not wanted:
-        return {}, {}
-    # Frames of a morph share one unedited code: decode it once.
-    first: dict[bytes, int] = {}  # code -> the first face that has it
-    same = {number: first.setdefault(_bytes(original[number]), number) for number in wanted}
-    unique = list(first.values())
-    decoded = decode_codes(model, original[unique], "Decoding unedited faces").float().cpu()
-    pictures = dict(zip(unique, decoded, strict=True))
-    before = {number: pictures[same[number]] for number in wanted}
-    if given is None:
-        edited = decode_codes(model, codes[wanted], "Decoding edited faces").float().cpu()
-        return before, dict(zip(wanted, edited, strict=True))
-    side = given.shape[-1]
-    if side != decoded.shape[-1]:
-        before = {number: _resize(face, side) for number, face in before.items()}
-    return before, {number: given[number] for number in wanted}
-
-
-def _bytes(code: Tensor) -> bytes:
-    return code.contiguous().numpy().tobytes()
-
-
-def _resize(face: Tensor, side: int) -> Tensor:
-    resized = torch.nn.functional.interpolate(
-        face.unsqueeze(0), (side, side), mode="bicubic", antialias=True, align_corners=False
-    )
-    return resized[0]
 
 
 class _Canvases:

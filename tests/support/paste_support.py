@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
+from face_latents.models.paste.back import paste_back
+from face_latents.models.paste.edit import FaceEdit, Source
 from face_latents.models.values import PhotoContext
 from torch import Tensor
 
@@ -34,3 +36,18 @@ def make_context(
         photo_key="photo",
         face_index=0,
     )
+
+
+def paste(
+    photo: Tensor,
+    context: PhotoContext,
+    before: Tensor,
+    after: Tensor,
+    method: str = "warp",
+    motion: Tensor | None = None,
+    source: Source = Source.DECODED,
+    **settings: object,
+) -> Tensor:
+    """`paste_back` of two pictures."""
+    edit = FaceEdit(before, after, source, method, motion)
+    return paste_back(photo, context, edit, **settings)  # type: ignore[arg-type]

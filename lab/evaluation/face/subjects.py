@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ....models.face_model import FaceModel
 from ....models.paste.back import paste_back
+from ....models.paste.edit import plan_edits
+from ....models.paste.face import PhotoFace
 from ....models.values import PhotoContext
 
 BATCH = 250
@@ -42,20 +45,21 @@ class Subjects:
         """What Paste Back's default method makes of the crops, `(len(index), 3, S, S)`."""
         if not len(index):
             return self.crops[:0]
-        codes = self.codes[index] + change
-        own = self.model.retouches(self.codes[index[0]], codes[0])
-        if own:
-            before = self.crops[index]
-            after = edit(self.model, before, self.codes[index], codes)
-        else:
-            before, after = self.decoded[index], decode(self.model, codes)
-        pictures = []
-        for i, code, old, new in zip(index.tolist(), codes, before, after, strict=True):
-            context = self._context(i)
-            motion = self.model.motion(self.codes[i], code)
-            pasted = paste_back(context.photo, context, old, new, motion=motion, own=own)
-            pictures.append(pasted.permute(2, 0, 1))
+        faces = [self.faces[i] for i in index.tolist()]
+        edits = plan_edits(self.model, faces, self.codes[index] + change, run=run_in_parts)
+        pictures = [
+            paste_back(face.context.photo, face.context, edit).permute(2, 0, 1)
+            for face, edit in zip(faces, edits, strict=True)
+        ]
         return torch.stack(pictures)
+
+    @cached_property
+    def faces(self) -> list[PhotoFace]:
+        """Each crop as the face of a photo."""
+        faces = [PhotoFace(self._context(i)) for i in range(len(self))]
+        for face, picture in zip(faces, self.decoded, strict=True):
+            face.pictures["decoded"] = picture
+        return faces
 
     def _context(self, i: int) -> PhotoContext:
         photo = self.crops[i].permute(1, 2, 0).contiguous()
@@ -73,12 +77,12 @@ class Subjects:
         return torch.tensor([row[column] == value for row in self.rows], dtype=torch.bool)
 
 
-def edit(model: FaceModel, crops: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """Crops as an edit of their codes changes them, some at a time, on the CPU."""
-    parts = zip(*(tensor.split(BATCH) for tensor in (crops, before, after)), strict=True)
-    return torch.cat([model.edited_photos(*part).cpu() for part in parts])
+def run_in_parts(what: str, function: Callable[..., Tensor], *items: Tensor) -> Tensor:
+    """Apply a model's function to some items `(n, ...)` at a time; the results on the CPU."""
+    parts = zip(*(item.split(BATCH) for item in items), strict=True)
+    return torch.cat([function(*part).cpu() for part in parts])
 
 
 def decode(model: FaceModel, codes: Tensor) -> Tensor:
     """Pictures of codes, some at a time, on the CPU."""
-    return torch.cat([model.decode(part).cpu() for part in codes.split(BATCH)])
+    return run_in_parts("decode", model.decode, codes)

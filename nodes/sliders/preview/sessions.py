@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from torch import Tensor
 from ....models.errors import FaceLatentsError
 from ....models.face_model import FaceModel
 from ....models.paste.back import paste_back
-from ....models.paste.crop import crop_context, draft_mask, own_face, paste_draft
-from ....models.values import FaceLatent, PhotoContext
+from ....models.paste.draft import draft_mask, paste_draft
+from ....models.paste.edit import plan_edits
+from ....models.paste.face import PhotoFace
+from ....models.values import FaceLatent
 from ..move import move, place
 from ..panel import Panel
 
@@ -41,7 +43,7 @@ class Session:
         panel: its sliders.
         model: not kept alive: the memory belongs to ComfyUI.
         codes: ``(n, *shape)`` on the CPU, n up to MOST_FACES, before the sliders.
-        squares: the face of the photo each code came from; empty where one has none.
+        faces: where each code came from, in small square photos; empty where one has no photo.
         driven: strengths that came by wire; they win over those of a request.
         latest: number of the newest request.
     """
@@ -49,19 +51,16 @@ class Session:
     panel: Panel
     model: weakref.ReferenceType[FaceModel]
     codes: Tensor
-    squares: tuple[PhotoContext, ...]
+    faces: tuple[PhotoFace, ...]
     driven: Mapping[str, float]
     latest: int = 0
-    _before: dict[bool, Tensor] = field(default_factory=dict, repr=False)
-    _drawn: Tensor | None = field(default=None, repr=False)
-    _masks: tuple[Tensor | None, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        self._masks = tuple(draft_mask(square) for square in self.squares)
+        self._masks = tuple(draft_mask(face.context) for face in self.faces)
 
     def size(self) -> int:
         """Bytes held, without what the model itself holds."""
-        tensors = [self.codes, *(square.photo for square in self.squares)]
+        tensors = [self.codes, *(face.context.photo for face in self.faces)]
         tensors += [slider.direction.vector for slider in self.panel.sliders.values()]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
@@ -70,8 +69,7 @@ class Session:
     ) -> Tensor:
         """The faces with the sliders at `strengths`, side by side.
 
-        Faces that came from a photo are shown with the change put back into it, others as the
-        model draws them.
+        Faces that came from a photo are shown as Paste Back puts them into it, others decoded.
 
         Args:
             strengths: by name; names without a slider do nothing.
@@ -91,54 +89,17 @@ class Session:
         with torch.inference_mode():
             moved = move(self.panel, self.codes, positions)
             # Where the network is now: the memory of the GPU is the queue's to manage.
-            if not self.squares:
-                faces = model.decode(moved).float().cpu().clamp(0, 1).permute(0, 2, 3, 1)
+            if not self.faces:
+                pictures = list(model.decode(moved).float().cpu().clamp(0, 1).permute(0, 2, 3, 1))
             else:
-                codes = self._unedited()
-                own = any(model.retouches(*pair) for pair in zip(codes, moved, strict=True))
-                before = self._faces_before(model, own)
-                if own:
-                    if self._drawn is None:
-                        self._drawn = model.drawn(codes).cpu()
-                    after = model.edited_photos(before, codes, moved, self._drawn).float().cpu()
-                else:
-                    after = model.decode(moved).float().cpu()
-                faces = torch.stack(
-                    [
-                        self._paste(model, i, moved[i], (before[i], after[i]), own, draft)
-                        for i in range(len(after))
-                    ]
-                )
-            return torch.cat(list(faces), dim=1).contiguous()
-
-    def _unedited(self) -> Tensor:
-        return torch.stack([square.code.to("cpu", torch.float32) for square in self.squares])
-
-    def _faces_before(self, model: FaceModel, own: bool) -> Tensor:
-        """The photos' own faces, or as the model draws them; kept for the next time."""
-        if own not in self._before:
-            if own:
-                side = model.template.size
-                crops = [own_face(square.photo, square, side) for square in self.squares]
-                self._before[own] = torch.stack(crops)
-            else:
-                self._before[own] = model.decode(self._unedited()).float().cpu()
-        return self._before[own]
-
-    def _paste(
-        self,
-        model: FaceModel,
-        index: int,
-        code: Tensor,
-        pair: tuple[Tensor, Tensor],
-        own: bool,
-        draft: bool,
-    ) -> Tensor:
-        square = self.squares[index]
-        if draft:
-            return paste_draft(square, *pair, self._masks[index])
-        motion = model.motion(square.code, code)
-        return paste_back(square.photo, square, *pair, motion=motion, own=own).clamp(0, 1)
+                edits = plan_edits(model, self.faces, moved, draft=draft)
+                pictures = [
+                    paste_draft(face.context, edit, mask)
+                    if draft
+                    else paste_back(face.context.photo, face.context, edit).clamp(0, 1)
+                    for face, edit, mask in zip(self.faces, edits, self._masks, strict=True)
+                ]
+            return torch.cat(pictures, dim=1).contiguous()
 
 
 def session_of(
@@ -147,12 +108,11 @@ def session_of(
     """Keep what is needed of the first faces of a batch."""
     codes = latent.samples[:MOST_FACES].detach().cpu()
     contexts = [context for context in latent.contexts[:MOST_FACES] if context is not None]
-    squares = (
-        tuple(crop_context(context, max(CROP_SIDE, context.size)) for context in contexts)
-        if len(contexts) == len(codes) and len({context.size for context in contexts}) == 1
-        else ()
-    )
-    return Session(panel, weakref.ref(model), codes.clone(), squares, dict(driven))
+    faces: tuple[PhotoFace, ...] = ()
+    if len(contexts) == len(codes) and len({context.size for context in contexts}) == 1:
+        side = max(CROP_SIDE, contexts[0].size)
+        faces = tuple(PhotoFace(context).in_square(side) for context in contexts)
+    return Session(panel, weakref.ref(model), codes.clone(), faces, dict(driven))
 
 
 class Sessions:

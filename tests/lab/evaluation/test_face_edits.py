@@ -14,6 +14,7 @@ from face_latents.models.face_model import bundled_face_model_path, load_face_mo
 from face_latents.models.finder.faces import FaceFinder
 from face_latents.models.geometry.templates import TIGHT
 from face_latents.models.paste.back import paste_back
+from face_latents.models.paste.edit import FaceEdit, Source
 from face_latents.models.values import Direction, PhotoContext
 
 POINTS = torch.tensor([[40.0, 50.0], [80.0, 50.0], [60.0, 70.0], [45.0, 90.0], [75.0, 90.0]])
@@ -51,7 +52,8 @@ def test_an_edit_is_what_paste_back_delivers(subjects: Subjects, fitted: bool) -
     placement = torch.eye(2, 3, dtype=torch.float64)
     context = PhotoContext(photo, placement, 128, TIGHT.pixels(), subjects.codes[2], "", 0)
     motion = model.motion(subjects.codes[2], subjects.codes[2] + change)
-    pasted = paste_back(photo, context, before, after, motion=motion, own=fitted)
+    source = Source.PHOTO if fitted else Source.DECODED
+    pasted = paste_back(photo, context, FaceEdit(before, after, source, motion=motion))
     expected = pasted.permute(2, 0, 1)
     edited = subjects.edited(index, change)
     torch.testing.assert_close(edited[0], expected, atol=1e-5, rtol=0)

@@ -10,13 +10,13 @@ from face_latents.models.errors import FaceLatentsError
 from face_latents.models.imaging import maps as paste_maps
 from face_latents.models.imaging.light import apply_log_odds, log_odds_change
 from face_latents.models.imaging.maps import gaussian_blur, prepare_maps, resize, sample_maps
-from face_latents.models.paste.back import METHODS, paste_back
-from face_latents.models.paste.change import light_of
+from face_latents.models.paste.edit import METHODS
+from face_latents.models.paste.maps import light_of
 from face_latents.models.paste.mask import face_mask, smootherstep
 from face_latents.models.values import PhotoContext
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from paste_support import SIZE, TIGHT, make_context
+from paste_support import SIZE, TIGHT, make_context, paste
 from torch import Tensor
 
 
@@ -38,7 +38,7 @@ def make_pair(size: int = SIZE, seed: int = 1) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("method", METHODS)
 def test_output_is_new_same_shape_dtype_and_in_range(method: str) -> None:
     photo, (before, after) = make_photo(150, 120), make_pair()
-    out = paste_back(photo, make_context(photo, (60, 75), 90), before, after, method=method)
+    out = paste(photo, make_context(photo, (60, 75), 90), before, after, method=method)
     assert out.shape == photo.shape
     assert out.dtype == torch.float32
     assert out.data_ptr() != photo.data_ptr()
@@ -53,7 +53,7 @@ def test_no_change_gives_the_photo_bit_for_bit(side: int) -> None:
     photo[40, 40] = torch.tensor([1.7, -0.3, 0.5])
     for method in METHODS:
         context = make_context(photo, (80, 90), side, 12)
-        out = paste_back(photo, context, before, before.clone(), method=method)
+        out = paste(photo, context, before, before.clone(), method=method)
         assert torch.equal(out, photo)
         assert out.data_ptr() != photo.data_ptr()
 
@@ -62,7 +62,7 @@ def test_no_change_gives_the_photo_bit_for_bit(side: int) -> None:
 def test_strength_zero_gives_the_photo_bit_for_bit(method: str) -> None:
     photo, (before, after) = make_photo(90, 90), make_pair()
     context = make_context(photo, (45, 45), 60)
-    assert torch.equal(paste_back(photo, context, before, after, method=method, strength=0), photo)
+    assert torch.equal(paste(photo, context, before, after, method=method, strength=0), photo)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -71,7 +71,7 @@ def test_pixels_outside_the_face_stay_bit_for_bit(method: str, degrees: float) -
     photo, (before, after) = make_photo(200, 220), make_pair()
     photo[:10] += 0.9  # out of range, far from the face
     context = make_context(photo, (110, 100), 100, degrees)
-    out = paste_back(photo, context, before, after, method=method)
+    out = paste(photo, context, before, after, method=method)
     y, x = torch.meshgrid(torch.arange(200.0), torch.arange(220.0), indexing="ij")
     outside = (x - 110) ** 2 + (y - 100) ** 2 > (0.72 * 100) ** 2
     assert torch.equal(out[outside], photo[outside])
@@ -83,7 +83,7 @@ def test_pixels_without_change_stay_bit_for_bit_inside_the_face() -> None:
     after = before.clone()
     after[:, 40:50, 28:36] += 0.1
     context = make_context(photo, (70, 70), 128)
-    out = paste_back(photo, context, before, after, method="residual")
+    out = paste(photo, context, before, after, method="residual")
     changed = (out != photo).any(-1)
     assert changed.any()
     assert not changed[:60].any()
@@ -95,7 +95,7 @@ def test_a_perfect_decode_gives_the_edited_face_in_the_middle(method: str) -> No
     before, after = make_pair(96)
     photo = before.permute(1, 2, 0).contiguous()
     context = make_context(photo, (47.5, 47.5), 96, size=96)
-    out = paste_back(photo, context, before, after, method=method)
+    out = paste(photo, context, before, after, method=method)
     middle = slice(36, 60)
     torch.testing.assert_close(
         out[middle, middle], after.permute(1, 2, 0)[middle, middle], atol=0.02, rtol=0
@@ -107,7 +107,7 @@ def test_brightness_shift_is_the_shift_in_the_middle(method: str) -> None:
     photo = torch.full((120, 120, 3), 0.45)
     before = torch.full((3, SIZE, SIZE), 0.45)
     context = make_context(photo, (60, 60), 100)
-    out = paste_back(photo, context, before, before + 0.1, method=method)
+    out = paste(photo, context, before, before + 0.1, method=method)
     torch.testing.assert_close(out[50:70, 50:70], torch.full((20, 20, 3), 0.55), atol=1e-4, rtol=0)
 
 
@@ -136,8 +136,8 @@ def test_moved_detail_is_moved_and_not_doubled() -> None:
         got, wanted = picture[240:320, 230:280, 1], photo[240 - pixels : 320 - pixels, 230:280, 1]
         return float((got - wanted).square().mean().sqrt())
 
-    warped = paste_back(photo, context, before, after, method="warp")
-    shifted = paste_back(photo, context, before, after, method="residual")
+    warped = paste(photo, context, before, after, method="warp")
+    shifted = paste(photo, context, before, after, method="residual")
     assert line_error(warped) < 0.6 * line_error(shifted)
     lines_kept = warped[240:320, 230:280, 1].diff(dim=0).abs().mean()
     assert lines_kept > 0.85 * photo[240:320, 230:280, 1].diff(dim=0).abs().mean()
@@ -152,8 +152,8 @@ def test_texture_survives_a_brightness_shift_but_not_a_plain_blend() -> None:
         middle = picture[100:156, 100:156]
         return float(middle.var(dim=(0, 1)).mean())
 
-    residual = paste_back(photo, context, before, before + 0.08, method="residual")
-    blend = paste_back(photo, context, before, before + 0.08, method="blend")
+    residual = paste(photo, context, before, before + 0.08, method="residual")
+    blend = paste(photo, context, before, before + 0.08, method="blend")
     assert texture(residual) > 0.9 * texture(photo)
     assert texture(blend) < 0.1 * texture(photo)
 
@@ -162,10 +162,10 @@ def test_resolutions_agree() -> None:
     """The same face in a small and in a large photo gets the same edit."""
     before, after = make_pair()
     grey = torch.full((128, 128, 3), 0.5)
-    small = paste_back(grey, make_context(grey, (63.5, 63.5), 110, 8), before, after)
+    small = paste(grey, make_context(grey, (63.5, 63.5), 110, 8), before, after)
     large_photo = torch.full((512, 512, 3), 0.5)
     context = make_context(large_photo, (255.5, 255.5), 440, 8)
-    large = paste_back(large_photo, context, before, after)
+    large = paste(large_photo, context, before, after)
     shrunk = torch.nn.functional.avg_pool2d(large.permute(2, 0, 1), 4).permute(1, 2, 0)
     torch.testing.assert_close(shrunk, small, atol=0.01, rtol=0)
 
@@ -174,8 +174,8 @@ def test_resolution_of_the_decoded_pair_does_not_matter() -> None:
     photo = make_photo(200, 200)
     before, after = make_pair(SIZE)
     context = make_context(photo, (100, 100), 180)
-    small = paste_back(photo, context, before, after, method="residual")
-    doubled = paste_back(photo, context, resize(before, 128), resize(after, 128), method="residual")
+    small = paste(photo, context, before, after, method="residual")
+    doubled = paste(photo, context, resize(before, 128), resize(after, 128), method="residual")
     torch.testing.assert_close(small, doubled, atol=0.02, rtol=0)
 
 
@@ -184,7 +184,7 @@ def test_resolution_of_the_decoded_pair_does_not_matter() -> None:
 def test_face_partly_outside_the_frame(method: str, centre: tuple[float, float]) -> None:
     photo, (before, after) = make_photo(96, 96), make_pair()
     context = make_context(photo, centre, 80)
-    out = paste_back(photo, context, before, after - 0.1, method=method)
+    out = paste(photo, context, before, after - 0.1, method=method)
     assert torch.isfinite(out).all()
     assert not torch.equal(out, photo)
 
@@ -193,16 +193,16 @@ def test_face_partly_outside_the_frame(method: str, centre: tuple[float, float])
 def test_face_wholly_outside_the_frame_changes_nothing(method: str) -> None:
     photo, (before, after) = make_photo(64, 64), make_pair()
     context = make_context(photo, (400, 400), 80)
-    assert torch.equal(paste_back(photo, context, before, after, method=method), photo)
+    assert torch.equal(paste(photo, context, before, after, method=method), photo)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_tiles_do_not_show(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     photo, (before, after) = make_photo(150, 140), make_pair()
     context = make_context(photo, (70, 75), 120, -7)
-    whole = paste_back(photo, context, before, after, method=method)
+    whole = paste(photo, context, before, after, method=method)
     monkeypatch.setattr("face_latents.models.paste.back._TILE_PIXELS", 1000)
-    tiled = paste_back(photo, context, before, after, method=method)
+    tiled = paste(photo, context, before, after, method=method)
     torch.testing.assert_close(whole, tiled, atol=1e-4, rtol=0)
 
 
@@ -210,9 +210,7 @@ def test_tiles_do_not_show(method: str, monkeypatch: pytest.MonkeyPatch) -> None
 def test_border_of_the_mask_makes_no_step(method: str) -> None:
     photo = torch.full((256, 256, 3), 0.5)
     before = torch.full((3, SIZE, SIZE), 0.5)
-    out = paste_back(
-        photo, make_context(photo, (128, 128), 240), before, before + 0.1, method=method
-    )
+    out = paste(photo, make_context(photo, (128, 128), 240), before, before + 0.1, method=method)
     assert float(out.diff(dim=0).abs().max()) < 0.1 / 20
     assert float(out.diff(dim=1).abs().max()) < 0.1 / 20
     if method == "blend":  # light goes on around the face, a decode does not
@@ -223,9 +221,9 @@ def test_border_of_the_mask_makes_no_step(method: str) -> None:
 def test_dtype_of_the_photo_is_kept(dtype: torch.dtype) -> None:
     photo, (before, after) = make_photo(80, 80).to(dtype), make_pair()
     context = make_context(photo, (40, 40), 70)
-    out = paste_back(photo, context, before, after)
+    out = paste(photo, context, before, after)
     assert out.dtype == dtype
-    assert torch.equal(paste_back(photo, context, before, before), photo)
+    assert torch.equal(paste(photo, context, before, before), photo)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -235,8 +233,8 @@ def test_inputs_are_not_mutated_and_result_repeats(method: str) -> None:
     context = make_context(photo, (50, 50), 90, 5)
     inputs = (photo, before, after, mask, context.transform, context.landmarks)
     copies = [tensor.clone() for tensor in inputs]
-    first = paste_back(photo, context, before, after, method=method, mask=mask)
-    second = paste_back(photo, context, before, after, method=method, mask=mask)
+    first = paste(photo, context, before, after, method=method, mask=mask)
+    second = paste(photo, context, before, after, method=method, mask=mask)
     assert torch.equal(first, second)
     for tensor, copy in zip(inputs, copies, strict=True):
         assert torch.equal(tensor, copy)
@@ -246,9 +244,9 @@ def test_alpha_passes_through() -> None:
     photo, (before, after) = make_photo(90, 90), make_pair()
     alpha = torch.rand(90, 90, 1)
     context = make_context(photo, (45, 45), 80)
-    out = paste_back(torch.cat([photo, alpha], -1), context, before, after)
+    out = paste(torch.cat([photo, alpha], -1), context, before, after)
     assert torch.equal(out[..., 3:], alpha)
-    assert torch.equal(out[..., :3], paste_back(photo, context, before, after))
+    assert torch.equal(out[..., :3], paste(photo, context, before, after))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -257,7 +255,7 @@ def test_own_mask_protects(method: str) -> None:
     mask = torch.ones(100, 100)
     mask[:, :50] = 0
     context = make_context(photo, (50, 50), 90)
-    out = paste_back(photo, context, before, after - 0.1, method=method, mask=mask)
+    out = paste(photo, context, before, after - 0.1, method=method, mask=mask)
     assert torch.equal(out[:, :50], photo[:, :50])
     assert not torch.equal(out[:, 50:], photo[:, 50:])
 
@@ -290,7 +288,7 @@ def test_any_placement_works(
     context = make_context(photo, (x, y), side, degrees, size=32)
     after, motion = (after + light).clamp(0, 1), torch.full((2, 32, 32), shift)
     for method in METHODS:
-        out = paste_back(photo, context, before, after, method=method, motion=motion)
+        out = paste(photo, context, before, after, method=method, motion=motion)
         assert out.shape == photo.shape
         assert torch.isfinite(out).all()
         assert out.min() >= 0
@@ -319,7 +317,7 @@ def test_errors_say_what_to_do() -> None:
         arguments: dict[str, object] = {"photo": photo, "before": before, "after": after}
         arguments.update(change)
         with pytest.raises(FaceLatentsError, match=words):
-            paste_back(context=context, **arguments)  # type: ignore[arg-type]
+            paste(context=context, **arguments)  # type: ignore[arg-type]
 
 
 def test_a_photo_with_nan_on_the_face_is_refused_and_elsewhere_kept() -> None:
@@ -327,11 +325,11 @@ def test_a_photo_with_nan_on_the_face_is_refused_and_elsewhere_kept() -> None:
     context = make_context(photo, (60, 60), 60)
     far = photo.clone()
     far[2, 2] = math.nan
-    assert torch.isnan(paste_back(far, context, before, after)[2, 2]).all()
+    assert torch.isnan(paste(far, context, before, after)[2, 2]).all()
     near = photo.clone()
     near[60, 60] = math.nan
     with pytest.raises(FaceLatentsError, match="not numbers"):
-        paste_back(near, context, before, after)
+        paste(near, context, before, after)
 
 
 def test_degenerate_context_is_refused() -> None:
@@ -340,10 +338,10 @@ def test_degenerate_context_is_refused() -> None:
     facts = {"photo": photo, "size": SIZE, "code": good.code, "photo_key": "k", "face_index": 0}
     flat = PhotoContext(transform=torch.zeros(2, 3), landmarks=good.landmarks, **facts)
     with pytest.raises(FaceLatentsError, match="transform"):
-        paste_back(photo, flat, before, after)
+        paste(photo, flat, before, after)
     point = PhotoContext(transform=good.transform, landmarks=torch.ones(5, 2), **facts)
     with pytest.raises(FaceLatentsError, match="landmarks"):
-        paste_back(photo, point, before, after)
+        paste(photo, point, before, after)
 
 
 def test_mask_covers_the_face_and_ends_inside_the_crop() -> None:
@@ -418,13 +416,13 @@ def test_a_known_motion_is_followed_where_nothing_tells_it() -> None:
     after[:, 0, 0] = 0.51  # outside the mask: not equal, and no change of the face
     shift = torch.zeros(2, SIZE, SIZE)
     shift[0] = 6 / 128  # the edited face at x shows what was 6 photo pixels to its right
-    moved = paste_back(photo, context, plain, after, motion=shift)
+    moved = paste(photo, context, plain, after, motion=shift)
     middle = (slice(80, 120), slice(80, 120))
     source = photo[80:120, 86:126]
     assert (moved[middle] - source).abs().mean() < 0.15 * (photo[middle] - source).abs().mean()
-    still = paste_back(photo, context, plain, after, motion=torch.zeros_like(shift))
-    assert torch.equal(still, paste_back(photo, context, plain, after))
-    residual = paste_back(photo, context, plain, after, motion=shift, method="residual")
+    still = paste(photo, context, plain, after, motion=torch.zeros_like(shift))
+    assert torch.equal(still, paste(photo, context, plain, after))
+    residual = paste(photo, context, plain, after, motion=shift, method="residual")
     torch.testing.assert_close(residual[middle], photo[middle], atol=1e-5, rtol=0)
 
 
@@ -437,7 +435,7 @@ def test_a_known_motion_takes_along_what_surrounds_the_crop() -> None:
     after[:, 0, 0] = 0.51
     shift = torch.zeros(2, SIZE, SIZE)
     shift[0] = 6 / 128
-    moved = paste_back(photo, context, plain, after, motion=shift)
+    moved = paste(photo, context, plain, after, motion=shift)
     # Of the crop 136 .. 263; the oval has ended there.
     beside = (slice(137, 158), slice(137, 158))
     assert float(face_mask(context.landmarks - 136, 128, 128)[1:22, 1:22].max()) < 0.02
@@ -455,7 +453,7 @@ def test_light_on_the_whole_face_falls_on_what_surrounds_it(shift: float) -> Non
     photo = torch.full((400, 400, 3), 0.5)
     context = make_context(photo, (200, 200), 128)
     before = torch.full((3, SIZE, SIZE), 0.5)
-    lit = paste_back(photo, context, before, apply_log_odds(before, torch.tensor(shift)))
+    lit = paste(photo, context, before, apply_log_odds(before, torch.tensor(shift)))
     change = torch.logit(lit)[..., 0]
     middle = change[170:230, 170:230]
     torch.testing.assert_close(middle, torch.full((60, 60), shift), atol=0.01, rtol=0)
@@ -465,15 +463,11 @@ def test_light_on_the_whole_face_falls_on_what_surrounds_it(shift: float) -> Non
     assert float(change[200, 80] / shift) < 0.05
     assert (change[:70] == 0).all()
     assert (change[:, 330:] == 0).all()
-    half = paste_back(
-        photo, context, before, apply_log_odds(before, torch.tensor(shift)), strength=0.5
-    )
+    half = paste(photo, context, before, apply_log_odds(before, torch.tensor(shift)), strength=0.5)
     torch.testing.assert_close(torch.logit(half)[..., 0], change / 2, atol=1e-4, rtol=0)
     own = torch.zeros(400, 400)
     own[:, :200] = 1
-    covered = paste_back(
-        photo, context, before, apply_log_odds(before, torch.tensor(shift)), mask=own
-    )
+    covered = paste(photo, context, before, apply_log_odds(before, torch.tensor(shift)), mask=own)
     assert torch.equal(covered[:, 200:], photo[:, 200:])
     assert torch.equal(covered[:, :200], lit[:, :200])
 
@@ -496,14 +490,14 @@ def test_a_motion_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     photo = make_photo(80, 80)
     pair = make_pair()
     with pytest.raises(FaceLatentsError, match="motion has shape"):
-        paste_back(photo, make_context(photo, (40, 40), 60), *pair, motion=torch.zeros(shape))
+        paste(photo, make_context(photo, (40, 40), 60), *pair, motion=torch.zeros(shape))
 
 
 def test_a_motion_that_is_not_finite_is_refused() -> None:
     photo = make_photo(80, 80)
     motion = torch.full((2, 8, 8), math.nan)
     with pytest.raises(FaceLatentsError, match="not finite"):
-        paste_back(photo, make_context(photo, (40, 40), 60), *make_pair(), motion=motion)
+        paste(photo, make_context(photo, (40, 40), 60), *make_pair(), motion=motion)
 
 
 @pytest.mark.parametrize("sigma", [0.4, 1.5, 12.0])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from face_latents.models.imaging.maps import gaussian_blur
-from face_latents.models.paste.back import paste_back
-from face_latents.models.paste.crop import own_face
 from face_latents.models.paste.detail import fade_detail, lost_detail, reach_of
-from paste_support import make_context
+from face_latents.models.paste.edit import Source
+from face_latents.models.paste.face import cut_face
+from paste_support import make_context, paste
 
 
 def face(side: int = 64) -> torch.Tensor:
@@ -63,10 +63,10 @@ def test_a_mouth_that_closes_shows_no_outlines_of_teeth() -> None:
     photo = (face(64 * scale) + teeth(64 * scale)).permute(1, 2, 0).contiguous()
     side = 64 * scale
     context = make_context(photo, (side / 2 - 0.5, side / 2 - 0.5), side)
-    before = own_face(photo, context, 64)
+    before = cut_face(photo, context, 64)
     after = torch.where(torch.arange(64)[:, None] > 32, face(), before)
-    made = paste_back(photo, context, before, after, own=True)
-    drawn = paste_back(photo, context, before, after, motion=torch.zeros(2, 64, 64))
+    made = paste(photo, context, before, after, source=Source.PHOTO)
+    drawn = paste(photo, context, before, after, motion=torch.zeros(2, 64, 64))
     rows = slice(int(0.66 * side), int(0.70 * side))
     columns = slice(int(0.42 * side), int(0.58 * side))
 

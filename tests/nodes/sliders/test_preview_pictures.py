@@ -45,7 +45,7 @@ def test_a_face_from_a_photo_is_shown_in_it():
     bench = Bench(encode(model, photos()), model=model)
     still = pixels(bench.ask())
     assert still.shape == (256, 256, 3)
-    assert torch.equal(still, as_bytes(bench.session.squares[0].photo))
+    assert torch.equal(still, as_bytes(bench.session.faces[0].context.photo))
     moved = pixels(bench.ask(strengths={"smile": 3}))
     assert not torch.equal(moved, still)
 

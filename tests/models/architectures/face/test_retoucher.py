@@ -26,8 +26,8 @@ from face_latents.models.files.tensors import load_tensors
 from face_latents.models.geometry.templates import TIGHT
 from face_latents.models.imaging.light import luminance
 from face_latents.models.paste.back import paste_back
-from face_latents.models.paste.crop import own_face
-from face_latents.models.paste.pair import edited_pair
+from face_latents.models.paste.edit import FaceEdit, Source, plan_edits
+from face_latents.models.paste.face import PhotoFace, cut_face
 from face_latents.models.values import PhotoContext
 from PIL import Image
 from rendered_support import CONTROLS, COUNT, SIZE, at_rest, codes, make_face_data, random_tensors
@@ -199,6 +199,14 @@ def context_of(photo: torch.Tensor, model: FaceModel, scale: int) -> PhotoContex
     return PhotoContext(photo, transform, SIZE, landmarks, code, "photo", 0)
 
 
+def edit_of(
+    model: FaceModel, context: PhotoContext, code: torch.Tensor, method: str = "warp"
+) -> FaceEdit:
+    (edit,) = plan_edits(model, [PhotoFace(context)], code[None], method=method)
+    assert edit is not None
+    return edit
+
+
 @pytest.mark.parametrize("scale", [1, 4])
 def test_what_the_model_makes_of_the_face_is_what_the_photo_gets(
     model: FaceModel, scale: int
@@ -210,35 +218,36 @@ def test_what_the_model_makes_of_the_face_is_what_the_photo_gets(
     context = context_of(wave, model, scale)
     code = context.code.clone()
     code[1], code[COUNT] = code[1] + 1.0, 0.1
-    pair = edited_pair(model, context, code)
-    assert pair.own
-    torch.testing.assert_close(pair.before, own_face(wave, context, SIZE))
+    edit = edit_of(model, context, code)
+    assert edit.source is Source.PHOTO
+    torch.testing.assert_close(edit.before, cut_face(wave, context, SIZE))
     torch.testing.assert_close(
-        pair.after[None], model.edited_photos(pair.before[None], context.code[None], code[None])
+        edit.after[None], model.edited_photos(edit.before[None], context.code[None], code[None])
     )
-    after = pair.after.clamp(0.06, 0.94)
-    seen = own_face(paste_back(wave, context, pair.before, after, own=True), context, SIZE)
+    after = edit.after.clamp(0.06, 0.94)
+    still = FaceEdit(edit.before, after, Source.PHOTO)
+    seen = cut_face(paste_back(wave, context, still), context, SIZE)
 
     def brightness(picture: torch.Tensor) -> torch.Tensor:  # tints are softened and bounded
         weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
         return (picture * weights).sum(0)[5:10, 6:10]
 
-    apart = (brightness(after) - brightness(pair.before)).abs().mean()
+    apart = (brightness(after) - brightness(edit.before)).abs().mean()
     assert apart > 0.05
     # single pixels of random numbers do not survive being enlarged
     off = (brightness(seen) - brightness(after)).abs().mean()
     assert off < (0.1 if scale == 1 else 0.4) * apart
 
 
-def test_other_methods_take_the_drawn_pair(model: FaceModel) -> None:
+def test_other_methods_take_the_decoded_faces(model: FaceModel) -> None:
     photo = photos(1, SIZE)[0].permute(1, 2, 0).contiguous()
     context = context_of(photo, model, 1)
     code = context.code + 0.1
-    assert edited_pair(model, context, code).own
+    assert edit_of(model, context, code).source is Source.PHOTO
     for method in ("residual", "blend"):
-        pair = edited_pair(model, context, code, method)
-        assert not pair.own
-        torch.testing.assert_close(pair.after, model.decode(code[None])[0])
+        edit = edit_of(model, context, code, method)
+        assert edit.source is Source.DECODED
+        torch.testing.assert_close(edit.after, model.decode(code[None])[0])
 
 
 def test_motion_of_an_own_face_is_not_estimated(model: FaceModel) -> None:
@@ -246,13 +255,18 @@ def test_motion_of_an_own_face_is_not_estimated(model: FaceModel) -> None:
     photo = torch.full((SIZE * 4, SIZE * 4, 3), 0.7)
     photo[24:40, 24:40] = 0.3
     context = context_of(photo, model, 4)
-    before = own_face(photo, context, SIZE)
+    before = cut_face(photo, context, SIZE)
     after = before.roll(1, 1)
-    still = torch.zeros(2, SIZE, SIZE)
-    own = paste_back(photo, context, before, after, motion=still, own=True)
-    given = paste_back(photo, context, before, after, motion=None, own=True)
-    assert torch.equal(own, given)
-    assert not torch.equal(own, paste_back(photo, context, before, after))
+    still, unknown, decoded = (
+        paste_back(photo, context, edit)
+        for edit in (
+            FaceEdit(before, after, Source.PHOTO, motion=torch.zeros(2, SIZE, SIZE)),
+            FaceEdit(before, after, Source.PHOTO),
+            FaceEdit(before, after),
+        )
+    )
+    assert torch.equal(still, unknown)
+    assert not torch.equal(still, decoded)
 
 
 def test_photos_that_show_what_is_wanted_are_found(tmp_path: Path) -> None:
