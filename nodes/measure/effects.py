@@ -59,8 +59,8 @@ class Disentanglement(Chart):
         "measure": widgets.choice(
             MEASURES,
             "direction scores: the change along each direction after decoding and encoding "
-            "again. attribute judge: what a separate network reads off the pictures (only for "
-            "models with the bundled model's framing).",
+            "again. attribute judge: what a separate network reads off the faces that Paste Back "
+            "puts into their photos (only for models with the bundled model's framing).",
         ),
     }
     OPTIONAL = {

@@ -10,7 +10,7 @@ from face_latents.models import charts as plotting
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
 from face_latents.models.face_model import bundled_face_model_path, load_face_model
 from face_latents.models.geometry.templates import WIDE
-from face_latents.models.imaging.align import align_with_transform
+from face_latents.models.paste.face import cut_face
 from face_latents.models.values import Direction, FaceLatent, join_latents
 from face_latents.nodes import host
 from face_latents.nodes.measure import effects as picture_effects
@@ -177,10 +177,13 @@ def test_the_judge_reads_the_pictures(monkeypatch):
     assert columns[-1] == "age (decades)"
     assert rows == ["smile", "age"]
     context = both.contexts[0]
-    crop = align_with_transform(context.photo, context.transform, context.size)
-    decoded = MODEL.decode(torch.cat([both.samples, both.samples + 2 * SMILE.vector]))
-    expected = (torch.stack([crop, decoded[1]]) + decoded[2:] - decoded[:2]).clamp(0, 1)
-    torch.testing.assert_close(seen[0], expected, atol=1e-5, rtol=0)
+    edited = both.with_samples(both.samples + 2 * SMILE.vector)
+    decoded = MODEL.decode(edited.samples)[1].clamp(0, 1)
+    torch.testing.assert_close(seen[0][1], decoded, atol=1e-5, rtol=0)
+    face = replace(edited, samples=edited.samples[:1], contexts=(context,))
+    (photo,) = run("FaceLatentsPasteBack", face_model=MODEL, face_latent=face)[0]
+    pasted, unedited = (cut_face(picture, context, SIZE) for picture in (photo, context.photo))
+    assert (seen[0][0] - pasted).abs().mean() < 0.3 * (pasted - unedited).abs().mean()
     assert float(table[0, 0]) == pytest.approx(float(seen[0].mean() - seen[1].mean()), abs=2e-3)
 
 
