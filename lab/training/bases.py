@@ -167,9 +167,8 @@ def face_basis(
         torch.stack(means),
         list(FACE_LABELS),
         net.space,
-        codes=codes["train"] * std,
+        codes["train"] * std,
         name="face attributes",
-        exclusive=False,
     )
     read = latent_ops.decompose(codes["val"], basis.vectors, None)
     figures: dict[str, object] = {}
@@ -182,6 +181,7 @@ def face_basis(
         }
     return replace(
         basis,
+        exclusive=False,
         method=(
             f"symmetric orthogonalisation of the mean codes of clear positives among "
             f"{len(codes['train'])} FairFace training faces; completed by the principal axes of "

@@ -22,6 +22,7 @@ from .style import (
     upright_text,
 )
 
+LARGEST_TABLE = (1024, 1068)  # pixels, width and height
 LARGEST_CELL = 160
 SMALLEST_TEXT = 10  # pixels; below, numbers and names are left out
 Pictures = Sequence[Tensor | None]
@@ -70,10 +71,9 @@ def layout_for(
     column_names: Sequence[str] | None,
     counts: tuple[int, int],
     titled: bool,
-    size: tuple[int, int],
 ) -> Layout:
-    """The largest square cells that fit `size`; names None: pictures as large as a cell."""
-    width, height = size
+    """The largest square cells of a `LARGEST_TABLE`; names None: pictures as large as a cell."""
+    width, height = LARGEST_TABLE
     rows, columns = counts
     text = max(SMALLEST_TEXT, round(width * 0.026))
     margin, top = round(width * 0.012), round(text * 2) if titled else 0

@@ -22,22 +22,20 @@ def matrix_chart(
     *,
     diverging: bool = True,
     theme: str = "dark",
-    size: tuple[int, int] = (1024, 1068),
     row_pictures: Pictures | None = None,
     column_pictures: Pictures | None = None,
 ) -> Image.Image:
-    """A table of numbers as coloured cells.
+    """A table of numbers as coloured cells: square, and together at most `LARGEST_TABLE`.
 
     Args:
-        values: ``(R, C)``, R, C >= 1. NaN leaves a cell empty.
+        values: `(R, C)`, R, C >= 1. NaN leaves a cell empty.
         row_labels: R names.
         column_labels: C names, written upright where they are wider than a cell.
         title: written above; may be empty.
         diverging: True: zero is neutral, two colours for the two signs. False: dark to bright from
             0 (or the lowest value, if that is below 0) to the highest.
-        theme: ``dark`` or ``light``.
-        size: the picture is at most this (width, height); cells are square, at most 160 pixels.
-        row_pictures: R pictures ``(3, H, W)`` in [0, 1] that stand for the names, which become
+        theme: `dark` or `light`.
+        row_pictures: R pictures `(3, H, W)` in [0, 1] that stand for the names, which become
             small; None: the name alone.
         column_pictures: C pictures, as above.
 
@@ -68,7 +66,6 @@ def matrix_chart(
         None if column_pictures is not None else column_labels,
         (len(row_labels), len(column_labels)),
         bool(title),
-        size,
     )
     sheet = Sheet(layout, title, colours)
     sheet.rows(row_labels, row_pictures)
@@ -103,11 +100,11 @@ def picture_grid(
     """A contact sheet.
 
     Args:
-        rows: R >= 1 batches of pictures ``(n, 3, H, W)`` in [0, 1] (clamped); n may differ.
+        rows: R >= 1 batches of pictures `(n, 3, H, W)` in [0, 1] (clamped); n may differ.
         row_labels: R names, or none at all.
         column_labels: a name for each picture of the longest row, or none at all.
         title: written above; may be empty.
-        theme: ``dark`` or ``light``.
+        theme: `dark` or `light`.
         cell: side of a picture in pixels; pictures of that size are shown unscaled, others are
             scaled to fit, keeping their shape.
 

@@ -46,7 +46,6 @@ def load_tensors(
     path: str | Path,
     *,
     expect: Mapping[str, TensorSpec | tuple[int | None, ...]] | None = None,
-    prefix: str = "",
     require_finite: bool = True,
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a checked safetensors file into CPU memory.
@@ -54,8 +53,6 @@ def load_tensors(
     Args:
         path: the file.
         expect: exact set of tensors with their shapes (and dtypes); None accepts any set.
-        prefix: read only the tensors whose name starts with this; `expect` is then compared with
-            those.
         require_finite: refuse NaN and infinity, which would spread silently through every result.
 
     Returns:
@@ -65,13 +62,12 @@ def load_tensors(
         UnsupportedModelError: as `read_header`, or the tensors are not the expected ones.
     """
     header = read_header(path)
-    names = [name for name in header.tensors if name.startswith(prefix)]
     if expect is not None:
-        check_expected(header, expect, names)
+        check_expected(header, expect)
     tensors: dict[str, Tensor] = {}
     try:
         with safe_open(str(header.path), framework="pt", device="cpu") as file:
-            for name in names:
+            for name in header.tensors:
                 # clone: the library's tensors may be views of the mapped file
                 tensors[name] = file.get_tensor(name).clone()
     except Exception as error:  # the library raises its own class, which is no ValueError

@@ -29,7 +29,7 @@ def held_out_accuracy(
     at random within each label.
 
     Args:
-        codes, labels, space, method, centre: as in :func:`build_basis`.
+        codes, labels, space, method, centre: as in `build_basis`.
         count: K, number of labels.
         seed: of the parts.
 

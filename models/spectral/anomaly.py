@@ -39,15 +39,15 @@ def residual_map(
     photo that is grainy) does not count.
 
     Args:
-        crop: ``(3, S, S)`` in [0, 1].
-        explained: ``(3, S, S)``, the decode.
-        usual: ``(S, S)`` bool, the pixels that say what is usual (the face, not the background);
+        crop: `(3, S, S)` in [0, 1].
+        explained: `(3, S, S)`, the decode.
+        usual: `(S, S)` bool, the pixels that say what is usual (the face, not the background);
             None: all.
         least: a spread below this means nothing.
         smoothing: standard deviation of the blur as a share of S.
 
     Returns:
-        ``(S, S)`` float32 >= 0; 1 is about where a difference begins to mean something.
+        `(S, S)` float32 >= 0; 1 is about where a difference begins to mean something.
 
     Raises:
         FaceLatentsError: pictures of different shapes, or values that are not finite.
@@ -73,11 +73,11 @@ def place_map(residual: Tensor, context: PhotoContext) -> tuple[Tensor, tuple[sl
     """A crop's map at the photo's own pixels.
 
     Args:
-        residual: ``(S, S)`` over the crop's square.
+        residual: `(S, S)` over the crop's square.
         context: where the crop lies.
 
     Returns:
-        ``(h, w)`` float32 and the (rows, columns) of the photo it covers; nothing (0, 0) where the
+        `(h, w)` float32 and the (rows, columns) of the photo it covers; nothing (0, 0) where the
         crop lies outside the photo.
     """
     height, width = context.photo.shape[:2]
@@ -93,12 +93,12 @@ def place_map(residual: Tensor, context: PhotoContext) -> tuple[Tensor, tuple[sl
 
 
 def photo_crop(context: PhotoContext) -> Tensor:
-    """The aligned crop ``(3, S, S)`` that the model saw of a photo."""
+    """The aligned crop `(3, S, S)` that the model saw of a photo."""
     return align_with_transform(context.photo, context.transform.cpu(), context.size)
 
 
 def face_region(context: PhotoContext) -> Tensor:
-    """Where a crop shows the face: ``(S, S)`` in [0, 1], 1 up to the jaw and the hair line."""
+    """Where a crop shows the face: `(S, S)` in [0, 1], 1 up to the jaw and the hair line."""
     landmarks = transform_points(context.transform.cpu(), context.landmarks.cpu())
     return motion_mask(face_mask(landmarks, context.size, context.size))
 
@@ -107,11 +107,11 @@ def heat_image(photo: Tensor, heat: Tensor) -> Tensor:
     """A map over a darkened photo.
 
     Args:
-        photo: ``(H, W, 3)`` in [0, 1].
-        heat: ``(H, W)`` in [0, 1].
+        photo: `(H, W, 3)` in [0, 1].
+        heat: `(H, W)` in [0, 1].
 
     Returns:
-        ``(H, W, 3)`` in [0, 1]: the grey photo where the heat is 0; dark violet, red and yellow as
+        `(H, W, 3)` in [0, 1]: the grey photo where the heat is 0; dark violet, red and yellow as
         it rises.
     """
     grey = luminance(photo.float().clamp(0, 1).permute(2, 0, 1))[0] * _DARKER

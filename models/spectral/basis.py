@@ -26,10 +26,10 @@ class LatentBasis:
     """An orthonormal basis of a latent space, or of a part of it.
 
     Attributes:
-        vectors: ``(k, *space.shape)`` float32, orthonormal; the first K belong to the labels.
+        vectors: `(k, *space.shape)` float32, orthonormal; the first K belong to the labels.
         labels: K different names, 1 <= K <= k.
         space: the space it belongs to.
-        mean: ``(*space.shape)``, the point about which codes are decomposed and rotated; None:
+        mean: `(*space.shape)`, the point about which codes are decomposed and rotated; None:
             the origin.
         name: what it is called.
         method: how it was made.
@@ -96,7 +96,7 @@ class LatentBasis:
         return len(self) == math.prod(self.space.shape)
 
     def vector_name(self, index: int) -> str:
-        """The label of a vector, or ``#37`` for those that have none (labels may be numbers)."""
+        """The label of a vector, or `#37` for those that have none (labels may be numbers)."""
         return self.labels[index] if index < len(self.labels) else f"#{index + 1}"
 
     def label_index(self, name: str) -> int:

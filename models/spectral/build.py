@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,62 +19,59 @@ MOST_BYTES = 256 * 2**20  # of the vectors of one basis
 _FULL_UP_TO = 2048  # numbers in a code, up to which a basis is complete unless told otherwise
 
 
+@dataclass(frozen=True)
+class BasisOptions:
+    """How a basis is built.
+
+    Attributes:
+        method: one of `latent_ops.BASIS_METHODS`.
+        completion: one of `latent_ops.COMPLETIONS`.
+        size: number of vectors; 0: as many as a code has numbers, so that nothing is lost, or, in
+            a space of more than `_FULL_UP_TO`, as many as the codes determine.
+        centre: one of `CENTRES`; the point about which codes are decomposed.
+        seed: of what is drawn at random.
+    """
+
+    method: str = "symmetric"
+    completion: str = "principal"
+    size: int = 0
+    centre: str = ORIGIN
+    seed: int = 0
+
+
 def build_basis(
     codes: Tensor,
     labels: Tensor,
     names: Sequence[str],
     space: LatentSpace,
+    options: BasisOptions = BasisOptions(),
     *,
-    method: str = "symmetric",
-    completion: str = "principal",
-    size: int = 0,
-    centre: str = ORIGIN,
-    seed: int = 0,
     name: str = "basis",
-    accuracy: float | None = None,
 ) -> LatentBasis:
     """A basis from labelled codes: the orthonormalised class means, completed.
 
     Args:
-        codes: ``(N, *space.shape)``.
-        labels: ``(N,)`` int64, each below K.
+        codes: `(N, *space.shape)`.
+        labels: `(N,)` int64, each below K.
         names: K names.
         space: of the codes.
-        method: one of ``latent_ops.BASIS_METHODS``.
-        completion: one of ``latent_ops.COMPLETIONS``.
-        size: number of vectors; 0: as many as a code has numbers, so that nothing is lost, or, in
-            a space of more than `_FULL_UP_TO`, as many as the codes determine.
-        centre: one of `CENTRES`; the point about which codes are decomposed.
-        seed: of what is drawn at random.
+        options: how it is built.
         name: what the basis is called.
-        accuracy: see :func:`.basis_accuracy.held_out_accuracy`.
 
     Raises:
         FaceLatentsError: no or doubled names, a label without codes, codes that are not finite or
             of another space, label means that are dependent, a size that does not fit.
     """
     means = label_means(codes, labels, names, space)
-    point = centre_of(means, space, centre)
-    return basis_from_means(
-        means,
-        names,
-        space,
-        codes=codes,
-        mean=point,
-        method=method,
-        completion=completion,
-        size=size,
-        seed=seed,
-        name=name,
-        accuracy=accuracy,
-    )
+    point = centre_of(means, space, options.centre)
+    return basis_from_means(means, names, space, codes, options, mean=point, name=name)
 
 
 def label_means(codes: Tensor, labels: Tensor, names: Sequence[str], space: LatentSpace) -> Tensor:
-    """Mean codes ``(K, *space.shape)`` per label, float32 on the CPU.
+    """Mean codes `(K, *space.shape)` per label, float32 on the CPU.
 
     Raises:
-        FaceLatentsError: see :func:`build_basis`.
+        FaceLatentsError: see `build_basis`.
     """
     check_labels(names, "The basis")
     if tuple(codes.shape[1:]) != space.shape:
@@ -102,39 +100,37 @@ def basis_from_means(
     means: Tensor,
     names: Sequence[str],
     space: LatentSpace,
+    codes: Tensor,
+    options: BasisOptions = BasisOptions(),
     *,
-    codes: Tensor | None = None,
     mean: Tensor | None = None,
-    method: str = "symmetric",
-    completion: str = "principal",
-    size: int = 0,
-    seed: int = 0,
     name: str = "basis",
-    exclusive: bool = True,
-    accuracy: float | None = None,
 ) -> LatentBasis:
-    """A basis whose label vectors are the orthonormalised `means`; see :func:`build_basis`.
+    """A basis whose label vectors are the orthonormalised `means`; see `build_basis`.
 
     Args:
-        means: ``(K, *space.shape)``, one per label.
-        codes: ``(N, *space.shape)`` whose principal axes complete the basis.
+        means: `(K, *space.shape)`, one per label.
+        names: K names.
+        space: of the means and codes.
+        codes: `(N, *space.shape)` whose principal axes complete the basis.
+        options: how it is built; `mean` takes the place of its `centre`.
         mean: the point about which codes are decomposed; None: the origin.
-        exclusive: see :class:`LatentBasis`.
+        name: what the basis is called.
 
     Raises:
-        FaceLatentsError: see :func:`build_basis`.
+        FaceLatentsError: see `build_basis`.
     """
     point = None if mean is None else mean.detach().to(means)
     rank, condition = _independence(means, point)
     try:
-        vectors = latent_ops.quasi_eigenvectors(means, method, point)
+        vectors = latent_ops.quasi_eigenvectors(means, options.method, point)
     except ValueError as error:
         numbered = ", ".join(f"{number} = '{label}'" for number, label in enumerate(names))
         raise FaceLatentsError(f"{error} The labels: {numbered}.") from error
-    wanted = _size(size, len(names), space, 0 if codes is None else len(codes))
+    wanted = _size(options.size, len(names), space, len(codes))
     if wanted > len(names):
         vectors = latent_ops.complete_basis(
-            vectors, wanted, codes, method=completion, seed=seed, mean=point
+            vectors, wanted, codes, method=options.completion, seed=options.seed, mean=point
         )
     return LatentBasis(
         vectors=vectors.float(),
@@ -142,16 +138,15 @@ def basis_from_means(
         space=space,
         mean=None if point is None else point.float(),
         name=name,
-        method=f"{method} orthogonalisation of {len(names)} label means, {completion} completion",
-        exclusive=exclusive,
+        method=f"{options.method} orthogonalisation of {len(names)} label means, "
+        f"{options.completion} completion",
         rank=rank,
         condition=condition,
-        accuracy=accuracy,
     )
 
 
 def centre_of(means: Tensor, space: LatentSpace, centre: str) -> Tensor | None:
-    """The point ``(*space.shape)`` about which codes are decomposed; None for the origin.
+    """The point `(*space.shape)` about which codes are decomposed; None for the origin.
 
     Raises:
         FaceLatentsError: an unknown centre, or the space does not state its mean.

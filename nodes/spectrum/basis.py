@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from ...models.errors import FaceLatentsError
 from ...models.space import require_same_space
 from ...models.spectral.accuracy import held_out_accuracy
 from ...models.spectral.basis import LatentBasis
-from ...models.spectral.build import CENTRES, ORIGIN, build_basis
+from ...models.spectral.build import CENTRES, ORIGIN, BasisOptions, build_basis
 from ...models.values import FaceLatent, join_latents
 from .. import host, validate, widgets
 from ..registry import node
@@ -130,15 +131,11 @@ def build_from_groups(
             labels,
             names,
             first,
-            method=method,
-            completion=completion,
-            size=size,
-            centre=centre,
             # torch's generator takes signed numbers
-            seed=seed & 0x7FFFFFFFFFFFFFFF,
+            BasisOptions(method, completion, size, centre, seed & 0x7FFFFFFFFFFFFFFF),
             name=name.strip() or MY_BASIS,
-            accuracy=accuracy,
         )
+    basis = replace(basis, accuracy=accuracy)
     lines = [describe_basis(basis)]
     lines += [f"  {label}: {count} code(s)" for label, count in zip(names, counts, strict=True)]
     few = [label for label, count in zip(names, counts, strict=True) if count < FEW]

@@ -216,8 +216,8 @@ class StyleGAN2Net(nn.Module):
             (w_up, w_conv, w_rgb), (up_noise, conv_noise) = ws[own], noises[own][:2]
             if worthwhile(x, up, code):
                 keep = k + 1 < len(to_rgbs)
-                pair = (up_noise, conv_noise)
-                x, picture = block(up, conv, to_rgb, x, ws[own], pair, picture, limit, keep)
+                layers, pair = (up, conv, to_rgb), (up_noise, conv_noise)
+                x, picture = block(layers, x, ws[own], pair, picture, limit, keep)
             else:
                 x = conv(up(x, w_up, up_noise, limit), w_conv, conv_noise, limit)
                 picture = to_rgb(x, w_rgb, picture, limit)

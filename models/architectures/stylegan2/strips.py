@@ -29,9 +29,7 @@ def worthwhile(x: Tensor, up: StyledConv, w_plus: Tensor) -> bool:
 
 
 def block(
-    up: StyledConv,
-    conv: StyledConv,
-    to_rgb: ToRGB,
+    layers: tuple[StyledConv, StyledConv, ToRGB],  # one after the other
     x: Tensor,  # (1, in, h, h) channels_last
     ws: Sequence[Tensor],  # three of (1, w_dim)
     noises: Sequence[Tensor | None],  # two of (1, 1, 2 h, 2 h)
@@ -39,11 +37,12 @@ def block(
     limit: float | None,
     keep: bool,  # the maps, for a next resolution
 ) -> tuple[Tensor, Tensor]:
-    """`up`, `conv` and `to_rgb` one after the other.
+    """One resolution: the doubling convolution, the next one, and colours.
 
     Returns:
         The maps `(1, out, 2 h, 2 h)` (empty unless `keep`), and the picture `(1, 3, 2 h, 2 h)`.
     """
+    up, conv, to_rgb = layers
     first, second = (
         layer.prepared(w, noise, x.dtype)
         for layer, w, noise in zip((up, conv), ws[:2], noises, strict=True)

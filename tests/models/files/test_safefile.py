@@ -70,11 +70,10 @@ def test_same_input_gives_same_bytes(tmp_path: Path, tensors: dict[str, torch.Te
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_non_contiguous_and_prefix(tmp_path: Path) -> None:
-    save_tensors(tmp_path / "x", {"p.a": torch.arange(6.0).reshape(2, 3).T, "q": torch.ones(1)})
-    loaded, _ = load_tensors(tmp_path / "x", prefix="p.", expect={"p.a": (3, 2)})
-    assert loaded.keys() == {"p.a"}
-    assert torch.equal(loaded["p.a"], torch.arange(6.0).reshape(2, 3).T)
+def test_non_contiguous(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "x", {"a": torch.arange(6.0).reshape(2, 3).T})
+    loaded, _ = load_tensors(tmp_path / "x", expect={"a": (3, 2)})
+    assert torch.equal(loaded["a"], torch.arange(6.0).reshape(2, 3).T)
 
 
 def test_failed_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,12 @@ from face_latents.models.spectral.basis_file import (
     load_basis,
     save_basis,
 )
-from face_latents.models.spectral.build import CENTRES, basis_from_means, build_basis
+from face_latents.models.spectral.build import (
+    CENTRES,
+    BasisOptions,
+    basis_from_means,
+    build_basis,
+)
 from face_latents.models.values import Direction
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -49,12 +54,12 @@ def gram_error(basis):
 @pytest.mark.parametrize("completion", latent_ops.COMPLETIONS)
 def test_a_basis_is_orthonormal_complete_and_tells_the_labels_apart(centre, method, completion):
     codes, labels = labelled()
-    settings = {"method": method, "completion": completion, "centre": centre}
+    options = BasisOptions(method, completion, centre=centre)
     if (centre, method) == ("mean of the groups", "gram_schmidt"):
         with pytest.raises(FaceLatentsError, match=r"label 2 .* 0 = 'cat', 1 = 'dog', 2 = 'bird'"):
-            build_basis(codes, labels, NAMES, SPACE, **settings)
+            build_basis(codes, labels, NAMES, SPACE, options)
         return
-    basis = build_basis(codes, labels, NAMES, SPACE, **settings)
+    basis = build_basis(codes, labels, NAMES, SPACE, options)
     assert basis.vectors.shape == (12, 12)
     assert basis.vectors.dtype == torch.float32
     assert basis.complete
@@ -82,7 +87,9 @@ def test_the_same_seed_gives_the_same_basis_and_codes_are_left_alone():
     codes, labels = labelled()
     before = codes.clone()
     make = [
-        build_basis(codes, labels, NAMES, SPACE, completion="random", seed=seed).vectors
+        build_basis(
+            codes, labels, NAMES, SPACE, BasisOptions(completion="random", seed=seed)
+        ).vectors
         for seed in (4, 4, 5)
     ]
     assert torch.equal(make[0], make[1])
@@ -92,7 +99,7 @@ def test_the_same_seed_gives_the_same_basis_and_codes_are_left_alone():
 
 def test_codes_of_three_dimensions_and_half_precision():
     codes, labels = labelled(shape=(2, 3, 2))
-    basis = build_basis(codes.half(), labels, NAMES, CUBE, size=5)
+    basis = build_basis(codes.half(), labels, NAMES, CUBE, BasisOptions(size=5))
     assert basis.vectors.shape == (5, 2, 3, 2)
     assert not basis.complete
     assert gram_error(basis) < 1e-6
@@ -104,20 +111,21 @@ def test_large_codes_get_as_many_vectors_as_they_determine():
     codes, labels = labelled(20, shape=space.shape)
     assert len(build_basis(codes, labels, NAMES, space)) == 20
     with pytest.raises(FaceLatentsError, match=r"20000; it must be from 3.*to 4096"):
-        build_basis(codes, labels, NAMES, space, size=20000)
+        build_basis(codes, labels, NAMES, space, BasisOptions(size=20000))
     huge = LatentSpace("vae", (4, 128, 128), "vae:4")
     codes, labels = labelled(6, shape=(12,))
     wide = torch.zeros(6, *huge.shape)
     wide.view(6, -1)[:, :12] = codes
     with pytest.raises(FaceLatentsError, match=r"1250 MB; at most 256 MB.* 1024 or less"):
-        build_basis(wide, labels, NAMES, huge, size=5000)
+        build_basis(wide, labels, NAMES, huge, BasisOptions(size=5000))
 
 
 def test_hardly_independent_labels_are_warned_about():
     codes, labels = labelled()
-    assert build_basis(codes, labels, NAMES, SPACE, accuracy=0.98).warnings() == []
+    good = build_basis(codes, labels, NAMES, SPACE)
+    assert replace(good, accuracy=0.98).warnings() == []
     codes = codes * 0.01 + 5
-    near = build_basis(codes, labels, NAMES, SPACE, accuracy=0.34)
+    near = replace(build_basis(codes, labels, NAMES, SPACE), accuracy=0.34)
     assert near.condition > 100
     independent, apart = near.warnings()
     assert "hardly independent (condition" in independent
@@ -136,10 +144,16 @@ def test_hardly_independent_labels_are_warned_about():
         ({"codes": torch.zeros(40, 5)}, r"shape \(40, 5\).*'z' \(12\)"),
         ({"codes": torch.ones(40, 12)}, r"linearly dependent.*0 = 'cat'"),
         ({"codes": torch.zeros(40, 12)}, r"linearly dependent.*0 = 'cat'"),
-        ({"size": 2}, "it must be from 3"),
-        ({"size": 13}, "to 12"),
-        ({"centre": "middle"}, "centre must be one of origin"),
-        ({"space": LatentSpace("z", (12,), "x"), "centre": "model mean"}, "not state the mean"),
+        ({"options": BasisOptions(size=2)}, "it must be from 3"),
+        ({"options": BasisOptions(size=13)}, "to 12"),
+        ({"options": BasisOptions(centre="middle")}, "centre must be one of origin"),
+        (
+            {
+                "space": LatentSpace("z", (12,), "x"),
+                "options": BasisOptions(centre="model mean"),
+            },
+            "not state the mean",
+        ),
     ],
 )
 def test_what_makes_no_basis_is_explained(change, message):
@@ -209,10 +223,9 @@ def test_what_is_no_basis_is_refused(change, message):
 @pytest.mark.parametrize("space", [SPACE, CUBE])
 def test_a_basis_comes_back_from_its_file(tmp_path, space):
     codes, labels = labelled(shape=space.shape)
-    basis = build_basis(
-        codes, labels, NAMES, space, centre=CENTRES[1], size=7, name="animals", accuracy=0.5
-    )
-    basis = replace(basis, exclusive=False)
+    options = BasisOptions(centre=CENTRES[1], size=7)
+    basis = build_basis(codes, labels, NAMES, space, options, name="animals")
+    basis = replace(basis, exclusive=False, accuracy=0.5)
     save_basis(tmp_path / "x.safetensors", basis)
     found = load_basis(tmp_path / "x.safetensors")
     assert torch.equal(found.vectors, basis.vectors)
@@ -287,7 +300,8 @@ def test_damaged_and_hostile_files_are_refused(tmp_path):
 
 def test_attributes_may_come_together():
     means = torch.eye(12)[:3] + 0.1
-    basis = basis_from_means(means, NAMES, SPACE, exclusive=False, size=3, accuracy=0.1)
+    basis = basis_from_means(means, NAMES, SPACE, means, BasisOptions(size=3))
+    basis = replace(basis, exclusive=False, accuracy=0.1)
     assert len(basis) == 3
     assert basis.warnings() == []
 
