@@ -1,4 +1,4 @@
-"""``face-latents arith``: a small calculator for latent vectors, exact in decimals.
+"""`face-latents arith`: a small calculator for latent vectors, exact in decimals.
 
 Grammar::
 
@@ -8,7 +8,7 @@ Grammar::
     vector  = "[" number { [","] number } "]"
 
 Sums, products and lerp are computed on decimals, as written; functions that need a root or an
-angle go through :mod:`face_latents.latent_ops` in float64.
+angle go through `face_latents.latent_ops` in float64.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def evaluate(text: str) -> Value:
 
 
 def show(value: Value) -> str:
-    """A number or ``[a b c]``, without superfluous zeros."""
+    """A number or `[a b c]`, without superfluous zeros."""
     if isinstance(value, tuple):
         return "[" + " ".join(_show_number(item) for item in value) + "]"
     return _show_number(value)

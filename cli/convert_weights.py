@@ -1,4 +1,4 @@
-"""``convert``: weights and directions of other programs to files of this project."""
+"""`convert`: weights and directions of other programs to files of this project."""
 
 from __future__ import annotations
 

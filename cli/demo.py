@@ -1,4 +1,4 @@
-"""``face-latents demo``: runs the shipped workflows on a photo and writes a contact sheet."""
+"""`face-latents demo`: runs the shipped workflows on a photo and writes a contact sheet."""
 
 from __future__ import annotations
 

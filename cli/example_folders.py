@@ -26,7 +26,7 @@ VARIATIONS: tuple[dict[str, float], ...] = (
 
 
 def make_example_folders(photo: Path, folder: Path) -> None:
-    """Write ``folder/serious`` and ``folder/smiling``: edits of the largest face in a photo.
+    """Write `folder/serious` and `folder/smiling`: edits of the largest face in a photo.
 
     They stand in for the photos that a person sorts into folders. Files of these names are
     replaced.

@@ -1,4 +1,4 @@
-"""``encode``, ``edit``, ``morph`` and ``distance``: the nodes, called on photo files."""
+"""`encode`, `edit`, `morph` and `distance`: the nodes, called on photo files."""
 
 from __future__ import annotations
 

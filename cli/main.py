@@ -1,4 +1,4 @@
-"""The ``face-latents`` command: reads the command line and hands over to the other modules."""
+"""The `face-latents` command: reads the command line and hands over to the other modules."""
 
 from __future__ import annotations
 

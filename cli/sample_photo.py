@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def astronaut() -> Tensor:
-    """scikit-image's portrait of Eileen Collins (NASA, public domain), ``(H, W, 3)`` in [0, 1].
+    """scikit-image's portrait of Eileen Collins (NASA, public domain), `(H, W, 3)` in [0, 1].
 
     Raises:
         FaceLatentsError: scikit-image is not installed.

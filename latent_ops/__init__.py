@@ -1,18 +1,18 @@
-"""Latent vector arithmetic: pure functions on codes ``(*, *latent_shape)``, on torch alone.
+"""Latent vector arithmetic: pure functions on codes `(*, *latent_shape)`, on torch alone.
 
 Conventions throughout:
 
-- ``latent_dims`` (keyword only, default 1) is the number of trailing dimensions that make one
-  code: 1 for ``z`` and ``w``, 2 for ``w_plus``, 3 for VAE latents. Norms and angles are those of
+- `latent_dims` (keyword only, default 1) is the number of trailing dimensions that make one
+  code: 1 for `z` and `w`, 2 for `w_plus`, 3 for VAE latents. Norms and angles are those of
   the flattened code. Batch dimensions in front broadcast, the latent shape never does. Functions
-  that take a stack ``(N, *latent_shape)`` read ``latent_dims`` off its shape.
+  that take a stack `(N, *latent_shape)` read `latent_dims` off its shape.
 - Inputs are never changed, and results never share memory with them.
 - Half precision is computed in float32 and float64 stays float64. Codes come back in the dtype of
   the input; measurements (distances, angles, coefficients) stay in float32 or float64.
 - A number per code (strength, t, amount ...) is a float, or a tensor that broadcasts over the
   batch.
-- A basis is a stack ``(k, *latent_shape)`` of orthonormal vectors, k at most the number of
-  components of a code; ``mean`` is the point about which codes are measured and turned.
+- A basis is a stack `(k, *latent_shape)` of orthonormal vectors, k at most the number of
+  components of a code; `mean` is the point about which codes are measured and turned.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class ArcLength:
         """Tabulate the arc length.
 
         Args:
-            speed_squared: coefficients of ``t^0 .. t^4`` for each segment, ``(n, 5)``.
+            speed_squared: coefficients of `t^0 .. t^4` for each segment, `(n, 5)`.
         """
         self._speed_squared = speed_squared
         edges = torch.linspace(0, 1, _SUBINTERVALS + 1, dtype=torch.float64)
@@ -43,7 +43,7 @@ class ArcLength:
         self.positions[-1] = 1.0
 
     def locate(self, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the segment and the share of its length at ``s`` of the total, ``(F,)`` each."""
+        """Return the segment and the share of its length at `s` of the total, `(F,)` each."""
         last = self.lengths.shape[0] - 1
         segment = (torch.searchsorted(self.positions, s, right=True) - 1).clamp(0, last)
         start, end = self.positions[segment], self.positions[segment + 1]
@@ -51,7 +51,7 @@ class ArcLength:
         return segment, ((s - start) / width).clamp(0, 1)
 
     def parameter(self, segment: Tensor, share: Tensor) -> Tensor:
-        """Return t at a share of the segment's length, ``(F,)``; exactly 0 at 0 and 1 at 1."""
+        """Return t at a share of the segment's length, `(F,)`; exactly 0 at 0 and 1 at 1."""
         target = share * self.lengths[segment]
         table = self._table[segment]
         piece = (torch.searchsorted(table, target[:, None], right=True)[:, 0] - 1).clamp(
@@ -75,7 +75,7 @@ class ArcLength:
         return torch.where(share >= 1, torch.ones_like(t), t)
 
     def _speed(self, segment: Tensor, t: Tensor) -> Tensor:
-        """Return the speed by t; ``segment`` broadcasts against ``t``."""
+        """Return the speed by t; `segment` broadcasts against `t`."""
         c = self._speed_squared[segment]
         value = c[..., 4]
         for power in (3, 2, 1, 0):
@@ -83,7 +83,7 @@ class ArcLength:
         return value.clamp_min(0).sqrt()
 
     def _integrate(self, segment: Tensor, begin: Tensor, end: Tensor) -> Tensor:
-        """Return the arc length from ``begin`` to ``end``, within one subinterval."""
+        """Return the arc length from `begin` to `end`, within one subinterval."""
         centre, half = (begin + end) / 2, (end - begin) / 2
         total = torch.zeros_like(centre)
         for node, weight in zip(_NODES, _WEIGHTS, strict=True):

@@ -1,4 +1,4 @@
-"""Axes and orthonormal bases of directions, on flattened codes ``(*, D)``."""
+"""Axes and orthonormal bases of directions, on flattened codes `(*, D)`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORTHONORMAL_TOLERANCE = 1e-2
 def axis_of(
     direction: Tensor, latent_dims: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return unit directions ``(*, D)``, their lengths ``(*, 1)`` and the flat directions."""
+    """Return unit directions `(*, D)`, their lengths `(*, 1)` and the flat directions."""
     flat = flatten_codes(direction, latent_dims, dtype)
     unit, norm = unit_and_length(flat)
     if not bool(torch.isfinite(norm).all()):
@@ -34,7 +34,7 @@ def axis_of(
 def span_basis(
     name: str, directions: Tensor, like_name: str, like: Tensor, latent_dims: int
 ) -> Tensor:
-    """Return an orthonormal basis ``(rank, D)`` of the span of ``(K, *latent_shape)``.
+    """Return an orthonormal basis `(rank, D)` of the span of `(K, *latent_shape)`.
 
     Singular values that rounding of the inputs alone can produce do not count: otherwise a
     direction that is the rounded sum of two others would add one made of noise.
@@ -61,12 +61,12 @@ def span_basis(
 
 
 def rank_tolerance(count: int, dtype: torch.dtype) -> float:
-    """Return the relative singular value that rounding ``count`` vectors to a dtype can produce."""
+    """Return the relative singular value that rounding `count` vectors to a dtype can produce."""
     return 2 * math.sqrt(count) * torch.finfo(dtype).eps
 
 
 def basis_rows(basis: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a basis ``(k, *latent_shape)`` as rows ``(k, D)``, its vectors checked for length 1.
+    """Return a basis `(k, *latent_shape)` as rows `(k, D)`, its vectors checked for length 1.
 
     Whether they are perpendicular is not checked here: that would cost as much as decomposing k
     codes.
@@ -88,5 +88,5 @@ def basis_rows(basis: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def along_basis(vectors: Tensor, basis: Tensor) -> Tensor:
-    """Return the projection of ``(*, D)`` on the span of an orthonormal basis ``(rank, D)``."""
+    """Return the projection of `(*, D)` on the span of an orthonormal basis `(rank, D)`."""
     return (vectors @ basis.T) @ basis

@@ -61,7 +61,7 @@ class Curve:
         return code.expand(*batch, *self.shape).clone()
 
     def at(self, segment: Tensor, share: Tensor) -> Tensor:
-        """Return codes ``(F, *latent_shape)`` at shares of the segments' lengths, ``(F,)`` each."""
+        """Return codes `(F, *latent_shape)` at shares of the segments' lengths, `(F,)` each."""
         assert self.arcs is not None
         device = self._knots.device
         t = self.arcs.parameter(segment, share).to(device=device, dtype=self._knots.dtype)
@@ -77,7 +77,7 @@ class Curve:
         return codes.to(self._dtype).reshape(-1, *self.shape)
 
     def _speed_squared(self, loop: bool) -> Tensor:
-        """Return the squared speed of each segment as coefficients of ``t^0 .. t^4``, ``(n, 5)``.
+        """Return the squared speed of each segment as coefficients of `t^0 .. t^4`, `(n, 5)`.
 
         In float64 on the CPU: a few numbers per keyframe decide where every frame lies.
         """

@@ -1,4 +1,4 @@
-"""Norms, unit vectors and angles on flattened codes ``(*, D)``, safe at both ends of the range."""
+"""Norms, unit vectors and angles on flattened codes `(*, D)`, safe at both ends of the range."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 
 def flatten_codes(codes: Tensor, latent_dims: int, dtype: torch.dtype) -> Tensor:
-    """Return codes ``(*, *latent_shape)`` as ``(*, D)`` in the compute dtype."""
+    """Return codes `(*, *latent_shape)` as `(*, D)` in the compute dtype."""
     return codes.to(dtype).flatten(codes.ndim - latent_dims)
 
 
 def unflatten_codes(rows: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return rows ``(*, D)`` as codes ``(*, *shape)``."""
+    """Return rows `(*, D)` as codes `(*, *shape)`."""
     return rows.reshape(*rows.shape[:-1], *shape)
 
 
@@ -24,10 +24,10 @@ def unit_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
     The largest component is divided out before squaring, so that 1e-30 and 1e30 are as exact as 1.
 
     Args:
-        x: vectors ``(*, D)``.
+        x: vectors `(*, D)`.
 
     Returns:
-        Unit vectors ``(*, D)``, zero where ``x`` is zero, and lengths ``(*, 1)``.
+        Unit vectors `(*, D)`, zero where `x` is zero, and lengths `(*, 1)`.
     """
     scaled, peak = _by_peak(x)
     norm = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
@@ -35,23 +35,23 @@ def unit_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def length(x: Tensor) -> Tensor:
-    """Return Euclidean lengths ``(*, 1)`` of vectors ``(*, D)``."""
+    """Return Euclidean lengths `(*, 1)` of vectors `(*, D)`."""
     scaled, peak = _by_peak(x)
     lengths: Tensor = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True) * peak
     return lengths
 
 
 def _by_peak(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return vectors ``(*, D)`` over their largest component, and that ``(*, 1)``, 1 for none."""
+    """Return vectors `(*, D)` over their largest component, and that `(*, 1)`, 1 for none."""
     peak = torch.linalg.vector_norm(x.detach(), ord=torch.inf, dim=-1, keepdim=True)
     peak = torch.where(peak == 0, torch.ones_like(peak), peak)
     return x / peak, peak
 
 
 def angle_between_units(u: Tensor, v: Tensor) -> Tensor:
-    """Return the angle ``2 atan2(|u - v|, |u + v|)`` in radians, ``(*, 1)``.
+    """Return the angle `2 atan2(|u - v|, |u + v|)` in radians, `(*, 1)`.
 
-    Exact for tiny angles and near pi, where ``arccos`` of a float32 dot product is not (Kahan 2006,
+    Exact for tiny angles and near pi, where `arccos` of a float32 dot product is not (Kahan 2006,
     "How futile are mindless assessments of roundoff", section 12). A zero vector is at pi/2 to
     every other vector and at 0 to itself.
     """
@@ -59,5 +59,5 @@ def angle_between_units(u: Tensor, v: Tensor) -> Tensor:
 
 
 def dot(u: Tensor, v: Tensor) -> Tensor:
-    """Return inner products over the last dimension, ``(*, 1)``."""
+    """Return inner products over the last dimension, `(*, 1)`."""
     return (u * v).sum(-1, keepdim=True)

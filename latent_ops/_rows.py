@@ -21,7 +21,7 @@ def group_rows(negative: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def code_rows(name: str, codes: Tensor) -> Tensor:
-    """Codes as ``(N, d)`` float64 on the CPU."""
+    """Codes as `(N, d)` float64 on the CPU."""
     dims = require_stack(name, codes)
     if codes.shape[0] == 0:
         raise ValueError(f"{name} holds no codes; at least one is needed.")
@@ -42,7 +42,7 @@ def difference_of(first: Tensor, second: Tensor) -> Tensor:
 
 
 def in_span(rows: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Coordinates of rows ``(N, d)`` in an orthonormal basis ``(r, d)`` of their span, if smaller.
+    """Coordinates of rows `(N, d)` in an orthonormal basis `(r, d)` of their span, if smaller.
 
     Solutions of rotation-invariant problems lie in the span, so nothing is lost.
     """
@@ -53,7 +53,7 @@ def in_span(rows: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def out_of_span(vector: Tensor, basis: Tensor | None) -> Tensor:
-    """The vector whose coordinates :func:`in_span` gave."""
+    """The vector whose coordinates `in_span` gave."""
     return vector if basis is None else vector @ basis
 
 

@@ -13,12 +13,12 @@ def cubic_moments(points: Tensor, steps: Tensor, periodic: bool) -> Tensor:
     derivative equal at both ends (de Boor 1978, "A practical guide to splines", chapter IV).
 
     Args:
-        points: ``(n + 1, D)``; for ``periodic`` the last equals the first.
-        steps: knot spacing ``(n,)``, positive.
+        points: `(n + 1, D)`; for `periodic` the last equals the first.
+        steps: knot spacing `(n,)`, positive.
         periodic: close the curve smoothly.
 
     Returns:
-        ``(n + 1, D)``, second derivatives by the knot parameter.
+        `(n + 1, D)`, second derivatives by the knot parameter.
     """
     count = steps.shape[0]
     slopes = (points[1:] - points[:-1]) / steps[:, None]
@@ -43,9 +43,9 @@ def cubic_moments(points: Tensor, steps: Tensor, periodic: bool) -> Tensor:
 
 
 def cubic_speed_squared(points: Tensor, moments: Tensor, steps: Tensor) -> Tensor:
-    """Return ``|p'(t)|^2`` of each segment as coefficients of ``t^0 .. t^4``, ``(n, 5)``.
+    """Return `|p'(t)|^2` of each segment as coefficients of `t^0 .. t^4`, `(n, 5)`.
 
-    ``t`` runs from 0 to 1 within a segment.
+    `t` runs from 0 to 1 within a segment.
     """
     h2 = steps.square()[:, None]
     first, last = moments[:-1], moments[1:]
@@ -69,13 +69,13 @@ def cubic_speed_squared(points: Tensor, moments: Tensor, steps: Tensor) -> Tenso
 
 
 def cubic_bend(first: Tensor, last: Tensor, steps: Tensor, t: Tensor) -> Tensor:
-    """Return how far the spline is from the chord at ``t``, ``(F, D)``; exactly 0 at both ends.
+    """Return how far the spline is from the chord at `t`, `(F, D)`; exactly 0 at both ends.
 
     Args:
-        first: second derivatives at the start of each frame's segment, ``(F, D)``.
-        last: second derivatives at its end, ``(F, D)``.
-        steps: knot spacing of the segment, ``(F, 1)``.
-        t: position within the segment, ``(F, 1)``.
+        first: second derivatives at the start of each frame's segment, `(F, D)`.
+        last: second derivatives at its end, `(F, D)`.
+        steps: knot spacing of the segment, `(F, 1)`.
+        t: position within the segment, `(F, 1)`.
     """
     rest = 1 - t
     return -(steps.square() / 6) * ((rest - rest**3) * first + (t - t**3) * last)

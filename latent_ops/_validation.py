@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 def require_codes(name: str, value: Tensor, latent_dims: int) -> Tensor:
-    """Return ``value`` when it is a floating-point tensor of shape ``(*, *latent_shape)``.
+    """Return `value` when it is a floating-point tensor of shape `(*, *latent_shape)`.
 
     Raises:
-        TypeError: if ``value`` is no tensor, or holds integers, booleans or complex numbers.
-        ValueError: if it has fewer than ``latent_dims`` dimensions or one code has no elements.
+        TypeError: if `value` is no tensor, or holds integers, booleans or complex numbers.
+        ValueError: if it has fewer than `latent_dims` dimensions or one code has no elements.
     """
     if isinstance(latent_dims, bool) or not isinstance(latent_dims, int) or latent_dims < 1:
         raise ValueError(f"latent_dims must be a whole number of at least 1, got {latent_dims!r}.")
@@ -35,13 +35,13 @@ def require_codes(name: str, value: Tensor, latent_dims: int) -> Tensor:
 
 
 def require_stack(name: str, value: Tensor, latent_dims: int | None = None) -> int:
-    """Check that ``value`` is a stack of codes ``(N, *latent_shape)``; return its latent dims.
+    """Check that `value` is a stack of codes `(N, *latent_shape)`; return its latent dims.
 
-    Everything after the first dimension is the code. ``latent_dims`` is optional here and, when
+    Everything after the first dimension is the code. `latent_dims` is optional here and, when
     given, has to agree.
 
     Raises:
-        TypeError, ValueError: as :func:`require_codes`, and when ``latent_dims`` disagrees.
+        TypeError, ValueError: as `require_codes`, and when `latent_dims` disagrees.
     """
     if isinstance(value, Tensor) and value.ndim < 2:
         raise ValueError(
@@ -64,7 +64,7 @@ def require_match(name_a: str, a: Tensor, name_b: str, b: Tensor, latent_dims: i
     The latent shape itself is never broadcast: that would mix components silently.
 
     Raises:
-        TypeError: if ``b`` is not a floating-point tensor.
+        TypeError: if `b` is not a floating-point tensor.
         ValueError: if shapes or devices disagree.
     """
     require_codes(name_b, b, latent_dims)
@@ -122,10 +122,10 @@ def compute_dtype(*tensors: Tensor) -> torch.dtype:
 
 
 def batch_scalar(name: str, value: float | Tensor, like: Tensor, latent_dims: int) -> Tensor:
-    """Return ``value`` as ``(*batch, 1, ..., 1)`` with ``like``'s device, in its compute dtype.
+    """Return `value` as `(*batch, 1, ..., 1)` with `like`'s device, in its compute dtype.
 
     Raises:
-        TypeError: if ``value`` is neither a number nor a tensor of real numbers.
+        TypeError: if `value` is neither a number nor a tensor of real numbers.
         ValueError: if a value is not finite, or its shape does not broadcast over the batch.
     """
     if isinstance(value, Tensor):
@@ -146,7 +146,7 @@ def batch_scalar(name: str, value: float | Tensor, like: Tensor, latent_dims: in
 
 
 def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Check that an option is one of ``choices``.
+    """Check that an option is one of `choices`.
 
     Raises:
         ValueError: naming the choices.
@@ -156,7 +156,7 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def require_count(name: str, value: int, minimum: int) -> None:
-    """Check that ``value`` is a whole number of at least ``minimum``.
+    """Check that `value` is a whole number of at least `minimum`.
 
     Raises:
         ValueError: otherwise.

@@ -26,25 +26,25 @@ _CANCELLED = 1e-6
 def add(
     codes: Tensor, direction: Tensor, strength: float | Tensor = 1.0, *, latent_dims: int = 1
 ) -> Tensor:
-    """Move codes along a direction: ``v + k n``.
+    """Move codes along a direction: `v + k n`.
 
     Args:
-        codes: ``(*, *latent_shape)``.
-        direction: ``(*, *latent_shape)``; batches broadcast.
+        codes: `(*, *latent_shape)`.
+        direction: `(*, *latent_shape)`; batches broadcast.
         strength: k, a number or one per code (a tensor that broadcasts over the batch). Any finite
             value; negative moves the other way.
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        New codes in the dtype of ``codes``.
+        New codes in the dtype of `codes`.
 
     Raises:
-        TypeError: if an argument is not a floating-point tensor (``strength``: nor a number).
-        ValueError: if shapes or devices disagree, or ``strength`` is not finite.
+        TypeError: if an argument is not a floating-point tensor (`strength`: nor a number).
+        ValueError: if shapes or devices disagree, or `strength` is not finite.
 
     Notes:
         Where the strength is 0 the code comes back bit for bit, signed zeros included, and whatever
-        the direction holds: 0 times infinity does not poison it. ``+k`` then ``-k`` gives back the
+        the direction holds: 0 times infinity does not poison it. `+k` then `-k` gives back the
         code to the rounding of the larger of the two positions.
 
     Example:
@@ -62,9 +62,13 @@ def add(
 def subtract(
     codes: Tensor, direction: Tensor, strength: float | Tensor = 1.0, *, latent_dims: int = 1
 ) -> Tensor:
-    """Move codes against a direction: ``v - k n``. The exact mirror of :func:`add`.
+    """Move codes against a direction: `v - k n`. The exact mirror of `add`.
 
-    Args, Returns, Raises: as :func:`add`.
+    Args, Returns, Raises: as `add`.
+
+    Example:
+        >>> subtract(torch.tensor([2.0, 1.0]), torch.tensor([0.5, 0.0]), 2.0)
+        tensor([1., 1.])
     """
     return add(codes, direction, -strength, latent_dims=latent_dims)
 
@@ -73,16 +77,20 @@ def scale(codes: Tensor, factor: float | Tensor, *, latent_dims: int = 1) -> Ten
     """Multiply codes (or directions) by a factor.
 
     Args:
-        codes: ``(*, *latent_shape)``.
+        codes: `(*, *latent_shape)`.
         factor: a finite number, or one per code (a tensor that broadcasts over the batch).
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        New codes in the dtype of ``codes``; a factor of 1 gives them back bit for bit.
+        New codes in the dtype of `codes`; a factor of 1 gives them back bit for bit.
 
     Raises:
-        TypeError: if ``codes`` is not a floating-point tensor.
-        ValueError: if ``factor`` is not finite or does not broadcast over the batch.
+        TypeError: if `codes` is not a floating-point tensor.
+        ValueError: if `factor` is not finite or does not broadcast over the batch.
+
+    Example:
+        >>> scale(torch.tensor([2.0, -1.0]), 0.5)
+        tensor([ 1.0000, -0.5000])
     """
     require_codes("codes", codes, latent_dims)
     k = batch_scalar("factor", factor, codes, latent_dims)
@@ -97,37 +105,37 @@ def weighted_mean(
     mean: Tensor | None = None,
     latent_dims: int | None = None,
 ) -> Tensor:
-    r"""Combine N codes into one.
+    """Combine N codes into one.
 
-    ``arithmetic`` is ``sum_i w_i x_i / sum_i w_i``, the point in the middle. Of independent
-    Gaussian codes it is shorter than any of them, by ``1 / sqrt(N)`` for equal weights.
+    `arithmetic` is `sum_i w_i x_i / sum_i w_i`, the point in the middle. Of independent
+    Gaussian codes it is shorter than any of them, by `1 / sqrt(N)` for equal weights.
 
-    ``lol`` keeps the distribution: for independent ``x_i ~ N(mu, S)`` the result follows
-    ``N(mu, S)`` again,
-
-    .. math:: z = (1 - \alpha / \sqrt\beta)\, \mu + \sum_i w_i x_i / \sqrt\beta,
-        \quad \alpha = \sum_i w_i, \quad \beta = \sum_i w_i^2
-
+    `lol` keeps the distribution: for independent `x_i ~ N(mu, S)` the result follows `N(mu, S)`
+    again, `(1 - sum_i w_i / n) mu + sum_i w_i x_i / n` with `n = sqrt(sum_i w_i^2)`
     (Bodin et al. 2024, "Linear combinations of latents in generative models", arXiv 2408.08558).
 
     Args:
-        codes: ``(N, *latent_shape)``, everything after the first dimension is the code.
+        codes: `(N, *latent_shape)`, everything after the first dimension is the code.
         weights: N finite numbers, negative ones allowed; equal weights when None.
-        mode: ``arithmetic`` or ``lol``.
-        mean: ``mu`` of shape ``latent_shape`` for ``lol``, zero when None. The arithmetic mean does
+        mode: `arithmetic` or `lol`.
+        mean: `mu` of shape `latent_shape` for `lol`, zero when None. The arithmetic mean does
             not depend on it.
-        latent_dims: optional, checked against the shape of ``codes``.
+        latent_dims: optional, checked against the shape of `codes`.
 
     Returns:
-        One code ``latent_shape`` in the dtype of ``codes``.
+        One code `latent_shape` in the dtype of `codes`.
 
     Raises:
-        TypeError: if ``codes`` or ``mean`` is not a floating-point tensor.
+        TypeError: if `codes` or `mean` is not a floating-point tensor.
         ValueError: if there are no codes, the number of weights is wrong, a weight is not finite,
             all are 0, or (arithmetic only) they add up to 0.
 
     Notes:
-        ``lol`` assumes independent inputs: two copies of x at 0.5 and 0.5 give ``sqrt(2) x``.
+        `lol` assumes independent inputs: two copies of x at 0.5 and 0.5 give `sqrt(2) x`.
+
+    Example:
+        >>> weighted_mean(torch.tensor([[0.0, 2.0], [4.0, 2.0]]), [3, 1])
+        tensor([1., 2.])
     """
     require_choice("mode", mode, MEAN_MODES)
     dims = require_stack("codes", codes, latent_dims)

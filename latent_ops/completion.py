@@ -28,14 +28,18 @@ def conditioning(vectors: Tensor) -> Conditioning:
     """Report rank, condition number and orthogonality of a stack of vectors, in float64.
 
     Args:
-        vectors: ``(k, *latent_shape)``, k at least 1; they need not be orthonormal.
+        vectors: `(k, *latent_shape)`, k at least 1; they need not be orthonormal.
 
     Returns:
-        See :class:`Conditioning`.
+        See `Conditioning`.
 
     Raises:
-        TypeError: if ``vectors`` is not a floating-point tensor.
+        TypeError: if `vectors` is not a floating-point tensor.
         ValueError: if it is no stack, empty, or not finite.
+
+    Example:
+        >>> conditioning(torch.tensor([[1.0, 0.0], [0.0, 2.0]])).condition
+        2.0
     """
     rows = _finite_rows("vectors", vectors)
     count, size = rows.shape
@@ -59,32 +63,36 @@ def complete_basis(
 ) -> Tensor:
     """Add vectors to an orthonormal set until it is a basis of a given size.
 
-    - "principal" adds the principal axes of ``codes`` outside the span of ``vectors``, the one
-      that holds most of their spread about ``mean`` first. Where the codes span too few dimensions
-      for ``size``, random ones as below follow.
+    - "principal" adds the principal axes of `codes` outside the span of `vectors`, the one
+      that holds most of their spread about `mean` first. Where the codes span too few dimensions
+      for `size`, random ones as below follow.
     - "random" adds a seeded random orthonormal complement.
 
     The paper adds means of random codes instead, which are sampling noise: prior class means span
     no more than the labels do.
 
     Args:
-        vectors: ``(K, *latent_shape)``, orthonormal, such as those of ``quasi_eigenvectors``.
+        vectors: `(K, *latent_shape)`, orthonormal, such as those of `quasi_eigenvectors`.
         size: k, number of vectors wanted, K to D; D, the number of components of a code, when
             None. Memory and time grow with k D and k^2 D, so give a size for large codes.
-        codes: ``(N, *latent_shape)``, needed by "principal".
-        method: one of ``COMPLETIONS``.
+        codes: `(N, *latent_shape)`, needed by "principal".
+        method: one of `COMPLETIONS`.
         seed: of the random vectors.
-        mean: point about which spread is measured, ``(*latent_shape)``; the zero code when None.
-            Pass what ``decompose`` will be given.
+        mean: point about which spread is measured, `(*latent_shape)`; the zero code when None.
+            Pass what `decompose` will be given.
 
     Returns:
-        Basis ``(k, *latent_shape)`` in the dtype of ``vectors``, computed in float64 without
-        gradients. The first K are ``vectors`` bit for bit.
+        Basis `(k, *latent_shape)` in the dtype of `vectors`, computed in float64 without
+        gradients. The first K are `vectors` bit for bit.
 
     Raises:
         TypeError: if an argument is not a floating-point tensor.
-        ValueError: if shapes or devices disagree, ``vectors`` are not orthonormal, a code is not
+        ValueError: if shapes or devices disagree, `vectors` are not orthonormal, a code is not
             finite, or an option is missing or out of range.
+
+    Example:
+        >>> complete_basis(torch.eye(4)[:2], 3, method="random").shape
+        torch.Size([3, 4])
     """
     require_choice("method", method, COMPLETIONS)
     rows = _finite_rows("vectors", vectors)
@@ -112,7 +120,7 @@ def complete_basis(
 
 
 def _principal_axes(offset: Tensor, span: Tensor) -> Tensor:
-    """Return the principal axes ``(rank, D)`` of rows ``(N, D)`` outside a span, widest first."""
+    """Return the principal axes `(rank, D)` of rows `(N, D)` outside a span, widest first."""
     if offset.shape[0] == 0:
         return offset
     largest = float(torch.linalg.vector_norm(offset, dim=1).max())
@@ -155,7 +163,7 @@ def _checked_size(size: int | None, count: int, dimension: int) -> int:
 
 
 def _finite_rows(name: str, stack: Tensor, empty_allowed: bool = False) -> Tensor:
-    """Return a stack of codes as ``(N, D)`` in float64 on the CPU, where every build has it."""
+    """Return a stack of codes as `(N, D)` in float64 on the CPU, where every build has it."""
     dims = require_stack(name, stack)
     if stack.shape[0] == 0 and not empty_allowed:
         raise ValueError(f"{name} holds nothing; at least one vector is needed.")

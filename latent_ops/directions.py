@@ -16,15 +16,19 @@ def normalise(direction: Tensor, *, latent_dims: int = 1) -> Tensor:
     """Return directions of length 1.
 
     Args:
-        direction: ``(*, *latent_shape)``.
+        direction: `(*, *latent_shape)`.
         latent_dims: number of trailing dimensions that make one direction.
 
     Returns:
-        New directions in the dtype of ``direction``.
+        New directions in the dtype of `direction`.
 
     Raises:
-        TypeError: if ``direction`` is not a floating-point tensor.
+        TypeError: if `direction` is not a floating-point tensor.
         ValueError: if a direction is zero or not finite.
+
+    Example:
+        >>> normalise(torch.tensor([3.0, 4.0]))
+        tensor([0.6000, 0.8000])
     """
     require_codes("direction", direction, latent_dims)
     unit, _, _ = axis_of(direction, latent_dims, compute_dtype(direction))
@@ -38,18 +42,22 @@ def condition(direction: Tensor, others: Tensor, *, latent_dims: int = 1) -> Ten
     number of others (Shen et al. 2020, InterFaceGAN, arXiv 1907.10786, has one and two).
 
     Args:
-        direction: ``(*, *latent_shape)``.
-        others: ``(K, *latent_shape)``; any K including 0. They need not be independent: repeated,
+        direction: `(*, *latent_shape)`.
+        others: `(K, *latent_shape)`; any K including 0. They need not be independent: repeated,
             dependent and zero ones change nothing.
         latent_dims: number of trailing dimensions that make one direction.
 
     Returns:
-        New directions of the norm and dtype of ``direction``.
+        New directions of the norm and dtype of `direction`.
 
     Raises:
         TypeError: if an argument is not a floating-point tensor.
         ValueError: if shapes or devices disagree, a direction is zero or not finite, or it lies in
             the span of the others, which leaves nothing but rounding errors.
+
+    Example:
+        >>> condition(torch.tensor([3.0, 4.0]), torch.tensor([[2.0, 0.0]]))
+        tensor([0., 5.])
     """
     require_codes("direction", direction, latent_dims)
     basis = span_basis("others", others, "direction", direction, latent_dims)

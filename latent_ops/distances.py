@@ -14,62 +14,82 @@ METRICS = ("euclidean", "rms", "cosine", "angle", "whitened")
 
 
 def euclidean(a: Tensor, b: Tensor, *, latent_dims: int = 1) -> Tensor:
-    """Return the Euclidean distance ``sqrt(sum_i (a_i - b_i)^2)``.
+    """Return the Euclidean distance `sqrt(sum_i (a_i - b_i)^2)`.
 
     Args:
-        a: ``(*, *latent_shape)``.
-        b: ``(*, *latent_shape)``; batches broadcast.
+        a: `(*, *latent_shape)`.
+        b: `(*, *latent_shape)`; batches broadcast.
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        ``(*)``, one number per pair. Distances of half precision codes are float32, because float16
+        `(*)`, one number per pair. Distances of half precision codes are float32, because float16
         ends at 65504 and has three digits.
 
     Raises:
         TypeError: if an argument is not a floating-point tensor.
         ValueError: if shapes or devices disagree.
+
+    Example:
+        >>> euclidean(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 4.0]))
+        tensor(5.)
     """
     return distance(a, b, "euclidean", latent_dims=latent_dims)
 
 
 def rms(a: Tensor, b: Tensor, *, latent_dims: int = 1) -> Tensor:
-    """Return the root mean square difference per component, ``euclidean / sqrt(D)``.
+    """Return the root mean square difference per component, `euclidean / sqrt(D)`.
 
-    Comparable between spaces of different size. Args, Returns, Raises: as :func:`euclidean`.
+    Comparable between spaces of different size. Args, Returns, Raises: as `euclidean`.
+
+    Example:
+        >>> rms(torch.zeros(4), torch.full((4,), 3.0))
+        tensor(3.)
     """
     return distance(a, b, "rms", latent_dims=latent_dims)
 
 
 def cosine_distance(a: Tensor, b: Tensor, *, latent_dims: int = 1) -> Tensor:
-    """Return ``1 - cos(angle)``, 0 for parallel, 1 for perpendicular, 2 for opposite codes.
+    """Return `1 - cos(angle)`, 0 for parallel, 1 for perpendicular, 2 for opposite codes.
 
-    Computed as ``2 d^2 / (d^2 + s^2)`` with d and s the lengths of the difference and the sum of
+    Computed as `2 d^2 / (d^2 + s^2)` with d and s the lengths of the difference and the sum of
     the unit vectors, so that small distances keep their digits. A zero code is at 1 from every
-    other code and at 0 from a zero code. Args, Returns, Raises: as :func:`euclidean`.
+    other code and at 0 from a zero code. Args, Returns, Raises: as `euclidean`.
+
+    Example:
+        >>> cosine_distance(torch.tensor([1.0, 0.0]), torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+        tensor([0., 1.])
     """
     return distance(a, b, "cosine", latent_dims=latent_dims)
 
 
 def angle(a: Tensor, b: Tensor, *, latent_dims: int = 1) -> Tensor:
-    """Return the angle between codes in radians, 0 to pi, as ``2 atan2(|u - v|, |u + v|)``.
+    """Return the angle between codes in radians, 0 to pi, as `2 atan2(|u - v|, |u + v|)`.
 
     A zero code is at pi/2 from every other code and at 0 from a zero code. Args, Returns, Raises:
-    as :func:`euclidean`.
+    as `euclidean`.
+
+    Example:
+        >>> angle(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0]))
+        tensor(1.5708)
     """
     return distance(a, b, "angle", latent_dims=latent_dims)
 
 
 def whitened(a: Tensor, b: Tensor, std: Tensor, *, latent_dims: int = 1) -> Tensor:
-    """Return the Mahalanobis distance for a diagonal covariance, ``|(a - b) / std|``.
+    """Return the Mahalanobis distance for a diagonal covariance, `|(a - b) / std|`.
 
     Args:
-        a: ``(*, *latent_shape)``.
-        b: ``(*, *latent_shape)``; batches broadcast.
-        std: standard deviation of each component over the codes of the model, ``latent_shape``,
+        a: `(*, *latent_shape)`.
+        b: `(*, *latent_shape)`; batches broadcast.
+        std: standard deviation of each component over the codes of the model, `latent_shape`,
             all positive.
         latent_dims: number of trailing dimensions that make one code.
 
-    Returns, Raises: as :func:`euclidean`; also ValueError if ``std`` is not positive throughout.
+    Returns, Raises: as `euclidean`; also ValueError if `std` is not positive throughout.
+
+    Example:
+        >>> whitened(torch.tensor([1.0, 0.0]), torch.tensor([7.0, 8.0]), torch.tensor([2.0, 2.0]))
+        tensor(5.)
     """
     return distance(a, b, "whitened", std=std, latent_dims=latent_dims)
 
@@ -82,17 +102,21 @@ def distance(
     *,
     latent_dims: int = 1,
 ) -> Tensor:
-    """Return the distance by a metric of :data:`METRICS`.
+    """Return the distance by a metric of `METRICS`.
 
     Args:
-        a: ``(*, *latent_shape)``.
-        b: ``(*, *latent_shape)``; batches broadcast.
-        metric: ``euclidean``, ``rms``, ``cosine``, ``angle`` or ``whitened``.
-        std: as in :func:`whitened`; only that metric uses it.
+        a: `(*, *latent_shape)`.
+        b: `(*, *latent_shape)`; batches broadcast.
+        metric: `euclidean`, `rms`, `cosine`, `angle` or `whitened`.
+        std: as in `whitened`; only that metric uses it.
         latent_dims: number of trailing dimensions that make one code.
 
-    Returns, Raises: as :func:`euclidean`; also ValueError if the metric is unknown, or ``whitened``
-        lacks a usable ``std``.
+    Returns, Raises: as `euclidean`; also ValueError if the metric is unknown, or `whitened`
+        lacks a usable `std`.
+
+    Example:
+        >>> distance(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 4.0]), "rms")
+        tensor(3.5355)
     """
     require_codes("a", a, latent_dims)
     require_match("a", a, "b", b, latent_dims)
@@ -103,7 +127,7 @@ def distance(
 def prepare(
     a: Tensor, b: Tensor, metric: str, std: Tensor | None, latent_dims: int
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return flat codes ``(*, D)``, as unit vectors for the angular metrics, and the spread."""
+    """Return flat codes `(*, D)`, as unit vectors for the angular metrics, and the spread."""
     require_choice("metric", metric, METRICS)
     dtype = compute_dtype(a, b)
     spread = None
@@ -118,7 +142,7 @@ def prepare(
 
 
 def compare(x: Tensor, y: Tensor, metric: str, spread: Tensor | None) -> Tensor:
-    """Return distances ``(*)`` between prepared codes ``(*, D)``."""
+    """Return distances `(*)` between prepared codes `(*, D)`."""
     if metric == "angle":
         return angle_between_units(x, y).squeeze(-1)
     if metric == "cosine":
@@ -132,7 +156,7 @@ def compare(x: Tensor, y: Tensor, metric: str, spread: Tensor | None) -> Tensor:
 
 
 def _require_std(codes: Tensor, std: Tensor | None, latent_dims: int) -> Tensor:
-    """Return ``std`` when it is a positive tensor of the shape of one code."""
+    """Return `std` when it is a positive tensor of the shape of one code."""
     if std is None:
         raise ValueError(
             "The whitened distance needs std, the standard deviation of each component over the "

@@ -15,17 +15,21 @@ def ease(share: Tensor, easing: str = "linear") -> Tensor:
 
     Args:
         share: t, any shape, floating point in [0, 1].
-        easing: ``linear``: t, constant speed. ``ease_in``: t^2, starts slowly. ``ease_out``:
-            1 - (1 - t)^2, ends slowly. ``ease_in_out``: t^2 (3 - 2t), both. ``hold``: 0 until t is
+        easing: `linear`: t, constant speed. `ease_in`: t^2, starts slowly. `ease_out`:
+            1 - (1 - t)^2, ends slowly. `ease_in_out`: t^2 (3 - 2t), both. `hold`: 0 until t is
             1, a jump.
 
     Returns:
-        A new tensor of the shape and dtype of ``share``, within [0, 1], exactly 0 at 0 and 1 at 1
+        A new tensor of the shape and dtype of `share`, within [0, 1], exactly 0 at 0 and 1 at 1
         and never falling.
 
     Raises:
-        TypeError: if ``share`` is not a floating-point tensor.
+        TypeError: if `share` is not a floating-point tensor.
         ValueError: if a share is outside [0, 1] or not a number, or the easing is unknown.
+
+    Example:
+        >>> ease(torch.tensor([0.0, 0.5, 1.0]), "ease_in")
+        tensor([0.0000, 0.2500, 1.0000])
     """
     require_choice("easing", easing, EASINGS)
     if not isinstance(share, Tensor) or not share.is_floating_point():

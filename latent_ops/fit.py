@@ -21,37 +21,46 @@ def mean_difference(negative: Tensor, positive: Tensor) -> Tensor:
     """Return the mean of one group of codes minus the mean of another.
 
     Args:
-        negative: ``(N, *latent_shape)``, codes without the attribute.
-        positive: ``(M, *latent_shape)``, codes with it.
+        negative: `(N, *latent_shape)`, codes without the attribute.
+        positive: `(M, *latent_shape)`, codes with it.
 
     Returns:
-        ``(*latent_shape)``: adding it once goes the whole way.
+        `(*latent_shape)`: adding it once goes the whole way.
 
     Raises:
         TypeError: if an argument is not a floating-point tensor.
         ValueError: if a group is empty or not finite, shapes or devices disagree, or both means
             are equal.
+
+    Example:
+        >>> mean_difference(torch.tensor([[0.0, 1.0], [2.0, 1.0]]), torch.tensor([[4.0, 1.0]]))
+        tensor([3., 0.])
     """
     first, second = group_rows(negative, positive)
     return as_code(difference_of(first, second), positive)
 
 
 def lda_direction(negative: Tensor, positive: Tensor, shrinkage: float | None = None) -> Tensor:
-    """Return the normal of Fisher's linear discriminant, ``S^-1 (mean+ - mean-)``.
+    """Return the normal of Fisher's linear discriminant, `S^-1 (mean+ - mean-)`.
 
-    S is the covariance within the groups, ``(1 - s) S + s tr(S)/d I`` after shrinkage.
+    S is the covariance within the groups, `(1 - s) S + s tr(S)/d I` after shrinkage.
 
     Args:
-        negative, positive: as in :func:`mean_difference`.
-        shrinkage: s, 0 to 1; the intensity of Ledoit & Wolf 2004 (see :func:`ledoit_wolf`) when
+        negative, positive: as in `mean_difference`.
+        shrinkage: s, 0 to 1; the intensity of Ledoit & Wolf 2004 (see `ledoit_wolf`) when
             None. 1 gives the mean difference.
 
     Returns:
-        ``(*latent_shape)`` of length 1, in the dtype of ``positive``.
+        `(*latent_shape)` of length 1, in the dtype of `positive`.
 
     Raises:
-        TypeError, ValueError: as :func:`mean_difference`; also ValueError for a shrinkage outside
+        TypeError, ValueError: as `mean_difference`; also ValueError for a shrinkage outside
             0 to 1, or of 0 where the codes are too few for their covariance to be invertible.
+
+    Example:
+        >>> without = torch.tensor([[0.0, 1.0], [0.0, -1.0]])
+        >>> lda_direction(without, without + torch.tensor([2.0, 0.0]), shrinkage=0.5)
+        tensor([1., 0.])
     """
     first, second = group_rows(negative, positive)
     difference = difference_of(first, second)
@@ -71,21 +80,26 @@ def lda_direction(negative: Tensor, positive: Tensor, shrinkage: float | None = 
 def ridge_direction(codes: Tensor, scores: Tensor, penalty: float | None = None) -> Tensor:
     """Return the direction along which a score is read off codes, by ridge regression.
 
-    Minimises ``|y - X w - b|^2 + penalty |w|^2``.
+    Minimises `|y - X w - b|^2 + penalty |w|^2`.
 
     Args:
-        codes: ``(N, *latent_shape)``.
-        scores: ``(N,)``, real numbers that are not all equal.
+        codes: `(N, *latent_shape)`.
+        scores: `(N,)`, real numbers that are not all equal.
         penalty: at least 0, scikit-learn's alpha. None takes the one that shrinks the covariance
-            of the codes as :func:`ledoit_wolf` does: ``N s tr(S)/d / (1 - s)``.
+            of the codes as `ledoit_wolf` does: `N s tr(S)/d / (1 - s)`.
 
     Returns:
-        ``(*latent_shape)`` of length 1: along it the score rises. In the dtype of ``codes``.
+        `(*latent_shape)` of length 1: along it the score rises. In the dtype of `codes`.
 
     Raises:
-        TypeError, ValueError: as :func:`mean_difference`; also ValueError for scores that do not
+        TypeError, ValueError: as `mean_difference`; also ValueError for scores that do not
             fit, are all equal or unrelated to the codes, or a penalty below 0, or of 0 where the
             codes are too few for their covariance to be invertible.
+
+    Example:
+        >>> codes = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]])
+        >>> ridge_direction(codes, torch.tensor([0.0, 1.0, 2.0]), penalty=0.1)
+        tensor([1., 0.])
     """
     rows = code_rows("codes", codes)
     if tuple(scores.shape) != (len(rows),):
@@ -116,21 +130,25 @@ def ledoit_wolf(codes: Tensor) -> float:
     """Return the shrinkage intensity of Ledoit & Wolf 2004 for the covariance of codes.
 
     "A well-conditioned estimator for large-dimensional covariance matrices", J. Multivariate
-    Analysis 88(2): the s in 0 to 1 for which ``(1 - s) S + s tr(S)/d I`` is expected to be
+    Analysis 88(2): the s in 0 to 1 for which `(1 - s) S + s tr(S)/d I` is expected to be
     nearest to the true covariance.
 
     Args:
-        codes: ``(N, *latent_shape)``; their mean is taken off.
+        codes: `(N, *latent_shape)`; their mean is taken off.
 
     Raises:
-        TypeError, ValueError: as :func:`mean_difference`.
+        TypeError, ValueError: as `mean_difference`.
+
+    Example:
+        >>> ledoit_wolf(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+        1.0
     """
     rows = code_rows("codes", codes)
     return _ledoit_wolf(rows - rows.mean(0))
 
 
 def _ledoit_wolf(rows: Tensor) -> float:
-    """The intensity for centred rows ``(N, d)``; 1 where they do not vary."""
+    """The intensity for centred rows `(N, d)`; 1 where they do not vary."""
     count, size = rows.shape
     # The Gram matrix has the same trace and the same squared entries as the scatter matrix.
     gram = rows @ rows.T if count < size else rows.T @ rows

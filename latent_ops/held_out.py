@@ -18,16 +18,20 @@ def stratified_folds(labels: Tensor, folds: int, seed: int = 0) -> Tensor:
     """Deal items out to folds, evenly within each label.
 
     Args:
-        labels: ``(N,)``, whole numbers or booleans.
+        labels: `(N,)`, whole numbers or booleans.
         folds: number of folds, at least 2 and at most the size of the smallest label's group.
         seed: of the order in which items are dealt.
 
     Returns:
-        Fold of each item ``(N,)``, int64, 0 to ``folds - 1``.
+        Fold of each item `(N,)`, int64, 0 to `folds - 1`.
 
     Raises:
         TypeError: if labels are real numbers.
         ValueError: if a label has fewer items than there are folds.
+
+    Example:
+        >>> stratified_folds(torch.tensor([0, 0, 0, 0, 1, 1]), 2).bincount()
+        tensor([3, 3])
     """
     if labels.is_floating_point() or labels.is_complex() or labels.ndim != 1:
         raise TypeError(
@@ -60,16 +64,24 @@ def held_out_scores(codes: Tensor, labels: Tensor, fit: Fit, fold_of: Tensor) ->
     does not even part the codes it was fitted to.
 
     Args:
-        codes: ``(N, *latent_shape)``.
-        labels: ``(N,)`` bool, True for codes with the attribute.
-        fit: as :data:`Fit`, given codes and labels.
-        fold_of: ``(N,)`` from :func:`stratified_folds`.
+        codes: `(N, *latent_shape)`.
+        labels: `(N,)` bool, True for codes with the attribute.
+        fit: as `Fit`, given codes and labels.
+        fold_of: `(N,)` from `stratified_folds`.
 
     Returns:
-        ``(N,)`` float32, or float64 for float64 codes.
+        `(N,)` float32, or float64 for float64 codes.
 
     Raises:
         TypeError, ValueError: if codes are not floating point, or counts differ.
+
+    Example:
+        >>> codes = torch.tensor([[1.0], [2.0], [5.0], [6.0]])
+        >>> labels = torch.tensor([False, False, True, True])
+        >>> def fit(codes, labels):
+        ...     return codes[labels].mean(0) - codes[~labels].mean(0)
+        >>> held_out_scores(codes, labels, fit, torch.tensor([0, 1, 0, 1]))
+        tensor([-1.5000, -0.5000,  0.5000,  1.5000])
     """
     _require_counts(codes, labels, fold_of)
 
@@ -83,16 +95,23 @@ def held_out_predictions(codes: Tensor, values: Tensor, fit: Fit, fold_of: Tenso
     """Predict the value of each code by a line along a direction fitted without its fold.
 
     Args:
-        codes: ``(N, *latent_shape)``.
-        values: ``(N,)`` numbers; True and False count as 1 and 0.
-        fit: as :data:`Fit`, given codes and values.
-        fold_of: ``(N,)`` int64, the fold of each code.
+        codes: `(N, *latent_shape)`.
+        values: `(N,)` numbers; True and False count as 1 and 0.
+        fit: as `Fit`, given codes and values.
+        fold_of: `(N,)` int64, the fold of each code.
 
     Returns:
-        Predictions in the unit of `values`, ``(N,)`` float32, or float64 for float64 codes.
+        Predictions in the unit of `values`, `(N,)` float32, or float64 for float64 codes.
 
     Raises:
-        TypeError, ValueError: as :func:`held_out_scores`.
+        TypeError, ValueError: as `held_out_scores`.
+
+    Example:
+        >>> codes = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+        >>> def fit(codes, values):
+        ...     return values @ codes
+        >>> held_out_predictions(codes, 10 * codes[:, 0], fit, torch.tensor([0, 1, 0, 1]))
+        tensor([10., 20., 30., 40.])
     """
     _require_counts(codes, values, fold_of)
 
@@ -119,16 +138,24 @@ def learning_curve(
     """Held-out scores from fits to only so many codes of each label.
 
     Args:
-        codes, labels, fit, fold_of: as in :func:`held_out_scores`.
+        codes, labels, fit, fold_of: as in `held_out_scores`.
         sizes: numbers of codes per label, S of them; a label with fewer outside a fold gives all
             it has. Larger fits contain the codes of smaller ones.
         seed: of the order in which codes are taken.
 
     Returns:
-        ``(S, N)``, one row per size, as :func:`held_out_scores`.
+        `(S, N)`, one row per size, as `held_out_scores`.
 
     Raises:
-        TypeError, ValueError: as :func:`held_out_scores`; also ValueError for a size below 1.
+        TypeError, ValueError: as `held_out_scores`; also ValueError for a size below 1.
+
+    Example:
+        >>> codes = torch.tensor([[1.0], [2.0], [5.0], [6.0]])
+        >>> labels = torch.tensor([False, False, True, True])
+        >>> def fit(codes, labels):
+        ...     return codes[labels].mean(0) - codes[~labels].mean(0)
+        >>> learning_curve(codes, labels, fit, torch.tensor([0, 1, 0, 1]), [1])
+        tensor([[-1.5000, -0.5000,  0.5000,  1.5000]])
     """
     _require_counts(codes, labels, fold_of)
     for size in sizes:
@@ -164,7 +191,7 @@ def _class_scores(codes: Tensor, labels: Tensor, fit: Fit, train: Tensor, test: 
 def _over_folds(
     codes: Tensor, fold_of: Tensor, function: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """Put results ``(*, n)`` of each fold's items together as ``(*, N)``."""
+    """Put results `(*, n)` of each fold's items together as `(*, N)`."""
     folds = fold_of.cpu()
     parts, places = [], []
     for fold in folds.unique():

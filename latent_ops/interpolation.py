@@ -31,26 +31,30 @@ _ANTIPODAL_EPS = 4.0
 
 
 def lerp(a: Tensor, b: Tensor, t: float | Tensor, *, latent_dims: int = 1) -> Tensor:
-    """Interpolate linearly, ``(1 - t) a + t b``.
+    """Interpolate linearly, `(1 - t) a + t b`.
 
     Args:
-        a: ``(*, *latent_shape)``, the code at t = 0.
-        b: ``(*, *latent_shape)``, the code at t = 1; batches broadcast.
+        a: `(*, *latent_shape)`, the code at t = 0.
+        b: `(*, *latent_shape)`, the code at t = 1; batches broadcast.
         t: a finite number, or one per code (a tensor that broadcasts over the batch). Values
             outside [0, 1] extrapolate along the line.
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        New codes in the promoted dtype of ``a`` and ``b``. ``t = 0`` and ``t = 1`` give ``a`` and
-        ``b`` bit for bit, and so do identical codes at any t.
+        New codes in the promoted dtype of `a` and `b`. `t = 0` and `t = 1` give `a` and
+        `b` bit for bit, and so do identical codes at any t.
 
     Raises:
-        TypeError: if ``a`` or ``b`` is not a floating-point tensor.
-        ValueError: if shapes or devices disagree, or ``t`` is not finite.
+        TypeError: if `a` or `b` is not a floating-point tensor.
+        ValueError: if shapes or devices disagree, or `t` is not finite.
 
     Notes:
         Halfway between independent Gaussian codes the norm falls to 0.70 of theirs, which decodes
-        washed out; :func:`slerp` keeps it.
+        washed out; `slerp` keeps it.
+
+    Example:
+        >>> lerp(torch.tensor([0.0, 2.0]), torch.tensor([4.0, 2.0]), 0.25)
+        tensor([1., 2.])
     """
     require_codes("a", a, latent_dims)
     require_match("a", a, "b", b, latent_dims)
@@ -70,33 +74,33 @@ def slerp(
 ) -> Tensor:
     """Interpolate the direction along the great circle and the norm linearly.
 
-    With unit vectors ``u = a / |a|``, ``v = b / |b|`` and the angle
-    ``omega = 2 atan2(|u - v|, |u + v|)``, the direction at t is
+    With unit vectors `u = a / |a|`, `v = b / |b|` and the angle
+    `omega = 2 atan2(|u - v|, |u + v|)`, the direction at t is
 
-    ``cos((t - 1/2) omega) p - sin((t - 1/2) omega) m``
+    `cos((t - 1/2) omega) p - sin((t - 1/2) omega) m`
 
-    in the orthonormal frame ``p = (u + v) / |u + v|``, ``m = (u - v) / |u - v|``, and the norm is
-    ``(1 - t) |a| + t |b|``. The frame keeps the direction of unit length near 0 and near pi, where
-    the form ``(sin((1 - t) omega) a + sin(t omega) b) / sin(omega)`` (Shoemake 1985; White 2016,
+    in the orthonormal frame `p = (u + v) / |u + v|`, `m = (u - v) / |u - v|`, and the norm is
+    `(1 - t) |a| + t |b|`. The frame keeps the direction of unit length near 0 and near pi, where
+    the form `(sin((1 - t) omega) a + sin(t omega) b) / sin(omega)` (Shoemake 1985; White 2016,
     arXiv 1609.04468) divides by nearly zero.
 
     Args:
-        a: ``(*, *latent_shape)``, the code at t = 0.
-        b: ``(*, *latent_shape)``, the code at t = 1; batches broadcast.
+        a: `(*, *latent_shape)`, the code at t = 0.
+        b: `(*, *latent_shape)`, the code at t = 1; batches broadcast.
         t: a finite number, or one per code (a tensor that broadcasts over the batch). Values
             outside [0, 1] extrapolate: the direction turns on, the norm goes on linearly (and past
             zero, to the opposite side, if the two norms differ enough).
-        origin: centre of the sphere, ``(*, *latent_shape)``; zero when None. In a space whose codes
-            scatter around a mean (``w``), pass the mean.
+        origin: centre of the sphere, `(*, *latent_shape)`; zero when None. In a space whose codes
+            scatter around a mean (`w`), pass the mean.
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        New codes in the promoted dtype of ``a`` and ``b``. ``t = 0`` and ``t = 1`` give ``a`` and
-        ``b`` bit for bit.
+        New codes in the promoted dtype of `a` and `b`. `t = 0` and `t = 1` give `a` and
+        `b` bit for bit.
 
     Raises:
         TypeError: if a code argument is not a floating-point tensor.
-        ValueError: if shapes or devices disagree, or ``t`` is not finite.
+        ValueError: if shapes or devices disagree, or `t` is not finite.
 
     Notes:
         Every case is defined, for each code of a batch by itself:
@@ -105,8 +109,12 @@ def slerp(
         - parallel codes keep their direction, so only the norm changes;
         - opposite codes have no plane of their own: one is chosen from a fixed seed, the same at
           every call, on every device, whatever the state of the global random generator;
-        - a zero code has no direction: the result is :func:`lerp`, which keeps the other direction;
-        - codes with a single component have no sphere: the result is :func:`lerp`.
+        - a zero code has no direction: the result is `lerp`, which keeps the other direction;
+        - codes with a single component have no sphere: the result is `lerp`.
+
+    Example:
+        >>> slerp(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 0.5)
+        tensor([0.7071, 0.7071])
     """
     require_codes("a", a, latent_dims)
     require_match("a", a, "b", b, latent_dims)
@@ -130,7 +138,7 @@ def slerp(
 
 
 def _weight(t: float | Tensor, a: Tensor, b: Tensor, latent_dims: int) -> Tensor:
-    """Return ``t`` shaped for the codes, checked against the batch of both."""
+    """Return `t` shaped for the codes, checked against the batch of both."""
     weight = batch_scalar("t", t, a, latent_dims)
     if weight.ndim:
         broadcast_batch(
@@ -142,7 +150,7 @@ def _weight(t: float | Tensor, a: Tensor, b: Tensor, latent_dims: int) -> Tensor
 
 
 def _lerp(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
-    """Interpolate from the nearer end, which makes ``lerp(a, b, t) == lerp(b, a, 1 - t)``."""
+    """Interpolate from the nearer end, which makes `lerp(a, b, t) == lerp(b, a, 1 - t)`."""
     step = end - start
     result = torch.where(weight < 0.5, start + weight * step, end - (1 - weight) * step)
     # Written out because -0.0 + 0.0 is 0.0 and 0 * inf is NaN.
@@ -151,7 +159,7 @@ def _lerp(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
 
 
 def _slerp(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
-    """Spherical interpolation of ``(*, D)`` around zero; ``weight`` broadcasts as ``(*, 1)``."""
+    """Spherical interpolation of `(*, D)` around zero; `weight` broadcasts as `(*, 1)`."""
     straight = _lerp(start, end, weight)
     if start.shape[-1] == 1:
         return straight
@@ -165,7 +173,7 @@ def _slerp(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
 
 
 def _frame(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the orthonormal frame along ``u + v`` and ``u - v``, ``(*, D)`` each."""
+    """Return the orthonormal frame along `u + v` and `u - v`, `(*, D)` each."""
     p, sum_length = unit_and_length(u + v)
     m, difference_length = unit_and_length(u - v)
     # The shorter of the two carries the rounding errors, so it is the one made orthogonal.
@@ -179,10 +187,10 @@ def _frame(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _perpendicular(m: Tensor) -> Tensor:
-    """Return a fixed choice of unit vectors perpendicular to unit vectors ``(*, D)``, D >= 2.
+    """Return a fixed choice of unit vectors perpendicular to unit vectors `(*, D)`, D >= 2.
 
-    Of two perpendicular seeded axes the one further from ``m`` is projected, so the result is well
-    conditioned for every ``m``, and the same for ``m`` and ``-m``.
+    Of two perpendicular seeded axes the one further from `m` is projected, so the result is well
+    conditioned for every `m`, and the same for `m` and `-m`.
     """
     generator = torch.Generator(device="cpu").manual_seed(_PLANE_SEED)
     axes = torch.randn(2, m.shape[-1], generator=generator, dtype=torch.float64)

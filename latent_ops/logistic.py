@@ -16,20 +16,24 @@ _NEWTON_STEPS = 100
 def logistic_direction(negative: Tensor, positive: Tensor, penalty: float = 1.0) -> Tensor:
     """Return the normal of the L2-regularised logistic boundary between two groups.
 
-    Minimises ``sum log(1 + exp(-y (<w, x> + b))) + penalty/2 |w|^2`` (y = -1, +1) by Newton's
+    Minimises `sum log(1 + exp(-y (<w, x> + b))) + penalty/2 |w|^2` (y = -1, +1) by Newton's
     method from zero, which is deterministic. InterFaceGAN (Shen et al. 2020, arXiv 1907.10786)
     uses the normal of a linear boundary as an edit direction.
 
     Args:
-        negative, positive: as in :func:`mean_difference`.
+        negative, positive: as in `mean_difference`.
         penalty: on the squared length of w; the reciprocal of scikit-learn's C.
 
     Returns:
-        ``(*latent_shape)`` of length 1, in the dtype of ``positive``.
+        `(*latent_shape)` of length 1, in the dtype of `positive`.
 
     Raises:
-        TypeError, ValueError: as :func:`mean_difference`; also ValueError for a penalty that is
+        TypeError, ValueError: as `mean_difference`; also ValueError for a penalty that is
             not above 0.
+
+    Example:
+        >>> logistic_direction(torch.tensor([[0.0, 1.0], [0.0, -1.0]]), torch.tensor([[2.0, 0.0]]))
+        tensor([1., 0.])
     """
     if not (math.isfinite(penalty) and penalty > 0):
         raise ValueError(f"penalty must be a number above 0, got {penalty!r}.")

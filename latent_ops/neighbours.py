@@ -25,21 +25,26 @@ def pairwise(
     """Return the matrix of distances between every code and every other.
 
     Differences are taken directly, in blocks of bounded memory: the shortcut
-    ``|x|^2 + |y|^2 - 2 <x, y>`` cancels, and puts equal codes at 1e-3 and not at 0.
+    `|x|^2 + |y|^2 - 2 <x, y>` cancels, and puts equal codes at 1e-3 and not at 0.
 
     Args:
-        codes: ``(N, *latent_shape)``, everything after the first dimension is the code.
-        others: ``(M, *latent_shape)``; ``codes`` itself when None.
-        metric: as in :func:`distance`.
-        std: as in :func:`whitened`.
-        latent_dims: optional, checked against the shape of ``codes``.
+        codes: `(N, *latent_shape)`, everything after the first dimension is the code.
+        others: `(M, *latent_shape)`; `codes` itself when None.
+        metric: as in `distance`.
+        std: as in `whitened`.
+        latent_dims: optional, checked against the shape of `codes`.
 
     Returns:
-        ``(N, M)``. Without ``others`` it is exactly symmetric with an exactly zero diagonal (NaN
+        `(N, M)`. Without `others` it is exactly symmetric with an exactly zero diagonal (NaN
         where a code is not finite).
 
     Raises:
-        TypeError, ValueError: as :func:`distance`.
+        TypeError, ValueError: as `distance`.
+
+    Example:
+        >>> pairwise(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+        tensor([[0., 5.],
+                [5., 0.]])
     """
     dims = require_stack("codes", codes, latent_dims)
     second = codes
@@ -73,19 +78,23 @@ def nearest(
     """Find the k nearest candidates of each code.
 
     Args:
-        codes: ``(*, *latent_shape)``.
-        candidates: ``(M, *latent_shape)``, everything after the first dimension is the code.
-        metric: as in :func:`distance`.
+        codes: `(*, *latent_shape)`.
+        candidates: `(M, *latent_shape)`, everything after the first dimension is the code.
+        metric: as in `distance`.
         k: how many, 1 to M.
-        std: as in :func:`whitened`.
-        latent_dims: optional, checked against the shape of ``candidates``.
+        std: as in `whitened`.
+        latent_dims: optional, checked against the shape of `candidates`.
 
     Returns:
-        Indices into ``candidates`` (int64) and distances, ``(*, k)`` each, nearest first. Of
+        Indices into `candidates` (int64) and distances, `(*, k)` each, nearest first. Of
         equally near candidates the one with the lower index comes first.
 
     Raises:
-        TypeError, ValueError: as :func:`distance`; also ValueError if ``k`` does not fit.
+        TypeError, ValueError: as `distance`; also ValueError if `k` does not fit.
+
+    Example:
+        >>> nearest(torch.tensor([[1.0, 0.0]]), torch.tensor([[5.0, 0.0], [2.0, 0.0]]))
+        (tensor([[1]]), tensor([[1.]]))
     """
     dims = require_stack("candidates", candidates, latent_dims)
     require_codes("codes", codes, dims)
@@ -117,18 +126,22 @@ def duplicates(
     """Find pairs of codes that are no further apart than a tolerance.
 
     Args:
-        codes: ``(N, *latent_shape)``, everything after the first dimension is the code.
+        codes: `(N, *latent_shape)`, everything after the first dimension is the code.
         tolerance: largest distance that still counts, in the unit of the metric; 0 finds exact
             copies.
-        metric: as in :func:`distance`.
-        std: as in :func:`whitened`.
-        latent_dims: optional, checked against the shape of ``codes``.
+        metric: as in `distance`.
+        std: as in `whitened`.
+        latent_dims: optional, checked against the shape of `codes`.
 
     Returns:
-        Pairs of indices ``(P, 2)``, int64, the smaller one first, in ascending order.
+        Pairs of indices `(P, 2)`, int64, the smaller one first, in ascending order.
 
     Raises:
-        TypeError, ValueError: as :func:`distance`; also ValueError for a negative tolerance.
+        TypeError, ValueError: as `distance`; also ValueError for a negative tolerance.
+
+    Example:
+        >>> duplicates(torch.tensor([[1.0, 2.0], [0.0, 0.0], [1.0, 2.0]]))
+        tensor([[0, 2]])
     """
     if not math.isfinite(tolerance) or tolerance < 0:
         raise ValueError(f"tolerance must be a distance of at least 0, got {tolerance}.")

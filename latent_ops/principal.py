@@ -13,20 +13,25 @@ def principal_directions(codes: Tensor, count: int | None = None) -> tuple[Tenso
     """Return the directions along which codes vary most.
 
     Principal components by singular value decomposition in float64. GANSpace (Harkonen et al.
-    2020, arXiv 2004.02546) takes those of ``w`` as edit directions.
+    2020, arXiv 2004.02546) takes those of `w` as edit directions.
 
     Args:
-        codes: ``(N, *latent_shape)``; their mean is taken off.
+        codes: `(N, *latent_shape)`; their mean is taken off.
         count: how many, at most min(N - 1, components of a code); all of these when None.
 
     Returns:
-        Orthonormal directions ``(count, *latent_shape)`` in the dtype of ``codes``, largest
+        Orthonormal directions `(count, *latent_shape)` in the dtype of `codes`, largest
         variance first, the largest entry of each positive; and the share of the total variance
-        along each, ``(count,)`` in the compute dtype.
+        along each, `(count,)` in the compute dtype.
 
     Raises:
-        TypeError: if ``codes`` is not a floating-point tensor.
-        ValueError: if the codes are fewer than 2, not finite, all equal, or too few for ``count``.
+        TypeError: if `codes` is not a floating-point tensor.
+        ValueError: if the codes are fewer than 2, not finite, all equal, or too few for `count`.
+
+    Example:
+        >>> codes = torch.tensor([[0.0, 1.0], [4.0, 1.0], [2.0, 1.0]])
+        >>> principal_directions(codes, 1)
+        (tensor([[1., 0.]]), tensor([1.]))
     """
     dims = require_stack("codes", codes)
     rows = flatten_codes(codes.detach().cpu(), dims, torch.float64)
@@ -54,20 +59,24 @@ def sefa_directions(weight: Tensor, count: int | None = None) -> tuple[Tensor, T
     """Return the directions of a code that a weight amplifies most.
 
     SeFa (Shen & Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs", arXiv
-    2007.06600): eigenvectors of ``A^T A``, where A is the weight that first acts on the code.
+    2007.06600): eigenvectors of `A^T A`, where A is the weight that first acts on the code.
 
     Args:
-        weight: A, ``(out, d)``; for several layers their weights stacked along the first
+        weight: A, `(out, d)`; for several layers their weights stacked along the first
             dimension.
         count: how many, 1 to d; d when None.
 
     Returns:
-        Orthonormal directions ``(count, d)`` in the dtype of ``weight``, largest eigenvalue first,
-        the largest entry of each positive; and the eigenvalues ``(count,)`` in the compute dtype.
+        Orthonormal directions `(count, d)` in the dtype of `weight`, largest eigenvalue first,
+        the largest entry of each positive; and the eigenvalues `(count,)` in the compute dtype.
 
     Raises:
-        TypeError: if ``weight`` is not a floating-point tensor.
-        ValueError: if it is not a finite matrix, or ``count`` does not fit.
+        TypeError: if `weight` is not a floating-point tensor.
+        ValueError: if it is not a finite matrix, or `count` does not fit.
+
+    Example:
+        >>> sefa_directions(torch.tensor([[0.0, 3.0], [1.0, 0.0]]), 1)
+        (tensor([[0., 1.]]), tensor([9.]))
     """
     require_stack("weight", weight)
     if weight.ndim != 2 or not bool(torch.isfinite(weight).all()):

@@ -13,22 +13,26 @@ from ._validation import batch_scalar, compute_dtype, latent_shape, require_code
 def coefficient(
     codes: Tensor, direction: Tensor, mean: Tensor | None = None, *, latent_dims: int = 1
 ) -> Tensor:
-    """Measure codes along a direction: ``<v - mean, n> / |n|^2``.
+    """Measure codes along a direction: `<v - mean, n> / |n|^2`.
 
-    In units of the direction itself: adding ``k n`` adds k.
+    In units of the direction itself: adding `k n` adds k.
 
     Args:
-        codes: ``(*, *latent_shape)``.
-        direction: n, ``(*, *latent_shape)``, of any length but zero; batches broadcast.
-        mean: where the scale has its zero, ``(*, *latent_shape)``; the zero code when None.
+        codes: `(*, *latent_shape)`.
+        direction: n, `(*, *latent_shape)`, of any length but zero; batches broadcast.
+        mean: where the scale has its zero, `(*, *latent_shape)`; the zero code when None.
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        ``(*)``, float32 or wider.
+        `(*)`, float32 or wider.
 
     Raises:
         TypeError: if an argument is not a floating-point tensor.
         ValueError: if shapes or devices disagree, or a direction is zero or not finite.
+
+    Example:
+        >>> coefficient(torch.tensor([3.0, 5.0]), torch.tensor([2.0, 0.0]))
+        tensor(1.5000)
     """
     value, _, _ = _measure(codes, direction, mean, latent_dims)
     return value.squeeze(-1)
@@ -37,13 +41,17 @@ def coefficient(
 def project(
     codes: Tensor, direction: Tensor, mean: Tensor | None = None, *, latent_dims: int = 1
 ) -> Tensor:
-    """Return the component of codes along a direction, ``(<v - mean, n> / |n|^2) n``.
+    """Return the component of codes along a direction, `(<v - mean, n> / |n|^2) n`.
 
-    Args, Raises: as :func:`coefficient`.
+    Args, Raises: as `coefficient`.
 
     Returns:
-        New codes in the dtype of ``codes``. What is left of the code is
-        ``v - project(v, n)``, which is ``remove(v, n)``.
+        New codes in the dtype of `codes`. What is left of the code is
+        `v - project(v, n)`, which is `remove(v, n)`.
+
+    Example:
+        >>> project(torch.tensor([3.0, 5.0]), torch.tensor([2.0, 0.0]))
+        tensor([3., 0.])
     """
     value, axis, _ = _measure(codes, direction, mean, latent_dims)
     return unflatten_codes(value * axis, latent_shape(codes, latent_dims)).to(codes.dtype)
@@ -57,21 +65,25 @@ def remove(
     *,
     latent_dims: int = 1,
 ) -> Tensor:
-    """Take a feature out of codes: ``v - amount (<v - mean, n> / |n|^2) n``.
+    """Take a feature out of codes: `v - amount (<v - mean, n> / |n|^2) n`.
 
     Args:
-        codes: ``(*, *latent_shape)``.
-        direction: n, ``(*, *latent_shape)``, of any length but zero; batches broadcast.
+        codes: `(*, *latent_shape)`.
+        direction: n, `(*, *latent_shape)`, of any length but zero; batches broadcast.
         amount: 1 removes all of it (the coefficient becomes 0, the average face's), 0 nothing, 2
             mirrors the code at the mean. A number, or one per code.
-        mean: as in :func:`coefficient`.
+        mean: as in `coefficient`.
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        New codes in the dtype of ``codes``, bit for bit the same where ``amount`` is 0.
+        New codes in the dtype of `codes`, bit for bit the same where `amount` is 0.
 
     Raises:
-        TypeError, ValueError: as :func:`coefficient`; also ValueError if ``amount`` is not finite.
+        TypeError, ValueError: as `coefficient`; also ValueError if `amount` is not finite.
+
+    Example:
+        >>> remove(torch.tensor([3.0, 5.0]), torch.tensor([2.0, 0.0]))
+        tensor([0., 5.])
     """
     value, axis, start = _measure(codes, direction, mean, latent_dims)
     k = _flat_scalar("amount", amount, codes, latent_dims).to(start.dtype)
@@ -87,23 +99,27 @@ def set_to_value(
     *,
     latent_dims: int = 1,
 ) -> Tensor:
-    """Move codes along a direction until they measure ``target``.
+    """Move codes along a direction until they measure `target`.
 
-    ``v + (target - <v - mean, n> / |n|^2) n``: whatever the code measured before, afterwards
-    ``coefficient`` returns ``target``, and everything perpendicular to n is untouched.
+    `v + (target - <v - mean, n> / |n|^2) n`: whatever the code measured before, afterwards
+    `coefficient` returns `target`, and everything perpendicular to n is untouched.
 
     Args:
-        codes: ``(*, *latent_shape)``.
-        direction: n, ``(*, *latent_shape)``, of any length but zero; batches broadcast.
+        codes: `(*, *latent_shape)`.
+        direction: n, `(*, *latent_shape)`, of any length but zero; batches broadcast.
         target: the coefficient to reach, a number, or one per code.
-        mean: as in :func:`coefficient`.
+        mean: as in `coefficient`.
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        New codes in the dtype of ``codes``.
+        New codes in the dtype of `codes`.
 
     Raises:
-        TypeError, ValueError: as :func:`coefficient`; also ValueError if ``target`` is not finite.
+        TypeError, ValueError: as `coefficient`; also ValueError if `target` is not finite.
+
+    Example:
+        >>> set_to_value(torch.tensor([3.0, 5.0]), torch.tensor([2.0, 0.0]), 4.0)
+        tensor([8., 5.])
     """
     value, axis, start = _measure(codes, direction, mean, latent_dims)
     goal = _flat_scalar("target", target, codes, latent_dims).to(start.dtype)
@@ -120,17 +136,21 @@ def project_out(
     perpendicular to each other.
 
     Args:
-        codes: ``(*, *latent_shape)``.
-        directions: ``(K, *latent_shape)``; any K including 0, dependent and zero ones allowed.
-        mean: point through which the span goes, ``(*, *latent_shape)``; the zero code when None.
+        codes: `(*, *latent_shape)`.
+        directions: `(K, *latent_shape)`; any K including 0, dependent and zero ones allowed.
+        mean: point through which the span goes, `(*, *latent_shape)`; the zero code when None.
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        New codes in the dtype of ``codes``.
+        New codes in the dtype of `codes`.
 
     Raises:
         TypeError: if an argument is not a floating-point tensor.
         ValueError: if shapes or devices disagree, or a direction is not finite.
+
+    Example:
+        >>> project_out(torch.tensor([3.0, 5.0, 1.0]), torch.eye(3)[:2])
+        tensor([0., 0., 1.])
     """
     require_codes("codes", codes, latent_dims)
     basis = span_basis("directions", directions, "codes", codes, latent_dims)
@@ -142,7 +162,7 @@ def project_out(
 def _flat_and_centred(
     codes: Tensor, directions: Tensor, mean: Tensor | None, latent_dims: int
 ) -> tuple[Tensor, Tensor]:
-    """Return flat codes ``(*, D)`` and the same from the mean, in the dtype to compute in."""
+    """Return flat codes `(*, D)` and the same from the mean, in the dtype to compute in."""
     tensors = (codes, directions) if mean is None else (codes, directions, mean)
     dtype = compute_dtype(*tensors)
     start = flatten_codes(codes, latent_dims, dtype)
@@ -155,7 +175,7 @@ def _flat_and_centred(
 def _measure(
     codes: Tensor, direction: Tensor, mean: Tensor | None, latent_dims: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return coefficients ``(*, 1)``, flat directions ``(*, D)`` and flat codes ``(*, D)``."""
+    """Return coefficients `(*, 1)`, flat directions `(*, D)` and flat codes `(*, D)`."""
     require_codes("codes", codes, latent_dims)
     require_match("codes", codes, "direction", direction, latent_dims)
     start, offset = _flat_and_centred(codes, direction, mean, latent_dims)
@@ -164,6 +184,6 @@ def _measure(
 
 
 def _flat_scalar(name: str, value: float | Tensor, codes: Tensor, latent_dims: int) -> Tensor:
-    """Return a number per code as ``(*, 1)``."""
+    """Return a number per code as `(*, 1)`."""
     scalar = batch_scalar(name, value, codes, latent_dims)
     return scalar.flatten(scalar.ndim - latent_dims) if scalar.ndim else scalar

@@ -25,17 +25,22 @@ def class_means(codes: Tensor, labels: Tensor, count: int | None = None) -> Tens
     """Return the mean code of every label.
 
     Args:
-        codes: ``(N, *latent_shape)``, everything after the first dimension is the code.
-        labels: label of each code, ``(N,)``, whole numbers from 0.
+        codes: `(N, *latent_shape)`, everything after the first dimension is the code.
+        labels: label of each code, `(N,)`, whole numbers from 0.
         count: K, number of labels; the largest label plus 1 when None.
 
     Returns:
-        Means ``(K, *latent_shape)`` in the dtype of ``codes``, summed in float64.
+        Means `(K, *latent_shape)` in the dtype of `codes`, summed in float64.
 
     Raises:
-        TypeError: if ``codes`` is not a floating-point tensor or ``labels`` not an integer one.
+        TypeError: if `codes` is not a floating-point tensor or `labels` not an integer one.
         ValueError: if a label has no code or is out of range, the numbers of codes and labels
             differ, or a code is not finite.
+
+    Example:
+        >>> class_means(torch.tensor([[0.0], [2.0], [5.0]]), torch.tensor([0, 0, 1]), 2)
+        tensor([[1.],
+                [5.]])
     """
     dims = require_stack("codes", codes)
     index = _label_indices(labels, codes.shape[0])
@@ -73,24 +78,24 @@ def quasi_eigenvectors(
     - "gram_schmidt" goes through the labels in the order given, as the paper does: the first keeps
       its direction, each later one loses what it shares with those before it, so the result
       depends on the order.
-    - "symmetric" (Loewdin 1950) returns ``V (V^T V)^(-1/2)`` for means as columns V. Of all
+    - "symmetric" (Loewdin 1950) returns `V (V^T V)^(-1/2)` for means as columns V. Of all
       orthonormal sets it is the nearest to V, and the order of the labels does not matter.
 
-    When ``mean`` is a weighted mean of the class means (with all weights positive, such as the
+    When `mean` is a weighted mean of the class means (with all weights positive, such as the
     mean of all codes), the K centred means span only K - 1 dimensions. "symmetric" then adds the
-    one direction they lack: with centred means ``V = U S W^T`` whose last singular value is 0 and
-    whose last right vector w has the weights as entries, it returns ``U W^T`` where the last
-    column u of U is the part of ``mean`` outside the span of V, normalised, or, where nothing is
+    one direction they lack: with centred means `V = U S W^T` whose last singular value is 0 and
+    whose last right vector w has the weights as entries, it returns `U W^T` where the last
+    column u of U is the part of `mean` outside the span of V, normalised, or, where nothing is
     left of it, a fixed pseudo-random direction outside. This is the limit of Loewdin's set for
-    ``V + e u w^T`` as e goes to 0. It does not depend on the order of the labels either.
+    `V + e u w^T` as e goes to 0. It does not depend on the order of the labels either.
 
     Args:
-        means: ``(K, *latent_shape)``, everything after the first dimension is the code.
-        method: one of ``BASIS_METHODS``.
-        mean: centre that is subtracted first, ``(*latent_shape)``; the zero code when None.
+        means: `(K, *latent_shape)`, everything after the first dimension is the code.
+        method: one of `BASIS_METHODS`.
+        mean: centre that is subtracted first, `(*latent_shape)`; the zero code when None.
 
     Returns:
-        Orthonormal vectors ``(K, *latent_shape)`` in the dtype of ``means``, computed in float64,
+        Orthonormal vectors `(K, *latent_shape)` in the dtype of `means`, computed in float64,
         without gradients.
 
     Raises:
@@ -98,6 +103,11 @@ def quasi_eigenvectors(
         ValueError: if shapes or devices disagree, the means are not finite, there are more than a
             code has components, or they are linearly dependent (up to rounding) in another way
             than above; the message names the labels.
+
+    Example:
+        >>> quasi_eigenvectors(torch.tensor([[2.0, 0.0], [0.0, 3.0]]))
+        tensor([[1., 0.],
+                [0., 1.]])
     """
     require_choice("method", method, BASIS_METHODS)
     rows, centre, floor = _centred(means, mean)
@@ -122,7 +132,7 @@ def _label_indices(labels: Tensor, count: int) -> Tensor:
 
 
 def _centred(means: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor, float]:
-    """Return centred means ``(K, D)`` and the centre ``(D,)`` in float64, and their rounding."""
+    """Return centred means `(K, D)` and the centre `(D,)` in float64, and their rounding."""
     dims = require_stack("means", means)
     rows = flatten_codes(means.detach().cpu(), dims, torch.float64)
     centre = torch.zeros_like(rows[0]) if rows.shape[0] else rows.new_zeros(rows.shape[1])

@@ -24,28 +24,33 @@ def rotate(
 ) -> Tensor:
     """Rotate codes about a mean in the plane of two directions, from a towards b.
 
-    ``z' = z + (cos t - 1)(p u + q v) + sin t (p v - q u)`` with ``u = a / |a|``, v the part of b
-    perpendicular to u, normalised, ``p = <z - mean, u>`` and ``q = <z - mean, v>``. This is the
+    `z' = z + (cos t - 1)(p u + q v) + sin t (p v - q u)` with `u = a / |a|`, v the part of b
+    perpendicular to u, normalised, `p = <z - mean, u>` and `q = <z - mean, v>`. This is the
     rotation matrix of the plane applied without building it. Distances from the mean are kept, and
     so is everything perpendicular to the plane. The paper's operator (Toledo-Marin & Glazier
     2023), an outer product of two basis vectors, keeps neither.
 
     Args:
-        codes: z, ``(*, *latent_shape)``.
-        a: where the turn starts, ``(*, *latent_shape)``, of any length but zero; batches broadcast.
-        b: where it goes; not parallel to ``a``.
+        codes: z, `(*, *latent_shape)`.
+        a: where the turn starts, `(*, *latent_shape)`, of any length but zero; batches broadcast.
+        b: where it goes; not parallel to `a`.
         angle: t in radians, a number, or one per code. With perpendicular a and b, pi/2 turns all
             of a into b and all of b into -a.
-        mean: the point that stays in place, ``(*, *latent_shape)``; the zero code when None.
+        mean: the point that stays in place, `(*, *latent_shape)`; the zero code when None.
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        New codes in the dtype of ``codes``, bit for bit the same where ``angle`` is 0.
+        New codes in the dtype of `codes`, bit for bit the same where `angle` is 0.
 
     Raises:
         TypeError: if an argument is not a floating-point tensor.
-        ValueError: if shapes or devices disagree, ``angle`` is not finite, a direction is zero or
+        ValueError: if shapes or devices disagree, `angle` is not finite, a direction is zero or
             not finite, or a and b are parallel, which leaves no plane to turn in.
+
+    Example:
+        >>> x, y, _ = torch.eye(3)
+        >>> rotate(torch.tensor([2.0, 0.0, 7.0]), x, y, math.pi / 2).round()
+        tensor([0., 2., 7.])
     """
     return rotate_chain(codes, [(a, b, angle)], mean, latent_dims=latent_dims)
 
@@ -62,15 +67,20 @@ def rotate_chain(
     The order matters wherever two planes share a direction.
 
     Args:
-        codes: ``(*, *latent_shape)``.
-        planes: ``(a, b, angle)`` of each turn as in :func:`rotate`, the first one applied first.
-        mean, latent_dims: as in :func:`rotate`.
+        codes: `(*, *latent_shape)`.
+        planes: `(a, b, angle)` of each turn as in `rotate`, the first one applied first.
+        mean, latent_dims: as in `rotate`.
 
     Returns:
-        New codes in the dtype of ``codes``, rounded to it once at the end.
+        New codes in the dtype of `codes`, rounded to it once at the end.
 
     Raises:
-        TypeError, ValueError: as :func:`rotate`.
+        TypeError, ValueError: as `rotate`.
+
+    Example:
+        >>> (x, y, z), right = torch.eye(3), math.pi / 2
+        >>> rotate_chain(2 * x, [(x, y, right), (y, z, right)]).round()
+        tensor([0., 0., 2.])
     """
     require_codes("codes", codes, latent_dims)
     dtype = compute_dtype(codes)
@@ -103,7 +113,7 @@ def _turned(codes: Tensor, u: Tensor, v: Tensor, angle: Tensor, mean: Tensor | N
 
 
 def _plane(a: Tensor, b: Tensor, latent_dims: int) -> tuple[Tensor, Tensor]:
-    """Return the orthonormal axes u along a and v towards b, flat ``(*, D)``, in float64."""
+    """Return the orthonormal axes u along a and v towards b, flat `(*, D)`, in float64."""
     # Float64, on the CPU where every build has it: directions are few, and v is a difference.
     u, _, _ = axis_of(a.cpu(), latent_dims, torch.float64)
     towards, _, _ = axis_of(b.cpu(), latent_dims, torch.float64)

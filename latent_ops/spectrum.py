@@ -1,8 +1,8 @@
 """Latent spectral decomposition: coefficients of codes in an orthonormal basis, and back.
 
 After Toledo-Marin & Glazier 2023, "Using deep LSD to build operators in GANs latent space with
-meaning in real space" (PLOS ONE 18(6) e0287736). The basis comes from ``quasi_eigenvectors`` and
-``complete_basis``; its first vectors stand for the labels.
+meaning in real space" (PLOS ONE 18(6) e0287736). The basis comes from `quasi_eigenvectors` and
+`complete_basis`; its first vectors stand for the labels.
 """
 
 from __future__ import annotations
@@ -18,20 +18,24 @@ from .spectrum_modes import kept_indices, truncate_spectrum
 
 
 def decompose(codes: Tensor, basis: Tensor, mean: Tensor | None = None) -> Tensor:
-    """Measure codes along every vector of an orthonormal basis: ``c_i = <z - mean, e_i>``.
+    """Measure codes along every vector of an orthonormal basis: `c_i = <z - mean, e_i>`.
 
     Args:
-        codes: z, ``(*, *latent_shape)``. NaN and infinity stay in the code that holds them.
-        basis: e_1 .. e_k, orthonormal, ``(k, *latent_shape)``; everything after its first
+        codes: z, `(*, *latent_shape)`. NaN and infinity stay in the code that holds them.
+        basis: e_1 .. e_k, orthonormal, `(k, *latent_shape)`; everything after its first
             dimension is the code.
-        mean: the code whose coefficients are 0, ``(*, *latent_shape)``; the zero code when None.
+        mean: the code whose coefficients are 0, `(*, *latent_shape)`; the zero code when None.
 
     Returns:
-        Coefficients ``(*, k)``, float32 or wider, in the length units of the codes.
+        Coefficients `(*, k)`, float32 or wider, in the length units of the codes.
 
     Raises:
         TypeError: if an argument is not a floating-point tensor.
         ValueError: if shapes or devices disagree, or a basis vector does not have length 1.
+
+    Example:
+        >>> decompose(torch.tensor([3.0, 5.0]), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+        tensor([5., 3.])
     """
     offset, rows = _offset_and_rows(codes, basis, mean)
     return offset @ rows.T
@@ -43,23 +47,27 @@ def reconstruct(
     mean: Tensor | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Put codes together from their coefficients: ``z = mean + sum_i c_i e_i``.
+    """Put codes together from their coefficients: `z = mean + sum_i c_i e_i`.
 
-    Undoes :func:`decompose` when the basis is complete (k is the number of components of a code).
+    Undoes `decompose` when the basis is complete (k is the number of components of a code).
     With fewer vectors it returns the nearest code within their span.
 
     Args:
-        coefficients: c, ``(*, k)``.
-        basis: as in :func:`decompose`.
-        mean: as in :func:`decompose`.
-        dtype: of the result; that of ``coefficients`` when None.
+        coefficients: c, `(*, k)`.
+        basis: as in `decompose`.
+        mean: as in `decompose`.
+        dtype: of the result; that of `coefficients` when None.
 
     Returns:
-        Codes ``(*, *latent_shape)``.
+        Codes `(*, *latent_shape)`.
 
     Raises:
-        TypeError, ValueError: as :func:`decompose`; also ValueError if the number of coefficients
+        TypeError, ValueError: as `decompose`; also ValueError if the number of coefficients
             is not that of the basis vectors.
+
+    Example:
+        >>> reconstruct(torch.tensor([5.0, 3.0]), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+        tensor([3., 5.])
     """
     require_codes("coefficients", coefficients, 1)
     compute = _dtype_of(basis, coefficients, mean)
@@ -94,21 +102,25 @@ def spectral_denoise(
     """Keep the part of codes that carries their label: decompose, truncate, reconstruct.
 
     Args:
-        codes: ``(*, *latent_shape)``.
-        basis: as in :func:`decompose`. What lies outside its span is dropped in any mode.
-        mode, k, labels, energy: what to keep, as in :func:`truncate_spectrum`.
-        restore_norm: give the result the code's own distance from ``mean``. Without it codes come
+        codes: `(*, *latent_shape)`.
+        basis: as in `decompose`. What lies outside its span is dropped in any mode.
+        mode, k, labels, energy: what to keep, as in `truncate_spectrum`.
+        restore_norm: give the result the code's own distance from `mean`. Without it codes come
             nearer to the mean, where generators draw an average. What was kept is stretched; in
             the mode "one_label" the label alone takes the length of all that was dropped, the
             other labels above all, and the rest stays as it is.
-        mean: as in :func:`decompose`.
+        mean: as in `decompose`.
 
     Returns:
-        New codes in the dtype of ``codes``. A code of which nothing is kept, such as the mean
+        New codes in the dtype of `codes`. A code of which nothing is kept, such as the mean
         itself, becomes the mean; one whose chosen label is exactly 0 stays shorter.
 
     Raises:
-        TypeError, ValueError: as :func:`decompose` and :func:`truncate_spectrum`.
+        TypeError, ValueError: as `decompose` and `truncate_spectrum`.
+
+    Example:
+        >>> spectral_denoise(torch.tensor([3.0, 4.0]), torch.eye(2), k=1)
+        tensor([0., 5.])
     """
     offset, rows = _offset_and_rows(codes, basis, mean)
     coefficients = offset @ rows.T
@@ -127,7 +139,7 @@ def spectral_denoise(
 
 
 def _restored(kept: Tensor, norm: Tensor, mode: str) -> Tensor:
-    """Return kept coefficients ``(*, m)`` that have the length `norm` ``(*, 1)``."""
+    """Return kept coefficients `(*, m)` that have the length `norm` `(*, 1)`."""
     if mode != "one_label":
         return unit_and_length(kept)[0] * norm
     label, rest = kept.split([1, kept.shape[-1] - 1], dim=-1)  # the label comes first
@@ -138,7 +150,7 @@ def _restored(kept: Tensor, norm: Tensor, mode: str) -> Tensor:
 
 
 def _sum_of_rows(weights: Tensor, indices: Tensor, rows: Tensor) -> Tensor:
-    """Return ``sum_j weights_j rows[indices_j]``, ``(*, D)``, of weights and indices ``(*, m)``."""
+    """Return `sum_j weights_j rows[indices_j]`, `(*, D)`, of weights and indices `(*, m)`."""
     size = rows.shape[0]
     if indices.shape[-1] * 8 > size or rows.device.type not in ("cpu", "cuda"):
         dense = weights.new_zeros(*weights.shape[:-1], size).scatter(-1, indices, weights)
@@ -154,7 +166,7 @@ def _sum_of_rows(weights: Tensor, indices: Tensor, rows: Tensor) -> Tensor:
 
 
 def _offset_and_rows(codes: Tensor, basis: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return flat codes from the mean ``(*, D)`` and basis rows ``(k, D)`` in one dtype."""
+    """Return flat codes from the mean `(*, D)` and basis rows `(k, D)` in one dtype."""
     dtype = _dtype_of(basis, codes, mean)
     rows = basis_rows(basis, dtype)
     dims = basis.ndim - 1

@@ -26,22 +26,26 @@ def truncate_spectrum(
     """Keep some coefficients of each code, sign included, and set the others to 0.
 
     Args:
-        coefficients: ``(*, n)``. NaN counts as the largest, so a damaged code stays visible.
-        mode: "top_k" keeps the ``k`` largest by magnitude; "labels" the first ``labels``;
-            "one_label" the largest of the first ``labels`` (by signed value: the label the code is
-            nearest to) and the ``k - 1`` largest by magnitude outside them; "energy" the fewest
-            that hold at least the share ``energy`` of the squared norm. Of equally large
+        coefficients: `(*, n)`. NaN counts as the largest, so a damaged code stays visible.
+        mode: "top_k" keeps the `k` largest by magnitude; "labels" the first `labels`;
+            "one_label" the largest of the first `labels` (by signed value: the label the code is
+            nearest to) and the `k - 1` largest by magnitude outside them; "energy" the fewest
+            that hold at least the share `energy` of the squared norm. Of equally large
             coefficients the one with the lower index is kept.
         k: how many, 1 to n ("top_k"), 1 to n - labels + 1 ("one_label").
         labels: number of label vectors, 1 to n ("labels", "one_label").
         energy: share in (0, 1] ("energy").
 
     Returns:
-        New coefficients ``(*, n)`` in the dtype of ``coefficients``.
+        New coefficients `(*, n)` in the dtype of `coefficients`.
 
     Raises:
-        TypeError: if ``coefficients`` is not a floating-point tensor.
+        TypeError: if `coefficients` is not a floating-point tensor.
         ValueError: if the mode is unknown, or the number it needs is missing or out of range.
+
+    Example:
+        >>> truncate_spectrum(torch.tensor([1.0, -3.0, 2.0]), k=2)
+        tensor([ 0., -3.,  2.])
     """
     require_codes("coefficients", coefficients, 1)
     if mode == "energy":
@@ -52,9 +56,9 @@ def truncate_spectrum(
 def kept_indices(
     coefficients: Tensor, mode: str, k: int | None = None, labels: int | None = None
 ) -> Tensor:
-    """Return which coefficients ``(*, n)`` to keep as indices ``(*, m)``, in no particular order.
+    """Return which coefficients `(*, n)` to keep as indices `(*, m)`, in no particular order.
 
-    In the mode "one_label" the label comes first. For all modes of :func:`truncate_spectrum` but
+    In the mode "one_label" the label comes first. For all modes of `truncate_spectrum` but
     "energy", where their number differs by code.
     """
     require_choice("mode", mode, SPECTRUM_MODES)
@@ -72,15 +76,15 @@ def kept_indices(
 
 
 def scattered(coefficients: Tensor, indices: Tensor) -> Tensor:
-    """Return coefficients ``(*, n)`` at indices ``(*, m)``, and 0 elsewhere."""
+    """Return coefficients `(*, n)` at indices `(*, m)`, and 0 elsewhere."""
     kept = coefficients.gather(-1, indices)
     return torch.zeros_like(coefficients).scatter(-1, indices, kept)
 
 
 def _strongest(values: Tensor, k: int) -> Tensor:
-    """Return the indices ``(*, k)`` of the k largest values ``(*, n)``, in no particular order.
+    """Return the indices `(*, k)` of the k largest values `(*, n)`, in no particular order.
 
-    Of equal values the lower index is chosen, which ``torch.topk`` does not promise. NaN is larger
+    Of equal values the lower index is chosen, which `torch.topk` does not promise. NaN is larger
     than any number.
     """
     size = values.shape[-1]
@@ -97,10 +101,10 @@ def _strongest(values: Tensor, k: int) -> Tensor:
 
 
 def _largest(rows: Tensor, k: int) -> Tensor:
-    """Return the indices ``(N, k)`` of the k largest values of rows ``(N, n)``, largest first.
+    """Return the indices `(N, k)` of the k largest values of rows `(N, n)`, largest first.
 
     The k largest lie in the k groups with the largest maxima. Looking only there takes half the
-    time of ``torch.topk`` on the whole row.
+    time of `torch.topk` on the whole row.
     """
     groups = rows.shape[-1] // _GROUP
     if groups < 3 * k:
@@ -115,7 +119,7 @@ def _largest(rows: Tensor, k: int) -> Tensor:
 
 
 def _beyond_energy(magnitudes: Tensor, energy: float | None) -> Tensor:
-    """Return where magnitudes ``(*, n)`` are not needed to hold a share of the squared norm."""
+    """Return where magnitudes `(*, n)` are not needed to hold a share of the squared norm."""
     if isinstance(energy, bool) or not isinstance(energy, (int, float)) or not 0 < energy <= 1:
         raise ValueError(f"energy must be a share above 0 and at most 1, got {energy!r}.")
     unit, _ = unit_and_length(magnitudes.detach().to(compute_dtype(magnitudes)))

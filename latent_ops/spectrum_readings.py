@@ -1,8 +1,8 @@
 """Reading a label off the coefficients of a latent spectrum.
 
-The three functions answer different questions and must not be mixed: :func:`classify` chooses
-among the labels only; :func:`strongest_vector` chooses among all vectors, as the paper's public
-code does, and an index beyond the labels is what the paper calls gibberish; :func:`label_rank`
+The three functions answer different questions and must not be mixed: `classify` chooses
+among the labels only; `strongest_vector` chooses among all vectors, as the paper's public
+code does, and an index beyond the labels is what the paper calls gibberish; `label_rank`
 says how far down the true label comes, whose cumulative curve the paper shows.
 """
 
@@ -20,16 +20,20 @@ def classify(coefficients: Tensor, labels: int, by: str = "signed") -> Tensor:
     """Return the label whose coefficient is largest.
 
     Args:
-        coefficients: ``(*, n)``, those of the label vectors first.
+        coefficients: `(*, n)`, those of the label vectors first.
         labels: K, number of label vectors, 1 to n; the other coefficients are ignored.
         by: "signed" (a strongly negative coefficient speaks against the label) or "magnitude".
 
     Returns:
-        Indices ``(*)``, int64, 0 to K - 1; the lowest of equally large ones.
+        Indices `(*)`, int64, 0 to K - 1; the lowest of equally large ones.
 
     Raises:
-        TypeError: if ``coefficients`` is not a floating-point tensor.
+        TypeError: if `coefficients` is not a floating-point tensor.
         ValueError: if it holds NaN, or an option is out of range.
+
+    Example:
+        >>> classify(torch.tensor([1.0, -3.0, 5.0]), labels=2)
+        tensor(0)
     """
     values = _readable(coefficients, by)
     require_count("labels", labels, 1)
@@ -44,15 +48,19 @@ def strongest_vector(coefficients: Tensor, by: str = "magnitude") -> Tensor:
     """Return the index of the largest coefficient among all, label or not (the paper's reading).
 
     Args:
-        coefficients: ``(*, n)``.
+        coefficients: `(*, n)`.
         by: "magnitude" (the paper's) or "signed".
 
     Returns:
-        Indices ``(*)``, int64, 0 to n - 1; the lowest of equally large ones. With K label vectors,
+        Indices `(*)`, int64, 0 to n - 1; the lowest of equally large ones. With K label vectors,
         an index of K or more is no label.
 
     Raises:
-        TypeError, ValueError: as :func:`classify`.
+        TypeError, ValueError: as `classify`.
+
+    Example:
+        >>> strongest_vector(torch.tensor([1.0, -3.0, 2.0]))
+        tensor(1)
     """
     return _first_largest(_readable(coefficients, by))
 
@@ -61,18 +69,22 @@ def label_rank(coefficients: Tensor, label: Tensor, by: str = "magnitude") -> Te
     """Return the place of a known label's coefficient among all coefficients of its code.
 
     Args:
-        coefficients: ``(*, n)``.
-        label: index of the true label of each code, ``(*)``, whole numbers from 0 to n - 1;
+        coefficients: `(*, n)`.
+        label: index of the true label of each code, `(*)`, whole numbers from 0 to n - 1;
             batches broadcast.
         by: "magnitude" (the paper's) or "signed".
 
     Returns:
-        Ranks ``(*)``, int64, 1 to n. 1 exactly where :func:`strongest_vector` returns the label.
+        Ranks `(*)`, int64, 1 to n. 1 exactly where `strongest_vector` returns the label.
 
     Raises:
-        TypeError: if ``coefficients`` is not a floating-point tensor or ``label`` not an integer
+        TypeError: if `coefficients` is not a floating-point tensor or `label` not an integer
             one.
-        ValueError: as :func:`classify`, and if a label has no coefficient.
+        ValueError: as `classify`, and if a label has no coefficient.
+
+    Example:
+        >>> label_rank(torch.tensor([1.0, -3.0, 2.0]), torch.tensor(2))
+        tensor(2)
     """
     values = _readable(coefficients, by)
     if not isinstance(label, Tensor) or label.dtype not in (

@@ -16,26 +16,30 @@ def truncate(
     cutoff: int | None = None,
     latent_dims: int = 1,
 ) -> Tensor:
-    """Move codes towards the mean: ``mean + psi (v - mean)``.
+    """Move codes towards the mean: `mean + psi (v - mean)`.
 
     The truncation trick of StyleGAN (Karras et al. 2019, arXiv 1812.04948, appendix B).
 
     Args:
-        codes: ``(*, *latent_shape)``.
-        psi: ``truncation_psi``, a number or one per code. 1 keeps the code, 0 gives the mean,
+        codes: `(*, *latent_shape)`.
+        psi: `truncation_psi`, a number or one per code. 1 keeps the code, 0 gives the mean,
             values above 1 exaggerate, negative ones give the opposite of the code.
-        mean: ``w_avg``, ``(*, *latent_shape)``; zero when None.
-        cutoff: for ``w_plus`` codes ``(*, num_ws, w_dim)`` (``latent_dims`` of at least 2):
-            truncate only the first ``cutoff`` layers, 0 to ``num_ws``. All layers when None.
+        mean: `w_avg`, `(*, *latent_shape)`; zero when None.
+        cutoff: for `w_plus` codes `(*, num_ws, w_dim)` (`latent_dims` of at least 2):
+            truncate only the first `cutoff` layers, 0 to `num_ws`. All layers when None.
         latent_dims: number of trailing dimensions that make one code.
 
     Returns:
-        New codes in the dtype of ``codes``; ``psi = 1`` gives them back bit for bit, ``psi = 0``
+        New codes in the dtype of `codes`; `psi = 1` gives them back bit for bit, `psi = 0`
         gives the mean (in that dtype) exactly.
 
     Raises:
-        TypeError: if ``codes`` or ``mean`` is not a floating-point tensor.
-        ValueError: if shapes disagree, ``psi`` is not finite, or ``cutoff`` does not fit the code.
+        TypeError: if `codes` or `mean` is not a floating-point tensor.
+        ValueError: if shapes disagree, `psi` is not finite, or `cutoff` does not fit the code.
+
+    Example:
+        >>> truncate(torch.tensor([3.0, 5.0]), 0.5, torch.tensor([1.0, 1.0]))
+        tensor([2., 3.])
     """
     require_codes("codes", codes, latent_dims)
     if mean is None:
@@ -55,7 +59,7 @@ def truncate(
 
 
 def _first_layers(codes: Tensor, cutoff: int, latent_dims: int) -> Tensor:
-    """Return a mask, true for the first ``cutoff`` layers, that broadcasts over the codes."""
+    """Return a mask, true for the first `cutoff` layers, that broadcasts over the codes."""
     if latent_dims < 2:
         raise ValueError(
             "cutoff counts the layers of w_plus codes (num_ws, w_dim), which take latent_dims=2; "

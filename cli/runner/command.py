@@ -1,4 +1,4 @@
-"""``face-latents run``: progress bars around the runner, and what it says at the end."""
+"""`face-latents run`: progress bars around the runner, and what it says at the end."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Graph JSON (what the canvas saves) to API JSON (what is executed), as the canvas does it.
 
-API JSON is ``{node id: {"class_type", "inputs": {name: value or [node id, slot]}, "_meta"}}``.
+API JSON is `{node id: {"class_type", "inputs": {name: value or [node id, slot]}, "_meta"}}`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def to_prompt(
 
     Args:
         graph: the workflow as saved from the canvas (format 0.4 or 1.0).
-        node_defs: node classes by type name, or the host's ``/object_info``.
+        node_defs: node classes by type name, or the host's `/object_info`.
         titles: display names by type, for nodes without a title of their own.
 
     Raises:

@@ -42,7 +42,7 @@ class RunResult:
 class Executor:
     """Runs prompts and keeps each node's result until a prompt no longer needs it.
 
-    A node runs again only if its class, its inputs, its ``IS_CHANGED`` or anything upstream of
+    A node runs again only if its class, its inputs, its `IS_CHANGED` or anything upstream of
     it is not what it was, as in the host.
     """
 
@@ -69,7 +69,7 @@ class Executor:
         """Run everything the prompt's output nodes need.
 
         Args:
-            prompt: a prompt that :func:`~.validate.validate_prompt` returned.
+            prompt: a prompt that `validate.validate_prompt` returned.
             workflow: the graph JSON, which saved pictures carry.
             progress: called before each node and once at the end.
 
@@ -185,7 +185,7 @@ class Executor:
 def map_over_lists(instance: Any, columns: Mapping[str, list[Any]]) -> list[Any]:
     """Call a node once per position of its input lists, repeating the last value of short ones.
 
-    A node with ``INPUT_IS_LIST`` is called once with the lists themselves.
+    A node with `INPUT_IS_LIST` is called once with the lists themselves.
     """
     function = getattr(instance, instance.FUNCTION)
     if getattr(instance, "INPUT_IS_LIST", False):

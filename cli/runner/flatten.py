@@ -31,7 +31,7 @@ Visited = frozenset[tuple[str, str, int]]
 
 @dataclass(frozen=True)
 class FlatNode:
-    """One node of one subgraph instance; `id` is ``instance:...:node`` as in the API format."""
+    """One node of one subgraph instance; `id` is `instance:...:node` as in the API format."""
 
     id: str
     node: Node

@@ -35,7 +35,7 @@ class Folders:
         return name
 
     def find(self, name: str) -> Path | None:
-        """The file that a workflow calls `name`, also written ``name [output]`` or the like."""
+        """The file that a workflow calls `name`, also written `name [output]` or the like."""
         if name in self.granted:
             path = self.granted[name]
             return path if path.is_file() else None

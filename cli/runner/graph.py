@@ -84,7 +84,7 @@ def is_graph(data: Any) -> bool:
 
 
 def read_workflow_file(path: Path) -> Any:
-    """The JSON of a workflow: a ``.json`` file, or a PNG that the host or the runner saved.
+    """The JSON of a workflow: a `.json` file, or a PNG that the host or the runner saved.
 
     Raises:
         WorkflowError: no such file, not JSON, or a picture without a workflow in it.

@@ -1,4 +1,4 @@
-"""File names: ``%...%`` placeholders and the host's numbering ``prefix_00001_.png``."""
+"""File names: `%...%` placeholders and the host's numbering `prefix_00001_.png`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNSAFE = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 
 
 def replace_in_prefix(text: str, lookup: Callable[[str, str], Any]) -> str:
-    """Fill ``%date:yyyy-MM-dd%`` and ``%Node name.widget%``, which the canvas fills.
+    """Fill `%date:yyyy-MM-dd%` and `%Node name.widget%`, which the canvas fills.
 
     Args:
         text: a filename prefix.

@@ -1,4 +1,4 @@
-"""``--set NODE.input=value``: find the node, read the value as its widget would."""
+"""`--set NODE.input=value`: find the node, read the value as its widget would."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Override:
 
 
 def split_setting(text: str) -> tuple[str, str, str]:
-    """Node, input and value of ``NODE.input=value``.
+    """Node, input and value of `NODE.input=value`.
 
     Raises:
         WorkflowError: the text is not of that form.
@@ -69,7 +69,7 @@ def find_node(prompt: Prompt, name: str) -> str:
 def read_overrides(
     prompt: Prompt, settings: Iterable[str], schemas: Mapping[str, NodeSchema]
 ) -> list[Override]:
-    """Read ``--set`` texts against a workflow.
+    """Read `--set` texts against a workflow.
 
     Raises:
         WorkflowError: unknown node or input, a value of the wrong kind or out of range.

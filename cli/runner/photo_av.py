@@ -1,6 +1,6 @@
 """Pictures decoded by FFmpeg, as ComfyUI 0.33 does; its pixels differ from Pillow's for JPEG.
 
-Needs the package ``av`` (PyAV), which the host brings. A JPEG's colours come out up to a few
+Needs the package `av` (PyAV), which the host brings. A JPEG's colours come out up to a few
 8-bit steps apart between the two decoders; PNG photos are equal to the last bit.
 """
 
@@ -27,7 +27,7 @@ _ALIGNMENT = 32  # pixels; FFmpeg's float conversion is only repeatable on padde
 
 
 def load_image_av(path: Path) -> tuple[Tensor, Tensor]:
-    """Read a picture as ComfyUI 0.33's Load Image node does, see :func:`.photo_file.load_image`.
+    """Read a picture as ComfyUI 0.33's Load Image node does, see `photo_file.load_image`.
 
     Raises:
         FaceLatentsError: PyAV is not installed, or the file is not a picture.

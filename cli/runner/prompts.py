@@ -1,4 +1,4 @@
-"""Workflows in API form: ``{node id: {"class_type", "inputs", "_meta"}}``, and walking them."""
+"""Workflows in API form: `{node id: {"class_type", "inputs", "_meta"}}`, and walking them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Prompt = dict[str, dict[str, Any]]
 
 
 def is_link(value: Any) -> bool:
-    """True for ``[node id, output slot]``."""
+    """True for `[node id, output slot]`."""
     return (
         isinstance(value, list)
         and len(value) == 2

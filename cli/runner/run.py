@@ -124,12 +124,12 @@ def prepare(
     """Read and check a workflow; nothing runs yet.
 
     Args:
-        workflow: a file (``.json``, or a PNG with a workflow inside), or its JSON.
+        workflow: a file (`.json`, or a PNG with a workflow inside), or its JSON.
         output: the folder results go into.
-        settings: texts ``NODE.input=value``. For an image loader the value is a file, or ``*``
+        settings: texts `NODE.input=value`. For an image loader the value is a file, or `*`
             for the loader that goes through `photos`.
         photos: a picture, or a folder: the workflow runs once per picture in it. The varying
-            loader is the one set to ``*``, else the first that `settings` does not set; with no
+            loader is the one set to `*`, else the first that `settings` does not set; with no
             such loader, the folder is only where pictures are looked up.
         decoder: what reads pictures: "pillow" (pixels as in ComfyUI 0.3.64 and 0.8.0) or "ffmpeg"
             (as in 0.33.0; needs the package av).

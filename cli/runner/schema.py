@@ -26,7 +26,7 @@ class InputSpec:
 
     @property
     def kind(self) -> str:
-        """The type name; ``COMBO`` where the options are declared in place of it."""
+        """The type name; `COMBO` where the options are declared in place of it."""
         if isinstance(self.type, (list, tuple)):
             return "COMBO"
         return str(self.options.get("widgetType") or self.type)
@@ -81,7 +81,7 @@ class NodeSchema:
         return next((spec for spec in self.inputs if spec.name == name), None)
 
     def widget_slots(self) -> list[str | None]:
-        """Input names in the order of ``widgets_values``; None for a value that is not an input."""
+        """Input names in the order of `widgets_values`; None for a value that is not an input."""
         slots: list[str | None] = []
         for spec in self.inputs:
             if spec.has_widget:
@@ -93,7 +93,7 @@ class NodeSchema:
 
 
 def schema_of(name: str, definition: Any, title: str | None = None) -> NodeSchema:
-    """Read a node class, or one entry of the host's ``/object_info``."""
+    """Read a node class, or one entry of the host's `/object_info`."""
     if isinstance(definition, NodeSchema):
         return definition
     if isinstance(definition, Mapping):
@@ -119,7 +119,7 @@ def schema_of(name: str, definition: Any, title: str | None = None) -> NodeSchem
 def schemas_of(
     node_defs: Mapping[str, Any], titles: Mapping[str, str] | None = None
 ) -> dict[str, NodeSchema]:
-    """Schemas of many node classes (or ``/object_info`` entries), by type name."""
+    """Schemas of many node classes (or `/object_info` entries), by type name."""
     titles = titles or {}
     return {name: schema_of(name, node, titles.get(name)) for name, node in node_defs.items()}
 
@@ -142,7 +142,7 @@ def _inputs(
 def types_fit(given: Any, wanted: Any) -> bool:
     """True when an output of type `given` may be linked to an input of type `wanted`.
 
-    As the host decides it: types are sets written "A,B"; one type in common is enough, ``*``
+    As the host decides it: types are sets written "A,B"; one type in common is enough, `*`
     fits everything.
     """
     if not given != wanted:  # noqa: SIM202 - a type may override __ne__ to fit everything

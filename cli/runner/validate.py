@@ -34,7 +34,7 @@ def validate_prompt(
 
     Checks node types, links (they exist, lead to an existing output of a fitting type, form no
     circle), and for every node that an output node needs: required inputs, value types, ranges,
-    choices, and the node's own ``VALIDATE_INPUTS`` (missing files, for one).
+    choices, and the node's own `VALIDATE_INPUTS` (missing files, for one).
 
     Args:
         prompt: the workflow in API form.

@@ -136,7 +136,7 @@ class Axes:
             self.text((self.left - self.px(8), y), word, size, self.theme.quiet, "rm")
 
     def reserve_bottom(self, label: str) -> None:
-        """Room for :meth:`bottom_axis`, taken before the vertical axis is drawn."""
+        """Room for `bottom_axis`, taken before the vertical axis is drawn."""
         self.bottom -= self.px(LABEL * 1.5) * (2 if label else 1)
 
     def bottom_axis(self, low: float, high: float, label: str = "", grid: bool = False) -> None:

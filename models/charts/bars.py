@@ -27,7 +27,7 @@ def bar_chart(
             highlighted ones keep their names (tied to their bars by lines) and only some others do.
         title: written above; may be empty.
         highlight: positions of bars to colour; the others are grey. Empty: all are coloured.
-        theme: ``dark`` or ``light``.
+        theme: `dark` or `light`.
         size: (width, height) in pixels.
 
     Returns:

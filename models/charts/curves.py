@@ -30,7 +30,7 @@ def line_chart(
         title: written above; may be empty.
         x_label: name of the horizontal axis.
         y_label: name of the vertical axis.
-        theme: ``dark`` or ``light``.
+        theme: `dark` or `light`.
         size: (width, height) in pixels.
 
     Returns:
@@ -78,19 +78,19 @@ def scatter_chart(
     """A map of points, both axes in the same scale, so that distances can be compared.
 
     Args:
-        points: ``(N, 2)``, N >= 1.
+        points: `(N, 2)`, N >= 1.
         title: written above; may be empty.
-        thumbnails: N pictures ``(3, H, W)`` in [0, 1] drawn instead of marks; None for a mark.
+        thumbnails: N pictures `(3, H, W)` in [0, 1] drawn instead of marks; None for a mark.
         groups: N names; each group has its colour, mark and entry in the legend.
         labels: N names written next to the points, left out where they would overlap.
-        theme: ``dark`` or ``light``.
+        theme: `dark` or `light`.
         size: (width, height) in pixels.
 
     Returns:
         An RGB picture.
 
     Raises:
-        ValueError: not ``(N, 2)``, values that are not finite, or counts that differ.
+        ValueError: not `(N, 2)`, values that are not finite, or counts that differ.
     """
     places = finite_numbers(points, "points")
     if places.ndim != 2 or places.shape[1] != 2:

@@ -166,7 +166,7 @@ def contrasting(colour: Colour) -> Colour:
 
 
 def tile(picture: Tensor, size: tuple[int, int] | None = None) -> Image.Image:
-    """``(3, H, W)`` in [0, 1] (clamped) as a picture, resized to (width, height) where given."""
+    """`(3, H, W)` in [0, 1] (clamped) as a picture, resized to (width, height) where given."""
     if picture.ndim != 3 or picture.shape[0] != 3:
         raise ValueError(f"a picture must have shape (3, H, W); got {tuple(picture.shape)}.")
     pixels = picture.detach().to("cpu", torch.float32).nan_to_num(0.0).clamp(0, 1)
@@ -178,5 +178,5 @@ def tile(picture: Tensor, size: tuple[int, int] | None = None) -> Image.Image:
 
 
 def to_image(picture: Image.Image) -> Tensor:
-    """A chart as ``(H, W, 3)`` float32 in [0, 1], as the host's IMAGE holds it."""
+    """A chart as `(H, W, 3)` float32 in [0, 1], as the host's IMAGE holds it."""
     return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255.0)

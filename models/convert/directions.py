@@ -67,7 +67,7 @@ def read_vectors(value: object) -> Vectors:
 def make_direction(vectors: Vectors, model: Path, name: str) -> Direction:
     """A direction of a model, or several, in the space that their shape tells.
 
-    One vector, or a row of vectors ``(N, w_dim)``, belongs to w; an array of as many rows as the
+    One vector, or a row of vectors `(N, w_dim)`, belongs to w; an array of as many rows as the
     model has layers belongs to w+.
 
     Args:

@@ -1,7 +1,7 @@
 """What the network pickles of StyleGAN2-ADA may name, and what stands for it here.
 
 These files hold whole network objects together with the source code of their classes, as one
-text each. The code is dropped unread; fields of objects become plain :class:`Record` values.
+text each. The code is dropped unread; fields of objects become plain `Record` values.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Plan:
         """Leave out a blur kernel, which is not trained.
 
         Raises:
-            Refusal: it is not the kernel that every network has, ``[1, 3, 3, 1]`` times `gain`.
+            Refusal: it is not the kernel that every network has, `[1, 3, 3, 1]` times `gain`.
         """
         kernel = self.left[path].view()
         standard = torch.outer(_ROW, _ROW) * gain
@@ -100,7 +100,7 @@ def mean_rows(tensor: Tensor) -> Tensor:
 
 
 def drawn_mean(tensors: Mapping[str, Tensor], layout: Layout) -> Tensor:
-    """The mean of w over random z, the same every time, ``(w_dim,)`` float32.
+    """The mean of w over random z, the same every time, `(w_dim,)` float32.
 
     Args:
         tensors: of the generator, checked.

@@ -26,7 +26,7 @@ class Source:
 
     Attributes:
         kind: "torch", "pickle" or "npy".
-        value: plain containers around :class:`TensorRef`; for "npy" an array.
+        value: plain containers around `TensorRef`; for "npy" an array.
         size: of the file, in bytes.
     """
 
@@ -73,7 +73,7 @@ def open_source(path: Path) -> Source:
 
 
 def tensors_in(value: object) -> dict[str, TensorRef]:
-    """Every tensor in nested containers, by its path, such as ``g_ema.style.1.weight``.
+    """Every tensor in nested containers, by its path, such as `g_ema.style.1.weight`.
 
     Raises:
         Refusal: absurdly many values, or nested absurdly deep, as in containers of themselves.

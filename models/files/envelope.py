@@ -30,7 +30,7 @@ def kind_metadata(kind: str, space: LatentSpace) -> dict[str, str]:
 
 
 def space_tensors(space: LatentSpace) -> dict[str, Tensor]:
-    """The statistics of a space, for :func:`read_space`."""
+    """The statistics of a space, for `read_space`."""
     statistics = {"space.mean": space.mean, "space.std": space.std}
     return {name: tensor for name, tensor in statistics.items() if tensor is not None}
 
@@ -38,7 +38,7 @@ def space_tensors(space: LatentSpace) -> dict[str, Tensor]:
 def read_space(
     path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 ) -> LatentSpace:
-    """The space that :func:`kind_metadata` and :func:`space_tensors` described.
+    """The space that `kind_metadata` and `space_tensors` described.
 
     Raises:
         UnsupportedModelError: the description is missing or malformed.

@@ -48,12 +48,11 @@ WITHIN = 0.6  # share of the smaller box, for the last: a mouth that lies inside
 class Face:
     """One face of a photo.
 
-    Attributes
-    ----------
-    box : (4,) float32, left, top, right, bottom in photo pixels; may reach beyond the photo
-    landmarks : (5, 2) float64 in photo pixels: left eye, right eye, nose, left and right corner of
-        the mouth; "left" is the viewer's left
-    score : 0 to 1
+    Attributes:
+        box: (4,) float32, left, top, right, bottom in photo pixels; may reach beyond the photo
+        landmarks: (5, 2) float64 in photo pixels: left eye, right eye, nose, left and right corner
+            of the mouth; "left" is the viewer's left
+        score: 0 to 1
     """
 
     box: Tensor
@@ -70,10 +69,9 @@ class Face:
 class FaceFinder:
     """Finds faces and their landmarks; deterministic.
 
-    Parameters
-    ----------
-    net : the networks, folded; they are turned into their quick form in place
-    detector_dtype : number format the detector computes in; the refiner always uses float32
+    Args:
+        net: the networks, folded; they are turned into their quick form in place
+        detector_dtype: number format the detector computes in; the refiner always uses float32
     """
 
     def __init__(self, net: FinderNet, *, detector_dtype: torch.dtype = torch.float32) -> None:
@@ -92,19 +90,16 @@ class FaceFinder:
     ) -> list[Face]:
         """All faces of a photo, largest first; an empty list where there is none.
 
-        Parameters
-        ----------
-        photo : (H, W, 3) uint8, or float in [0, 1]; NaN pixels count as black. Memory beyond the
-            photo itself stays bounded: a photo over 2048 px is reduced strip by strip
-        min_score : faces below are left out
-        max_faces : keep the best-scored ones
-        min_face : smallest face looked for, in photo pixels. Above 2048 px the smallest face that
-            can be found grows with the photo (about 50 px at 8K)
+        Args:
+            photo: (H, W, 3) uint8, or float in [0, 1]; NaN pixels count as black. Memory beyond the
+                photo itself stays bounded: a photo over 2048 px is reduced strip by strip
+            min_score: faces below are left out
+            max_faces: keep the best-scored ones
+            min_face: smallest face looked for, in photo pixels. Above 2048 px the smallest face
+                that can be found grows with the photo (about 50 px at 8K)
 
-        Raises
-        ------
-        FaceLatentsError
-            The photo is not (H, W, 3), or is empty.
+        Raises:
+            FaceLatentsError: The photo is not (H, W, 3), or is empty.
         """
         require_photo(photo)
         if max_faces < 1:

@@ -33,10 +33,9 @@ PAD_MULTIPLE = 16
 class Level:
     """One image of the pyramid.
 
-    Attributes
-    ----------
-    image : (3, H, W) float32
-    step : photo pixels per pixel of the level, in x and y
+    Attributes:
+        image: (3, H, W) float32
+        step: photo pixels per pixel of the level, in x and y
     """
 
     image: Tensor
@@ -86,11 +85,10 @@ def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[Level]
     """The photo shrunk to where `min_face` is just detectable, then halved until a face that
     fills the frame is small enough.
 
-    Parameters
-    ----------
-    photo : (H, W, 3) uint8, or float in [0, 1]; never turned into float whole when it is larger
-        than 2048 px
-    min_face : in photo pixels
+    Args:
+        photo: (H, W, 3) uint8, or float in [0, 1]; never turned into float whole when it is larger
+            than 2048 px
+        min_face: in photo pixels
     """
     height, width = photo.shape[:2]
     factor = math.ceil(max(height, width) / LARGEST_SIDE)
@@ -125,11 +123,10 @@ def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[Level]
 class Canvas:
     """Levels of a pyramid side by side, for the detector to look at together.
 
-    Attributes
-    ----------
-    image : (1, 3, H, W) float32 in [-0.5, 0.5], channels last, as the detector takes it; H and W
-        are multiples of `PAD_MULTIPLE`. 0 where no level lies
-    places : (number of the level, left, top) of each; left and top are multiples, too
+    Attributes:
+        image: (1, 3, H, W) float32 in [-0.5, 0.5], channels last, as the detector takes it; H and W
+            are multiples of `PAD_MULTIPLE`. 0 where no level lies
+        places: (number of the level, left, top) of each; left and top are multiples, too
     """
 
     image: Tensor

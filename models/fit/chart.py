@@ -17,7 +17,7 @@ def fit_chart(report: FitReport, theme: str = "dark") -> Image.Image | None:
 
     Args:
         report: of the fit.
-        theme: ``dark`` or ``light``.
+        theme: `dark` or `light`.
 
     Returns:
         An RGB picture 768 wide, or None where nothing could be held out.

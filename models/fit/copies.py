@@ -14,11 +14,11 @@ def without_copies(codes: Tensor, labels: Tensor) -> tuple[Tensor, list[str]]:
     """Which codes to use: of the same photo twice in a group only the first.
 
     Args:
-        codes: ``(N, *shape)``.
-        labels: ``(N,)`` bool.
+        codes: `(N, *shape)`.
+        labels: `(N,)` bool.
 
     Returns:
-        ``(N,)`` bool, True for codes to use, and warnings for the artist.
+        `(N,)` bool, True for codes to use, and warnings for the artist.
     """
     flat = codes.flatten(1)
     distances = latent_ops.pairwise(flat)

@@ -33,8 +33,8 @@ def fit_direction(
 
     Args:
         model: whose codes these are.
-        negative: ``(N, *shape)``, faces without the attribute.
-        positive: ``(M, *shape)``, faces with it.
+        negative: `(N, *shape)`, faces without the attribute.
+        positive: `(M, *shape)`, faces with it.
         name: of the attribute.
         settings: the defaults when None.
         decode: codes to pictures, where not by `model.decode` itself.
@@ -78,12 +78,12 @@ def fit_scores(
     as LDA's; the mean difference becomes the covariance of codes and scores.
 
     Args:
-        model, name, settings, decode: as :func:`fit_direction`.
-        codes: ``(N, *shape)``.
-        scores: ``(N,)``.
+        model, name, settings, decode: as `fit_direction`.
+        codes: `(N, *shape)`.
+        scores: `(N,)`.
 
     Raises:
-        FaceLatentsError: as :func:`fit_direction`; also scores that do not vary.
+        FaceLatentsError: as `fit_direction`; also scores that do not vary.
     """
     codes = _checked(model, codes)
     scores = scores.detach().cpu().double()

@@ -23,7 +23,7 @@ def pca_directions(
 
     Args:
         model: whose codes these are.
-        codes: ``(N, *shape)``.
+        codes: `(N, *shape)`.
         count: how many, at most N - 1.
         layers: of a code of several layers: only these count, and only these move; None for all.
 
@@ -32,7 +32,7 @@ def pca_directions(
 
     Returns:
         A batch of directions, strength 1 being one standard deviation of the codes along each; and
-        the share of the variance along each, ``(count,)``.
+        the share of the variance along each, `(count,)`.
 
     Raises:
         FaceLatentsError: too few codes, or codes that do not vary.
@@ -72,7 +72,7 @@ def sefa_directions(
     """The directions that the first weight of the network amplifies most (SeFa).
 
     Args:
-        model: its network needs a ``style_weight() -> (out, d)``, d numbers of a code, or of each
+        model: its network needs a `style_weight() -> (out, d)`, d numbers of a code, or of each
             layer of one.
         count: how many, at most d.
         layers: of a code of several layers: only the weights that these drive count, and only
@@ -81,7 +81,7 @@ def sefa_directions(
     Returns:
         A batch of directions, strength 1 being one standard deviation of the model's codes along
         each (of random faces where the model does not state it); and each one's share of the sum
-        of eigenvalues, ``(count,)``.
+        of eigenvalues, `(count,)`.
 
     Raises:
         FaceLatentsError: a network without that weight, or too few directions.
@@ -120,7 +120,7 @@ def sefa_directions(
 
 
 def _deviation(model: FaceModel, unit: Tensor) -> Tensor:
-    """Standard deviation of the model's codes along each unit vector ``(k, *shape)``: ``(k,)``."""
+    """Standard deviation of the model's codes along each unit vector `(k, *shape)`: `(k,)`."""
     if layer_count(model.space) is None:
         spread = model.space.std
         scaled = unit if spread is None else unit * spread.cpu().float()

@@ -19,7 +19,7 @@ _CURVE = (5, 10, 20, 40, 80, 160, 320)  # photos per group
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What :class:`FitReport` says of held-out photos, under the same names.
+    """What `FitReport` says of held-out photos, under the same names.
 
     `figure` is its accuracy, `scores` its held_out.
     """
@@ -38,7 +38,7 @@ def hold_out_groups(plan: FitPlan, labels: Tensor, settings: FitSettings) -> Hel
 
     Args:
         plan: the fit and its rows.
-        labels: ``(N,)`` bool.
+        labels: `(N,)` bool.
         settings: folds and seed.
     """
     without, with_ = int((~labels).sum()), int(labels.sum())
@@ -74,7 +74,7 @@ def hold_out_scores(plan: FitPlan, scores: Tensor, settings: FitSettings) -> Hel
 
     Args:
         plan: the fit and its rows.
-        scores: ``(N,)`` float64.
+        scores: `(N,)` float64.
         settings: folds and seed.
 
     Raises:
@@ -109,8 +109,8 @@ def still_rising(half: Tensor, full: Tensor, labels: Tensor) -> bool:
     """True where fits to all photos beat fits to half of them by more than chance would.
 
     Args:
-        half, full: ``(N,)`` held-out scores of the two.
-        labels: ``(N,)`` bool.
+        half, full: `(N,)` held-out scores of the two.
+        labels: `(N,)` bool.
     """
     before = torch.where(labels, half > 0, half < 0)
     after = torch.where(labels, full > 0, full < 0)

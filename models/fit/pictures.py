@@ -31,10 +31,10 @@ class PictureFeatures:
     """Features of decoded pictures, and how they follow the code.
 
     Attributes:
-        decode: codes ``(B, *shape)`` to pictures ``(B, 3, S, S)``.
-        centre: mean of the features over random faces, ``(F,)`` float64.
+        decode: codes `(B, *shape)` to pictures `(B, 3, S, S)`.
+        centre: mean of the features over random faces, `(F,)` float64.
         scale: their standard deviation.
-        slopes: change of the (standardised) features with each number of a code, ``(d, F)``.
+        slopes: change of the (standardised) features with each number of a code, `(d, F)`.
     """
 
     decode: Callable[[Tensor], Tensor]
@@ -43,7 +43,7 @@ class PictureFeatures:
     slopes: Tensor
 
     def of(self, codes: Tensor) -> Tensor:
-        """Standardised features ``(N, F)`` float64 of codes ``(N, *shape)``."""
+        """Standardised features `(N, F)` float64 of codes `(N, *shape)`."""
         return (_seen(self.decode, codes.float()) - self.centre) / self.scale
 
 
@@ -54,7 +54,7 @@ def picture_features(
 
     Args:
         model: draws the random faces, always the same ones.
-        decode: codes ``(B, *shape)`` to pictures ``(B, 3, S, S)``, on any device; a model that has
+        decode: codes `(B, *shape)` to pictures `(B, 3, S, S)`, on any device; a model that has
             a `linear_picture` uses that instead.
         count: of random faces.
 

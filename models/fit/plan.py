@@ -49,8 +49,8 @@ class FitPlan:
 
     Attributes:
         fit: (rows, labels or scores) to a direction of rows, length 1.
-        rows: the photos as the view of codes has them, ``(N, R)``.
-        direction: fitted to all photos, ``(*shape)``, length 1.
+        rows: the photos as the view of codes has them, `(N, R)`.
+        direction: fitted to all photos, `(*shape)`, length 1.
         kept_still: directions it is independent of.
         left_out: directions of "all" that it is not independent of.
         decode: codes to pictures.
@@ -71,8 +71,8 @@ def plan_fit(
 
     Args:
         model: its directions, its space and how it mirrors.
-        codes: ``(N, *shape)`` float64.
-        values: ``(N,)``, labels (bool) or scores.
+        codes: `(N, *shape)` float64.
+        values: `(N,)`, labels (bool) or scores.
         settings: how to fit.
         decode: codes to pictures.
 
@@ -165,7 +165,7 @@ def _others(model: FaceModel, names: Sequence[str], direction: Tensor) -> tuple[
 
 
 def overlaps_of(model: FaceModel, direction: Tensor) -> dict[str, float]:
-    """Cosine of a direction ``(*shape)`` with each of the model's, the largest one of a batch."""
+    """Cosine of a direction `(*shape)` with each of the model's, the largest one of a batch."""
     result = {}
     for name, other in model.directions.items():
         rows = _stack(model, other).flatten(1).double()

@@ -28,9 +28,9 @@ class FitReport:
             None where it could not be measured.
         interval: 95% confidence interval of it.
         folds: of the cross-validation.
-        held_out: ``(N,)`` score of each photo along a direction fitted without it: -1 and +1 are
+        held_out: `(N,)` score of each photo along a direction fitted without it: -1 and +1 are
             the means of the groups; for scores, the prediction.
-        targets: ``(N,)`` bool, with the attribute or not; for scores, the given ones.
+        targets: `(N,)` bool, with the attribute or not; for scores, the given ones.
         curve: accuracy by number of photos per group.
         rising: True where more photos would still help.
         overlaps: cosine with each direction of the model.

@@ -25,9 +25,9 @@ def safe_range(
     pixels lie visibly out of [0, 1] than without the edit; at least `step`, at most `limit`.
 
     Args:
-        decode: codes ``(B, *shape)`` to pictures ``(B, 3, S, S)``, not clamped.
-        codes: ``(B, *shape)``, the faces to try it on.
-        vector: ``(*shape)``, the direction; adding it once is strength 1.
+        decode: codes `(B, *shape)` to pictures `(B, 3, S, S)`, not clamped.
+        codes: `(B, *shape)`, the faces to try it on.
+        vector: `(*shape)`, the direction; adding it once is strength 1.
         step: the ends are multiples of this.
         limit: largest end, such as the strength up to which a model was trained.
     """

@@ -38,7 +38,7 @@ def parse_score_table(text: str, what: str) -> ScoreTable:
     """Read a table of two columns, the file's name and its label or score.
 
     A first line of names is optional. The second column is one of labels where it is called
-    ``label`` or holds only the words of `WITH` and `WITHOUT`, else one of scores. Columns may be
+    `label` or holds only the words of `WITH` and `WITHOUT`, else one of scores. Columns may be
     separated by commas, semicolons or tabs; further columns are ignored.
 
     Args:

@@ -4,7 +4,7 @@ A few hundred codes of 512 white components are mostly noise: the difference of 
 as much of it in the components that hardly change the picture as in those that make the mouth.
 Three things that the model knows take most of it away, without a look at the labels:
 
-- What a component does to the picture. Each is weighted by ``v / (v + f^2)``, the gain of a Wiener
+- What a component does to the picture. Each is weighted by `v / (v + f^2)`, the gain of a Wiener
   filter, v being the mean squared change of the pixels by one standard deviation of the component
   and f a change that is hardly visible.
 - Mirroring. Most attributes are the same in a mirrored face, some (light, turn) are the opposite.
@@ -40,11 +40,11 @@ Method = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class FitView:
-    """View of codes for fitting: features ``W P x`` with weights W and mirror parts P.
+    """View of codes for fitting: features `W P x` with weights W and mirror parts P.
 
     Attributes:
-        weights: ``(*shape)`` float64, square roots of the gains.
-        mirror: codes ``(N, *shape)`` to those of the mirrored faces, or None.
+        weights: `(*shape)` float64, square roots of the gains.
+        mirror: codes `(N, *shape)` to those of the mirrored faces, or None.
         pictures: features of decoded pictures, or None.
     """
 
@@ -58,7 +58,7 @@ class FitView:
         return self.weights.numel()
 
     def rows(self, codes: Tensor) -> Tensor:
-        """Codes ``(N, *shape)`` as rows ``(N, R)`` float64: the numbers of the code, followed by
+        """Codes `(N, *shape)` as rows `(N, R)` float64: the numbers of the code, followed by
         the features of its picture that mirroring keeps, and those that it reverses."""
         flat = codes.double().flatten(1)
         if self.pictures is None:
@@ -68,11 +68,11 @@ class FitView:
         return torch.cat([flat, (seen + mirrored) / 2, (seen - mirrored) / 2], 1)
 
     def fit(self, rows: Tensor, values: Tensor, method: Method, boundary: Method) -> Tensor:
-        """Fit to rows, and return the direction for the codes, ``(*shape)`` float64.
+        """Fit to rows, and return the direction for the codes, `(*shape)` float64.
 
         Args:
-            rows: ``(N, R)`` from :meth:`rows`.
-            values: ``(N,)``, labels (bool) or scores.
+            rows: `(N, R)` from `rows`.
+            values: `(N,)`, labels (bool) or scores.
             method: (features, values) to a direction of the features, for those of codes.
             boundary: the same, for those of pictures.
         """
@@ -113,7 +113,7 @@ class FitView:
     def _signal(self, part: Tensor, values: Tensor) -> tuple[float, float]:
         """Share of the squared slope on the values that is no noise, and how sure that is.
 
-        The share is that of positive-part James-Stein shrinkage, ``max(0, 1 - noise / slope^2)``;
+        The share is that of positive-part James-Stein shrinkage, `max(0, 1 - noise / slope^2)`;
         certainty counts standard deviations of the noise.
         """
         rows = (self.weights * part).flatten(1)
@@ -135,7 +135,7 @@ def view_of(model: FaceModel, decode: Callable[[Tensor], Tensor], pictures: bool
 
     Args:
         model: its space and, where its network has it, how codes are mirrored.
-        decode: codes ``(B, *shape)`` to pictures ``(B, 3, S, S)``, on any device.
+        decode: codes `(B, *shape)` to pictures `(B, 3, S, S)`, on any device.
         pictures: False to look at the codes alone.
     """
     mirror = getattr(model.module, "mirror", None)
@@ -152,7 +152,7 @@ def view_of(model: FaceModel, decode: Callable[[Tensor], Tensor], pictures: bool
 
 
 def visible_weights(model: FaceModel, decode: Callable[[Tensor], Tensor]) -> Tensor:
-    """Square roots ``(*shape)`` float64 of each component's gain, see the top of the file.
+    """Square roots `(*shape)` float64 of each component's gain, see the top of the file.
 
     All 1 for codes of more than `MOST_PROBED` components: probing them would take minutes.
     """

@@ -24,7 +24,7 @@ _MIN_JACOBIAN = 0.25  # local area factor below which the motion is smoothed fur
 
 
 def features(picture: Tensor, radius: float) -> Tensor:
-    """Locally normalised brightness and colour differences ``(3, N, N)`` of ``(3, N, N)``.
+    """Locally normalised brightness and colour differences `(3, N, N)` of `(3, N, N)`.
 
     Each has its local mean removed and is divided by its local spread, within `radius` pixels.
     """
@@ -37,7 +37,7 @@ def features(picture: Tensor, radius: float) -> Tensor:
 
 
 def warp(picture: Tensor, motion: Tensor, mode: str = "bicubic") -> Tensor:
-    """Read ``(C, N, N)`` at x + u(x), the motion ``(2, N, N)`` being (dx, dy) in pixels."""
+    """Read `(C, N, N)` at x + u(x), the motion `(2, N, N)` being (dx, dy) in pixels."""
     height, width = picture.shape[-2:]
     y = torch.arange(height, dtype=motion.dtype, device=motion.device)[:, None] + motion[1]
     x = torch.arange(width, dtype=motion.dtype, device=motion.device) + motion[0]
@@ -48,7 +48,7 @@ def warp(picture: Tensor, motion: Tensor, mode: str = "bicubic") -> Tensor:
 
 
 def jacobian(motion: Tensor) -> Tensor:
-    """Area factor of x -> x + u(x) by central differences, ``(N, N)``; > 0 means no folding."""
+    """Area factor of x -> x + u(x) by central differences, `(N, N)`; > 0 means no folding."""
     padded = F.pad(motion[None], (1, 1, 1, 1), mode="replicate")[0]
     dx = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
     dy = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
@@ -61,12 +61,12 @@ def estimate_motion(
     """Motion u with after(x) ~ before(x + u(x)), up to brightness.
 
     Args:
-        before, after: ``(3, N, N)`` float32, nominally in [0, 1].
-        mask: ``(N, N)`` in [0, 1]; the motion is drawn to zero where it is 0.
+        before, after: `(3, N, N)` float32, nominally in [0, 1].
+        mask: `(N, N)` in [0, 1]; the motion is drawn to zero where it is 0.
         smoothness: weight of the motion's gradient; larger is stiffer.
 
     Returns:
-        ``(2, N, N)`` float32 (dx, dy) in pixels of the N grid, free of folds, exactly zero where
+        `(2, N, N)` float32 (dx, dy) in pixels of the N grid, free of folds, exactly zero where
         the mask is.
     """
     full = before.shape[-1]

@@ -51,7 +51,7 @@ def log_odds_change(before: Tensor, after: Tensor) -> Tensor:
 
 
 def apply_log_odds(values: Tensor, change: Tensor) -> Tensor:
-    """Shift `values` by `change` in log-odds: ``g v / (1 + (g - 1) v)`` with g = exp(change).
+    """Shift `values` by `change` in log-odds: `g v / (1 + (g - 1) v)` with g = exp(change).
 
     Values outside [0, 1] keep their distance to the range, so that nothing out of range is lost
     and nothing is sent out of range.

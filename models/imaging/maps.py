@@ -14,7 +14,7 @@ _FINE = 512  # maps are raised to about this side by cubic splines, then read bi
 
 
 def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
-    """Separable Gaussian blur of ``(C, H, W)`` with the border repeated; sigma in pixels."""
+    """Separable Gaussian blur of `(C, H, W)` with the border repeated; sigma in pixels."""
     if sigma <= 0:
         return maps.clone()
     if max(maps.shape[-2:]) <= _SMALL:
@@ -37,7 +37,7 @@ def _blur_kernel(sigma: float) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _blur_matrix(side: int, sigma: float) -> Tensor:
-    """The blur of ``side`` values in a row as a matrix, float64."""
+    """The blur of `side` values in a row as a matrix, float64."""
     kernel = _blur_kernel(sigma)
     reach = torch.arange(len(kernel)) - len(kernel) // 2
     places = (torch.arange(side)[:, None] + reach).clamp(0, side - 1)
@@ -46,7 +46,7 @@ def _blur_matrix(side: int, sigma: float) -> Tensor:
 
 
 def resize(maps: Tensor, side: int) -> Tensor:
-    """``(C, N, N)`` to ``(C, side, side)`` over the same square, antialiased when shrinking."""
+    """`(C, N, N)` to `(C, side, side)` over the same square, antialiased when shrinking."""
     if maps.shape[-1] == side:
         return maps.clone()
     return F.interpolate(
@@ -55,13 +55,13 @@ def resize(maps: Tensor, side: int) -> Tensor:
 
 
 def prepare_maps(maps: Tensor, photo_pixels_per_crop: float) -> Tensor:
-    """Make ``(C, N, N)`` maps fit to be read bilinearly at photo pixels.
+    """Make `(C, N, N)` maps fit to be read bilinearly at photo pixels.
 
     Raised with cubic interpolation where the photo is finer than the maps, so that no facet of
     the coarse grid shows; blurred where the photo is coarser, so that none is skipped.
 
     Args:
-        maps: ``(C, N, N)`` float32 over the crop's square.
+        maps: `(C, N, N)` float32 over the crop's square.
         photo_pixels_per_crop: side of the crop's square in photo pixels.
     """
     side = maps.shape[-1]
@@ -73,10 +73,10 @@ def prepare_maps(maps: Tensor, photo_pixels_per_crop: float) -> Tensor:
 
 
 def sample_maps(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Read ``(C, N, N)`` maps at fractions x, y of the square (each ``(H, W)``); 0 outside.
+    """Read `(C, N, N)` maps at fractions x, y of the square (each `(H, W)`); 0 outside.
 
     Returns:
-        ``(C, H, W)``.
+        `(C, H, W)`.
     """
     grid = torch.stack([x * 2 - 1, y * 2 - 1], dim=-1)[None].to(maps.dtype)
     return F.grid_sample(

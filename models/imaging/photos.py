@@ -35,8 +35,8 @@ def load_image(
 ) -> tuple[Tensor, Tensor]:
     """Read a picture as the host's Load Image node does.
 
-    Each frame is turned as its EXIF orientation says and becomes ``RGB / 255`` in float32; 16-bit
-    grey becomes ``value / 65535``. Frames of another size than the first are left out, and of an
+    Each frame is turned as its EXIF orientation says and becomes `RGB / 255` in float32; 16-bit
+    grey becomes `value / 65535`. Frames of another size than the first are left out, and of an
     MPO file (phone photos with a preview inside) only the first frame counts.
 
     Args:
@@ -46,8 +46,8 @@ def load_image(
             Pillow.
 
     Returns:
-        image ``(B, H, W, 3)`` in [0, 1] and mask: 1 - alpha ``(B, H, W)``, or zeros
-        ``(B, 64, 64)`` for a picture without transparency.
+        image `(B, H, W, 3)` in [0, 1] and mask: 1 - alpha `(B, H, W)`, or zeros
+        `(B, 64, 64)` for a picture without transparency.
 
     Raises:
         FaceLatentsError: the file is not a picture, is damaged or too large.
@@ -125,5 +125,5 @@ def _mask(frame: Image.Image) -> np.ndarray:
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """Pixels as the host's savers write them: ``255 * value``, clipped, cut off (not rounded)."""
+    """Pixels as the host's savers write them: `255 * value`, clipped, cut off (not rounded)."""
     return np.clip(255.0 * image, 0, 255).astype(np.uint8)

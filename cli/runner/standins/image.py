@@ -12,7 +12,7 @@ _MAX_SIZE = 16384
 
 
 def resize(samples: Tensor, width: int, height: int, method: str, crop: str = "disabled") -> Tensor:
-    """Scale ``(B, C, H, W)`` to the given size; ``center`` first crops to its aspect ratio."""
+    """Scale `(B, C, H, W)` to the given size; `center` first crops to its aspect ratio."""
     import torch
 
     if crop == "center":

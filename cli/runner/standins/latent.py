@@ -1,7 +1,7 @@
 """The host's latent nodes that need no model: the pixel-space VAE and batching.
 
-The pixel-space VAE is exact and free of weights: a latent ``(B, 3, H, W)`` is ``2 * pixel - 1``,
-a pixel is ``(latent + 1) / 2`` clipped to [0, 1].
+The pixel-space VAE is exact and free of weights: a latent `(B, 3, H, W)` is `2 * pixel - 1`,
+a pixel is `(latent + 1) / 2` clipped to [0, 1].
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class PixelSpaceVAE:
     """Pixels as latents."""
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """``(B, H, W, 3+)`` in [0, 1] to ``(B, 3, H, W)`` in [-1, 1]."""
+        """`(B, H, W, 3+)` in [0, 1] to `(B, 3, H, W)` in [-1, 1]."""
         return (pixels[..., :3].movedim(-1, 1) * 2.0 - 1.0).contiguous()
 
     def decode(self, samples: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` to ``(B, H, W, 3)`` in [0, 1].
+        """`(B, 3, H, W)` to `(B, H, W, 3)` in [0, 1].
 
         Raises:
             FaceLatentsError: the latent is not one of this VAE.

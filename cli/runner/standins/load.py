@@ -16,7 +16,7 @@ _CHANNELS = ["alpha", "red", "green", "blue"]
 
 
 class LoadImage:
-    """A picture file as IMAGE and MASK, see :func:`..photo.load_image`."""
+    """A picture file as IMAGE and MASK, see `.photo.load_image`."""
 
     folders: ClassVar[Folders]
     RETURN_TYPES = ("IMAGE", "MASK")

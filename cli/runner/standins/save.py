@@ -26,7 +26,7 @@ _MODEL, _MAKE = 0x0110, 0x010F  # EXIF tags
 
 
 class SaveImage:
-    """Each picture of the batch as ``prefix_00001_.png`` with the workflow inside."""
+    """Each picture of the batch as `prefix_00001_.png` with the workflow inside."""
 
     folders: ClassVar[Folders]
     RETURN_TYPES = ("IMAGE",)
@@ -149,7 +149,7 @@ class SaveAnimatedWEBP:
 
 
 def pictures_of(images: Tensor) -> list[Image.Image]:
-    """An IMAGE batch ``(B, H, W, C)`` as 8-bit pictures.
+    """An IMAGE batch `(B, H, W, C)` as 8-bit pictures.
 
     Raises:
         FaceLatentsError: the batch is empty.
@@ -160,7 +160,7 @@ def pictures_of(images: Tensor) -> list[Image.Image]:
 
 
 def metadata(prompt: Any, extra: Mapping[str, Any] | None) -> dict[str, str]:
-    """The texts a saved picture carries: ``prompt`` and ``workflow`` as JSON."""
+    """The texts a saved picture carries: `prompt` and `workflow` as JSON."""
     texts = {} if prompt is None else {"prompt": json.dumps(prompt)}
     texts.update({key: json.dumps(value) for key, value in (extra or {}).items()})
     return texts
