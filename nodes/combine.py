@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from torch import Tensor
@@ -43,6 +44,25 @@ def vector_for(latent: FaceLatent, direction: Direction, node: str, layers: str 
             f"latent holds {len(latent)} faces. Use one direction, or one per face."
         )
     return vector
+
+
+def vectors_by_name(
+    latent: FaceLatent, directions: Iterable[Direction], node: str
+) -> dict[str, Tensor]:
+    """Vectors `(*shape)` ready to meet the codes, the members of a batch of directions numbered.
+
+    Raises:
+        SpaceMismatchError, FaceLatentsError: see `vector_for`.
+    """
+    found: dict[str, Tensor] = {}
+    for direction in directions:
+        vector = vector_for(latent, direction, node)
+        many = vector.ndim > latent.space.latent_dims
+        for index, single in enumerate(vector if many else vector.unsqueeze(0), start=1):
+            name = f"{direction.name} {index}" if many else direction.name
+            repeated = sum(other == name or other.startswith(f"{name} (") for other in found)
+            found[f"{name} ({repeated + 1})" if repeated else name] = single
+    return found
 
 
 def layers_for(text: object, space: LatentSpace, node: str) -> tuple[int, ...] | None:

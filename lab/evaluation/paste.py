@@ -9,9 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from ...models.errors import FaceLatentsError
@@ -20,12 +19,13 @@ from ...models.finder.checkpoint import load_finder
 from ...models.geometry.similarity import transform_points, transform_scale
 from ...models.imaging.align import align
 from ...models.imaging.light import luminance
-from ...models.imaging.maps import gaussian_blur, prepare_maps, sample_maps
+from ...models.imaging.maps import gaussian_blur
+from ...models.imaging.photos import load_image
 from ...models.paste.back import paste_back
 from ...models.paste.edit import METHODS, plan_edits
 from ...models.paste.face import PhotoFace
 from ...models.paste.mask import face_mask
-from ...models.paste.pixels import Box, crop_fractions, photo_box
+from ...models.paste.pixels import place_maps
 from ...models.values import PhotoContext
 from ..measures import sharpness
 
@@ -80,7 +80,7 @@ def evaluate_paste(
     records: list[dict[str, object]] = []
     rows: dict[tuple[str, float], list[list[Tensor]]] = {step: [] for step in steps}
     for number, file in enumerate(files):
-        photo = _load(file)
+        photo = load_image(file, first_only=True)[0][0]
         faces = finder.find(photo)
         if faces:
             crop, transform = align(photo, faces[0].landmarks, model.template)
@@ -125,15 +125,12 @@ class _Region:
 
     def __init__(self, context: PhotoContext, photo: Tensor) -> None:
         transform, size = context.transform, context.size
-        box = photo_box(transform, size, photo.shape[0], photo.shape[1])
-        if box is None:
-            raise FaceLatentsError("The face lies outside of its photo.")
-        self.box: Box = box
         landmarks = transform_points(transform, context.landmarks)
-        pixels = size / float(transform_scale(transform))
-        mask = prepare_maps(face_mask(landmarks, size, 256)[None], pixels)
-        self.mask = sample_maps(mask, *crop_fractions(transform, size, box, photo.device))[0]
-        self.sigma = _SEAM_SCALE * pixels
+        placed = place_maps(face_mask(landmarks, size, 256)[None], context)
+        if placed is None:
+            raise FaceLatentsError("The face lies outside of its photo.")
+        (self.mask,), self.box = placed
+        self.sigma = _SEAM_SCALE * size / float(transform_scale(transform))
         down, across = torch.gradient(self.mask)
         length = (down.square() + across.square()).sqrt().clamp_min(1e-12)
         self.normal = torch.stack([down, across]) / length
@@ -174,12 +171,6 @@ class _Region:
         return torch.nn.functional.interpolate(
             self._cut(picture), (_TILE, _TILE), mode="bicubic", align_corners=False, antialias=True
         )[0]
-
-
-def _load(file: Path) -> Tensor:
-    with Image.open(file) as image:
-        rgb = np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    return torch.from_numpy(rgb).float() / 255
 
 
 def _summary(

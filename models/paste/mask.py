@@ -31,13 +31,13 @@ def face_mask(
     """Soft mask of the face in its aligned crop.
 
     Args:
-        landmarks: ``(5, 2)`` in crop pixels (pixel centres at integers) of a crop of `size`.
+        landmarks: `(5, 2)` in crop pixels (pixel centres at integers) of a crop of `size`.
         size: side of the crop the landmarks refer to.
         resolution: side of the mask wanted; it covers the same square.
         ends: up to which share of the oval it is 1, and from which it is 0.
 
     Returns:
-        ``(resolution, resolution)`` float32 in [0, 1], exactly 0 along the crop's frame.
+        `(resolution, resolution)` float32 in [0, 1], exactly 0 along the crop's frame.
 
     Raises:
         FaceLatentsError: when the landmarks coincide or are not finite.
@@ -59,7 +59,7 @@ def face_mask(
 
 
 def frame_mask(resolution: int, share: float = _FRAME) -> Tensor:
-    """1 within a crop, falling to 0 over a share of it: ``(resolution, resolution)`` float64.
+    """1 within a crop, falling to 0 over a share of it: `(resolution, resolution)` float64.
 
     The outermost ring of samples is 0, so that nothing ends at the frame.
     """
@@ -84,12 +84,12 @@ def follow_edges(mask: Tensor, guide: Tensor, reach: float = 0.05) -> Tensor:
     pixel the mask is fitted as an affine function of the photo's colour.
 
     Args:
-        mask: ``(N, N)`` in [0, 1].
-        guide: ``(3, N, N)`` the photo's crop.
+        mask: `(N, N)` in [0, 1].
+        guide: `(3, N, N)` the photo's crop.
         reach: standard deviation of the window as a share of the crop.
 
     Returns:
-        ``(N, N)`` in [0, 1], 0 wherever `mask` is.
+        `(N, N)` in [0, 1], 0 wherever `mask` is.
     """
     sigma = reach * mask.shape[-1]
     products = torch.stack([guide[i] * guide[j] for i in range(3) for j in range(i, 3)])

@@ -8,14 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..geometry.similarity import invert_transform, transform_points
+from ..geometry.similarity import invert_transform, transform_points, transform_scale
 from ..imaging.light import luminance
-from ..imaging.maps import gaussian_blur
+from ..imaging.maps import gaussian_blur, prepare_maps, sample_maps
+from ..values import PhotoContext
 
 DETAIL_REACH = 9  # pixels around one that count for its detail
-_SHARPENING = (
-    1.5  # share of the missing Laplacian to add in the finest band, which holds least of it
-)
+_SHARPENING = 1.5  # share of the missing Laplacian to add in the finest band, which has least
 _LARGEST_GAIN = 2.0
 _GRAIN_FLOOR = 1e-6  # (0.001)^2: below this there is no detail to restore
 
@@ -38,7 +37,7 @@ def photo_box(transform: Tensor, size: float, height: int, width: int) -> Box | 
 def crop_fractions(
     transform: Tensor, size: float, box: Box, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Fractions (x, y) of the crop's square at the box's pixels, each ``(bottom-top, right-left)``.
+    """Fractions (x, y) of the crop's square at the box's pixels, each `(bottom-top, right-left)`.
 
     Formed in float64: at 8K a float32 product is off by a visible fraction of a pixel.
     """
@@ -51,6 +50,21 @@ def crop_fractions(
     return x.float(), y.float()
 
 
+def place_maps(maps: Tensor, context: PhotoContext) -> tuple[Tensor, Box] | None:
+    """Maps `(C, N, N)` of a face's crop at the photo's own pixels.
+
+    Returns:
+        `(C, bottom - top, right - left)` and the box they cover; None where the crop lies outside
+        of the photo.
+    """
+    transform = context.transform.to("cpu", torch.float64)
+    box = photo_box(transform, context.size, context.photo.shape[0], context.photo.shape[1])
+    if box is None:
+        return None
+    maps = prepare_maps(maps, context.size / float(transform_scale(transform)))
+    return sample_maps(maps, *crop_fractions(transform, context.size, box, maps.device)), box
+
+
 def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Tensor:
     """The box of the photo, read at x + u(x).
 
@@ -58,12 +72,12 @@ def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Ten
     that do not move are copied.
 
     Args:
-        photo: ``(H, W, 3 or more)``; beyond its frame the border is repeated.
-        motion: ``(2, bottom - top, right - left)`` (dx, dy).
-        to_photo: ``(2, 2)`` that turns the motion's unit into photo pixels.
+        photo: `(H, W, 3 or more)`; beyond its frame the border is repeated.
+        motion: `(2, bottom - top, right - left)` (dx, dy).
+        to_photo: `(2, 2)` that turns the motion's unit into photo pixels.
 
     Returns:
-        ``(3, bottom - top, right - left)`` float32.
+        `(3, bottom - top, right - left)` float32.
     """
     left, top, right, bottom = box
     window = photo[top:bottom, left:right, :3].permute(2, 0, 1).float()
@@ -97,7 +111,7 @@ def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Ten
 
 
 def _detail(picture: Tensor) -> Tensor:
-    """Local energy of the brightness Laplacian of ``(3, H, W)``: ``(1, H, W)``."""
+    """Local energy of the brightness Laplacian of `(3, H, W)`: `(1, H, W)`."""
     luma = luminance(picture)
     padded = F.pad(luma[None], (1, 1, 1, 1), mode="replicate")[0]
     around = padded[:, 1:-1, 2:] + padded[:, 1:-1, :-2] + padded[:, 2:, 1:-1] + padded[:, :-2, 1:-1]

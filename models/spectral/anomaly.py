@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 
 from ..errors import FaceLatentsError
-from ..geometry.similarity import transform_points, transform_scale
-from ..imaging.align import align_with_transform
+from ..geometry.similarity import transform_points
 from ..imaging.light import luminance
-from ..imaging.maps import gaussian_blur, prepare_maps, sample_maps
+from ..imaging.maps import gaussian_blur
 from ..paste.mask import face_mask, motion_mask
-from ..paste.pixels import crop_fractions, photo_box
+from ..paste.pixels import place_maps
 from ..values import PhotoContext
 
 _USUAL = 4.0  # spreads above the median that a difference has to be before it counts
@@ -80,21 +79,11 @@ def place_map(residual: Tensor, context: PhotoContext) -> tuple[Tensor, tuple[sl
         `(h, w)` float32 and the (rows, columns) of the photo it covers; nothing (0, 0) where the
         crop lies outside the photo.
     """
-    height, width = context.photo.shape[:2]
-    transform = context.transform.to("cpu", torch.float64)
-    box = photo_box(transform, context.size, height, width)
-    if box is None:
+    placed = place_maps((residual * _frame(residual.shape[-1]))[None], context)
+    if placed is None:
         return torch.zeros(0, 0), (slice(0, 0), slice(0, 0))
-    left, top, right, bottom = box
-    side = context.size / float(transform_scale(transform))
-    maps = prepare_maps((residual * _frame(residual.shape[-1]))[None], side)
-    x, y = crop_fractions(transform, context.size, box, residual.device)
-    return sample_maps(maps, x, y)[0].clamp(min=0), (slice(top, bottom), slice(left, right))
-
-
-def photo_crop(context: PhotoContext) -> Tensor:
-    """The aligned crop `(3, S, S)` that the model saw of a photo."""
-    return align_with_transform(context.photo, context.transform.cpu(), context.size)
+    maps, (left, top, right, bottom) = placed
+    return maps[0].clamp(min=0), (slice(top, bottom), slice(left, right))
 
 
 def face_region(context: PhotoContext) -> Tensor:

@@ -11,7 +11,7 @@ from ... import latent_ops
 from ...models.charts import matrix_chart
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
-from ...models.imaging.align import align_with_transform
+from ...models.paste.face import PhotoFace
 from ...models.values import FaceLatent
 from .. import validate, widgets
 from ..combine import pair
@@ -139,7 +139,7 @@ def thumbnails(latent: FaceLatent, model: FaceModel | None, node: str) -> list[T
         return list(decode_codes(model, latent.samples).cpu())
     codes = latent.samples.detach().to("cpu", torch.float32)
     return [
-        align_with_transform(context.photo, context.transform.cpu(), context.size)
+        PhotoFace(context).crop
         if context is not None and torch.equal(code, context.code.to("cpu", torch.float32))
         else None
         for code, context in zip(codes, latent.contexts, strict=True)

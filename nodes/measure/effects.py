@@ -20,7 +20,7 @@ from ...models.paste.face import SURROUNDINGS, PhotoFace, cut_face
 from ...models.space import require_same_space
 from ...models.values import FaceLatent
 from .. import host, validate, widgets
-from ..combine import mean_of, vector_for
+from ..combine import mean_of, vectors_by_name
 from ..compute import decode_codes, encode_crops, run_model
 from ..draw import Chart, shown
 from ..registry import node
@@ -123,17 +123,13 @@ def _vectors(model: FaceModel, latent: FaceLatent, own: Mapping[str, object]) ->
     """The vectors ``(*shape)`` of the model's directions, then the person's own, by name."""
     directions = list(model.directions.values())
     directions += [validate.direction(own[wire], wire) for wire in OWN if own.get(wire) is not None]
-    found: dict[str, Tensor] = {}
     for direction in directions:
-        vector = vector_for(latent, direction, NODE)
-        if vector.ndim > latent.space.latent_dims:
+        if direction.vector.ndim > direction.space.latent_dims:
             raise FaceLatentsError(
-                f"{NODE} takes single directions; '{direction.name}' is a batch of {len(vector)}."
+                f"{NODE} takes single directions; '{direction.name}' is a batch of "
+                f"{len(direction.vector)}."
             )
-        name, number = direction.name, 2
-        while name in found:
-            name, number = f"{direction.name} ({number})", number + 1
-        found[name] = vector
+    found = vectors_by_name(latent, directions, NODE)
     if not found:
         raise FaceLatentsError(
             f"{NODE}: model '{model.name}' has no directions of its own. Connect yours to "

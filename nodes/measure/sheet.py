@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,7 +20,7 @@ from ...models.paste.face import SURROUNDINGS, PhotoFace
 from ...models.space import require_same_space
 from ...models.values import Direction, FaceLatent
 from .. import host, validate, widgets
-from ..combine import vector_for
+from ..combine import vectors_by_name
 from ..compute import decode_codes, run_model
 from ..draw import Chart, shown
 from ..registry import node
@@ -91,7 +90,9 @@ class AttributeSheet(Chart):
         amounts = _strengths(low, high, columns, strengths)
         in_photo = validate.one_of(view, VIEWS, "view") == PHOTO
         colours = validate.one_of(theme, THEMES, "theme")
-        vectors = _named_vectors(latent, {"direction": direction, **more})
+        wires = {"direction": direction, **more}
+        directions = [validate.direction(d, wire) for wire, d in wires.items() if d is not None]
+        vectors = vectors_by_name(_one(latent, 0), directions, NODE)
         count = min(len(latent), validate.whole(faces, "faces", 1, MOST_ROWS))
         if count * len(vectors) > MOST_ROWS:
             raise FaceLatentsError(
@@ -132,22 +133,6 @@ def _strengths(low: float, high: float, columns: int, text: str) -> list[float]:
     # Rounded: an even number of steps has to meet 0 exactly.
     step = (ends[1] - ends[0]) / (count - 1)
     return [round(ends[0] + step * index, 6) for index in range(count)]
-
-
-def _named_vectors(latent: FaceLatent, wires: Mapping[str, object]) -> dict[str, Tensor]:
-    """Vectors ``(*shape)`` by name, the members of a batch numbered."""
-    found: dict[str, Tensor] = {}
-    for wire, value in wires.items():
-        if value is None:
-            continue
-        direction = validate.direction(value, wire)
-        vector = vector_for(_one(latent, 0), direction, NODE)
-        many = vector.ndim > latent.space.latent_dims
-        for index, single in enumerate(vector if many else vector.unsqueeze(0)):
-            name = f"{direction.name} {index + 1}" if many else direction.name
-            repeated = sum(other == name or other.startswith(f"{name} (") for other in found)
-            found[f"{name} ({repeated + 1})" if repeated else name] = single
-    return found
 
 
 def _one(latent: FaceLatent, number: int) -> FaceLatent:

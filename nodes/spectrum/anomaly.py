@@ -9,12 +9,12 @@ from torch import Tensor
 
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
+from ...models.paste.face import PhotoFace
 from ...models.spectral.anomaly import (
     GRAIN,
     INK,
     face_region,
     heat_image,
-    photo_crop,
     place_map,
     residual_map,
 )
@@ -91,7 +91,7 @@ class AnomalyMap(Chart):
         codes = truncate(given, mode, k, energy, keep_norm, "Anomaly Map")
         explained = decode_codes(face_model, codes).float().cpu()
         with validate.explained("Anomaly Map"):
-            crops = [photo_crop(context) for context in contexts]
+            crops = [PhotoFace(context).crop for context in contexts]
             maps = []
             for crop, picture, context in zip(crops, explained, contexts, strict=True):
                 if face_model.template.whole:

@@ -1,0 +1,118 @@
+"""The one recipe: which picture of a face is edited, and what is computed only once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from face_latents.models.face_model import FaceModel
+from face_latents.models.paste.edit import METHODS, FaceEdit, Source, plan_edits
+from face_latents.models.paste.face import PhotoFace, cut_face, photo_faces
+from face_latents.models.values import PhotoContext
+from nodes_support import SIZE, photos, tiny_model
+from paste_support import make_context
+
+MODEL = tiny_model()
+STEP = MODEL.directions["smile"].vector
+
+
+def context_of(seed: float = 0.0) -> PhotoContext:
+    photo = (photos(1, 100, 120)[0] * 0.5 + seed).clamp(0, 1)
+    context = make_context(photo, (60, 50), 64, 10, size=SIZE)
+    code = MODEL.encode(cut_face(photo, context, SIZE)[None])[0]
+    return replace(context, code=code)
+
+
+class Calls:
+    """Runs a model at once and notes how many items each function got."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, int]] = []
+
+    def __call__(self, what: str, function: object, *items: torch.Tensor) -> torch.Tensor:
+        self.made.append((what, len(items[0])))
+        return function(*items)  # type: ignore[operator]
+
+
+def test_a_face_whose_code_is_unchanged_has_no_edit() -> None:
+    faces = [PhotoFace(context_of(seed)) for seed in (0.0, 0.2, 0.4)]
+    codes = torch.stack([face.code for face in faces])
+    assert plan_edits(MODEL, faces, codes) == [None] * 3
+    codes[1] += STEP
+    before, edit, after = plan_edits(MODEL, faces, codes)
+    assert before is None
+    assert after is None
+    assert edit is not None
+    assert edit.source is Source.DECODED
+    assert torch.equal(edit.before, MODEL.decode(faces[1].code[None])[0])
+    assert torch.equal(edit.after, MODEL.decode(codes[1:2])[0])
+
+
+def test_frames_of_one_face_share_what_comes_before_the_edit() -> None:
+    faces, calls = photo_faces([context_of()] * 3), Calls()
+    assert faces[0] is faces[2]
+    codes = torch.stack([face.code + k * STEP for k, face in enumerate(faces, start=1)])
+    edits = plan_edits(MODEL, faces, codes, run=calls)
+    assert calls.made == [("Decoding unedited faces", 1), ("Decoding edited faces", 3)]
+    again = plan_edits(MODEL, faces, codes, run=calls)
+    assert calls.made[2:] == [("Decoding edited faces", 3)]
+    for first, second in zip(edits, again, strict=True):
+        assert first is not None
+        assert second is not None
+        assert first.before is second.before
+        assert torch.equal(first.after, second.after)
+
+
+def test_an_artists_picture_takes_the_place_of_the_decode_at_its_own_size() -> None:
+    face = PhotoFace(context_of())
+    picture = torch.rand(1, 3, 3 * SIZE, 3 * SIZE, generator=torch.Generator().manual_seed(0))
+    (edit,) = plan_edits(MODEL, [face], face.code[None], pictures=picture)
+    assert edit is not None
+    assert edit.source is Source.ARTIST
+    assert torch.equal(edit.after, picture[0])
+    assert edit.before.shape == edit.after.shape
+    assert edit.motion is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_photos_own_face_is_edited_where_its_pixels_move(
+    face_model: FaceModel, encoded_astronaut, method: str
+) -> None:
+    face, calls = PhotoFace(encoded_astronaut.contexts[0]), Calls()
+    code = face.code + face_model.directions["smile"].vector
+    (edit,) = plan_edits(face_model, [face], code[None], method=method, run=calls)
+    assert edit is not None
+    assert edit.method == method
+    own = method == "warp"
+    assert edit.source is (Source.PHOTO if own else Source.DECODED)
+    assert (edit.motion is not None) == own
+    assert torch.equal(edit.before, face.crop) == own
+
+
+def test_a_draft_keeps_what_it_can_and_leaves_out_motion(
+    face_model: FaceModel, encoded_astronaut
+) -> None:
+    face, calls = PhotoFace(encoded_astronaut.contexts[0]), Calls()
+    code = (face.code + face_model.directions["smile"].vector)[None]
+    (exact,) = plan_edits(face_model, [face], code)
+    (draft,) = plan_edits(face_model, [face], code, draft=True, run=calls)
+    assert calls.made == [("Decoding unedited faces", 1), ("Editing faces", 1)]
+    plan_edits(face_model, [face], code, draft=True, run=calls)
+    assert calls.made[2:] == [("Editing faces", 1)]
+    assert exact is not None
+    assert draft is not None
+    assert draft.motion is None
+    torch.testing.assert_close(draft.after, exact.after, atol=1e-4, rtol=0)
+
+
+def test_a_small_view_edits_the_face_of_the_whole_photo() -> None:
+    face = PhotoFace(context_of())
+    for side, surroundings in ((SIZE, 1.0), (48, 1.0), (40, 1.5)):
+        small = face.in_square(side, surroundings)
+        assert small.context.photo.shape == (side, side, 3)
+        assert torch.equal(small.crop, face.crop)
+        assert torch.equal(small.code, face.code)
+        again = cut_face(small.context.photo, small.context, SIZE)
+        assert (again - face.crop).abs().mean() < 0.1  # resampled noise
+        assert isinstance(plan_edits(MODEL, [small], small.code[None] + STEP)[0], FaceEdit)
