@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from .architectures.registry import FaceNet, LayeredNet, RetouchingNet, detect_architecture
-from .architectures.statistics import CodeStatistics
+from .architectures.capabilities import Capabilities, PhotoEditor
+from .architectures.registry import detect_architecture
 from .bundled import bundled_file
 from .errors import FaceLatentsError, UnsupportedModelError
 from .files.model_directions import DIRECTION_PREFIX, json_object, read_directions
@@ -31,24 +30,23 @@ class FaceModel:
     """Everything a node needs to encode, edit and decode faces.
 
     Attributes:
-        module: the network; what device management moves. It offers `encode` and `decode`.
+        module: the network, which device management moves. `capabilities` are its.
+        capabilities: what the network can do.
         space: the space of its codes; `space.model_id` is the hash of the network's tensors.
         template: how photos are aligned for it; `template.size` is the side of a crop.
         directions: by name, in the order of the file.
         metadata: the file's string metadata (licence, training data, metrics, ...).
         name: display name.
-        statistics: the mixture that `sample` draws from; None: normal with the space's mean and
-            standard deviation.
         spaces: every space whose codes `to_decodable` takes, by name; `space` is one of them.
     """
 
     module: nn.Module
+    capabilities: Capabilities
     space: LatentSpace
     template: AlignmentTemplate
     directions: Mapping[str, Direction]
     metadata: Mapping[str, str]
     name: str
-    statistics: CodeStatistics | None = None
     spaces: Mapping[str, LatentSpace] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,9 +70,16 @@ class FaceModel:
             `(B, *space.shape)` float32 on the module's device.
 
         Raises:
-            FaceLatentsError: another shape, or values that are not finite.
+            FaceLatentsError: a model without an encoder, another shape, or values that are not
+                finite.
         """
-        size = self.template.size
+        size, encode = self.template.size, self.capabilities.encode
+        if encode is None:
+            raise FaceLatentsError(
+                "This model can draw faces but not read photos: its file holds a generator and no "
+                "encoder. Convert an e4e or pSp checkpoint, which holds both, or find the code of "
+                "a photo by refinement (Encode Face, refine_steps)."
+            )
         if crops.dim() != 4 or tuple(crops.shape[1:]) != (3, size, size):
             raise FaceLatentsError(
                 f"Encode: {self.name} needs aligned crops of shape (batch, 3, {size}, {size}), "
@@ -86,7 +91,7 @@ class FaceModel:
                 "Encode: the picture holds values that are not numbers (NaN or infinite). "
                 "Check the node that made it."
             )
-        return cast(FaceNet, self.module).encode(crops)
+        return encode(crops)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Pictures of codes.
@@ -105,47 +110,63 @@ class FaceModel:
                 f"Decode: {self.name} needs codes of shape (batch, "
                 f"{', '.join(map(str, self.space.shape))}), got {tuple(codes.shape)}."
             )
-        return cast(FaceNet, self.module).decode(codes.to(self.device, torch.float32))
+        return self.capabilities.decode(codes.to(self.device, torch.float32))
 
     def retouches(self, before: Tensor, after: Tensor) -> bool:
-        """Whether the model fits an edit to the photo's own face, see `edited_photos`.
+        """Whether the model can apply an edit to the photo's own face, see `apply_edit`.
 
         Args:
-            before, after: `(*space.shape)` each. True for edits along directions of the model
-                itself, where it has a retoucher.
+            before, after: `(*space.shape)` each.
         """
-        retouches = getattr(self.module, "retouches", None)
-        if retouches is None:
+        editor = self.capabilities.editor
+        if editor is None:
             return False
         change = (after.to("cpu", torch.float32) - before.to("cpu", torch.float32))[None]
-        return bool(retouches(change))
+        return bool(editor.retouches(change))
 
-    def drawn(self, codes: Tensor) -> Tensor:
-        """Codes `(B, *space.shape)` of a model that `retouches` as `(B, 3, S, S)`, on the module's
-        device: what `edited_photos` needs of codes that it is given again and again."""
-        return cast(RetouchingNet, self.module).drawn(codes.to(self.device, torch.float32))
+    def draw_unedited(self, codes: Tensor) -> Tensor:
+        """Draw codes before any edit, once for many calls of `apply_edit`.
 
-    def edited_photos(
-        self, crops: Tensor, before: Tensor, after: Tensor, drawn: Tensor | None = None
+        Args:
+            codes: `(B, *space.shape)`, any device.
+
+        Returns:
+            `(B, 3, S, S)` float32 on the module's device.
+
+        Raises:
+            FaceLatentsError: a model that edits no photos, see `retouches`.
+        """
+        return self._editor().draw_unedited(codes.to(self.device, torch.float32))
+
+    def apply_edit(
+        self, crops: Tensor, before: Tensor, after: Tensor, drawing: Tensor | None = None
     ) -> Tensor:
-        """Faces of photos, edited: for edits that `retouches` is true of.
+        """Apply edits to the photos' own faces. Call only where `retouches` is true.
 
         Args:
             crops: `(B, 3, S, S)` in [0, 1], any device; S is `template.size`.
             before, after: `(B, *space.shape)`, codes of the crops, and after the edit.
-            drawn: what `drawn` made of `before`, if it is at hand.
+            drawing: `draw_unedited(before)`, if it is at hand.
 
         Returns:
             `(B, 3, S, S)` float32 on the module's device, not clamped; a crop whose codes are equal
             is returned as it is.
+
+        Raises:
+            FaceLatentsError: a model that edits no photos.
         """
-        net = cast(RetouchingNet, self.module)
-        crops, before, after = (
-            tensor.to(self.device, torch.float32) for tensor in (crops, before, after)
-        )
-        if drawn is not None:
-            drawn = drawn.to(self.device)
-        return net.edited_photos(crops, before, after, drawn=drawn)
+        device = self.device
+        crops, before, after = (t.to(device, torch.float32) for t in (crops, before, after))
+        drawing = None if drawing is None else drawing.to(device)
+        return self._editor().apply_edit(crops, before, after, drawing=drawing)
+
+    def _editor(self) -> PhotoEditor:
+        if self.capabilities.editor is None:
+            raise FaceLatentsError(
+                f"Model '{self.name}' does not apply edits to photos. Decode the edited code, and "
+                "paste that."
+            )
+        return self.capabilities.editor
 
     def motion(self, before: Tensor, after: Tensor) -> Tensor | None:
         """How the model itself moves a face on the way from one code to another.
@@ -157,13 +178,12 @@ class FaceModel:
             `(2, S, S)` float32 on the CPU, (dx, dy) in shares of the crop's side: the face at x
             comes from x + u. None for a model that moves nothing by itself.
         """
-        motion = getattr(self.module, "motion_between", None)
+        motion = self.capabilities.motion
         if motion is None:
             return None
         codes = (code.to(self.device, torch.float32)[None] for code in (before, after))
         with torch.no_grad():
-            moved: Tensor = motion(*codes)[0].cpu()
-        return moved
+            return motion(*codes)[0].cpu()
 
     def to_decodable(self, codes: Tensor, space: LatentSpace) -> Tensor:
         """Codes of any of the model's spaces in its own one.
@@ -187,8 +207,10 @@ class FaceModel:
         known = self.spaces.get(space.name)
         if known is None or not known.same_as(space):
             require_same_space(self.space, space, f"Model '{self.name}' and the codes")
-        net = cast(LayeredNet, self.module)  # no other network has more than one space
-        return net.broadcast(net.map(codes) if space.name == "z" else codes)
+        layers = self.capabilities.layers
+        if layers is None:  # no other network has more than one space
+            return codes
+        return layers.broadcast(layers.map(codes) if space.name == "z" else codes)
 
     def sample(
         self,
@@ -202,7 +224,7 @@ class FaceModel:
         """Random codes `(count, *space.shape)` float32 on the CPU.
 
         Normal with the mean and standard deviation of the training codes (a network may state
-        another one, `random_std`), then pulled towards the mean: `mean + truncation_psi * (z -
+        another one, `sample_std`), then pulled towards the mean: `mean + truncation_psi * (z -
         mean)`. Where the model states a mixture of classes, a class is drawn first, and its centre
         takes the place of the mean. The same seed gives the same faces on every device, and the
         first faces of a larger batch are those of a smaller one. A network that maps z to w draws
@@ -222,22 +244,24 @@ class FaceModel:
         if count < 1:
             raise FaceLatentsError(f"Sample: the number of faces must be 1 or more, got {count}.")
         generator = torch.Generator(device="cpu").manual_seed(int(seed) & (2**64 - 1))
-        if isinstance(self.module, LayeredNet):
-            drawn = self.module.sample_codes(count, generator, truncation_psi, cutoff, class_index)
-            return drawn.cpu()
+        able = self.capabilities
+        if able.layers is not None:
+            return able.layers.sample_codes(
+                count, generator, truncation_psi, cutoff, class_index
+            ).cpu()
         if cutoff is not None or class_index is not None:
             what = "layers to truncate apart" if class_index is None else "classes to draw"
             raise FaceLatentsError(
                 f"Sample: model '{self.name}' has no {what}; only models of the StyleGAN2 kind "
                 "may. Leave these inputs at their default."
             )
-        if self.statistics is not None:
-            return self.statistics.sample(count, generator, truncation_psi)
+        if able.mixture is not None:
+            return able.mixture.sample(count, generator, truncation_psi)
         # one draw per face: the generator's fast path depends on the number of values drawn
         codes = torch.stack(
             [torch.randn(self.space.shape, generator=generator) for _ in range(count)]
         )
-        std = getattr(self.module, "random_std", self.space.std)
+        std = self.space.std if able.sample_std is None else able.sample_std
         if std is not None:
             codes = codes * std
         codes = codes * truncation_psi
@@ -263,23 +287,18 @@ def load_face_model(path: str | Path) -> FaceModel:
             f"{path}: the tensors do not match the identity written in the file; the file is "
             "damaged or was altered. Fetch it again."
         )
-    net = architecture.build(net_tensors, metadata)
-    shape, statistics = net.code_shape, net.code_statistics
-    mean, std = torch.zeros(shape), getattr(net, "code_std", torch.ones(shape))
-    spaces: dict[str, LatentSpace] = {}
-    if isinstance(net, LayeredNet):
-        spaces = layered_spaces(model_id, net.z_dim, net.mean_code().clone(), net.code_std())
-    elif statistics is not None:
-        mean, std = statistics.mean, statistics.std
-    space = spaces.get(net.space_name) or LatentSpace(net.space_name, shape, model_id, mean, std)
+    net = architecture.load(net_tensors, metadata)
+    able = net.capabilities()
+    space = LatentSpace(net.space_name, net.code_shape, model_id, able.code_mean, able.code_std)
+    spaces = {} if able.layers is None else layered_spaces(space, able.layers.z_dim)
     return FaceModel(
-        module=cast(nn.Module, net),
+        module=net,
+        capabilities=able,
         space=space,
         template=_template(path, metadata, net.size),
         directions=read_directions(path, tensors, metadata, space),
         metadata=metadata,
         name=metadata.get("name", Path(path).stem),
-        statistics=statistics,
         spaces=spaces,
     )
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from .architectures.capabilities import Precision
 from .errors import FaceLatentsError
 from .face_model import FaceModel
 
@@ -72,8 +73,8 @@ def refine(
             network without gradients.
     """
     _check(model, crops, codes, steps, view)
-    device = model.device
-    with torch.inference_mode(False), torch.enable_grad(), _precise(model.module):
+    device, precision = model.device, model.capabilities.precision
+    with torch.inference_mode(False), torch.enable_grad(), _in_float32(precision):
         # clones: what was made inside inference mode cannot take part in descent
         start, target = (t.detach().to(device, torch.float32, copy=True) for t in (codes, crops))
         weight = None if view is None else view.detach().to(device, torch.float32, copy=True)
@@ -149,7 +150,7 @@ def mean_codes(model: FaceModel, count: int) -> Tensor:
 
 def can_encode(model: FaceModel) -> bool:
     """False for a generator without an encoder."""
-    return getattr(model.module, "encoder", model) is not None
+    return model.capabilities.encode is not None
 
 
 def _adam(first: Tensor, second: Tensor, step: int) -> Tensor:
@@ -210,16 +211,16 @@ def _differentiable(model: FaceModel) -> Callable[[Tensor], Tensor]:
 
 
 @contextmanager
-def _precise(network: nn.Module) -> Iterator[None]:
-    """Half precision with few exponents loses gradients: float32 in its place for the time."""
-    if getattr(network, "dtype", None) is not torch.float16:
+def _in_float32(precision: Precision | None) -> Iterator[None]:
+    """Compute in float32 instead of float16, whose few exponents lose gradients."""
+    if precision is None or precision.dtype is not torch.float16:
         yield
         return
-    setattr(network, "dtype", torch.float32)  # noqa: B010, not every network has it
+    precision.dtype = torch.float32
     try:
         yield
     finally:
-        setattr(network, "dtype", torch.float16)  # noqa: B010
+        precision.dtype = torch.float16
 
 
 def _check(model: FaceModel, crops: Tensor, codes: Tensor, steps: int, view: Tensor | None) -> None:

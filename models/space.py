@@ -56,24 +56,22 @@ class LatentSpace:
         return f"'{self.name}' ({shape}) of model {self.model_id[:SHOWN_DIGITS]}"
 
 
-def layered_spaces(
-    model_id: str, z_dim: int, mean: Tensor, std: Tensor | None
-) -> dict[str, LatentSpace]:
+def layered_spaces(w_plus: LatentSpace, z_dim: int) -> dict[str, LatentSpace]:
     """The spaces of a network that maps z to w and takes w_plus, one w per layer.
 
     Args:
-        model_id: of the network.
+        w_plus: `(num_ws, w_dim)`; mean and std of w are its means over the layers.
         z_dim: numbers of a z, which is standard normal.
-        mean, std: of w_plus, `(num_ws, w_dim)`; those of w are their means over the layers.
 
     Returns:
-        "z" `(z_dim,)`, "w" `(w_dim,)` and "w_plus" `(num_ws, w_dim)`.
+        "z" `(z_dim,)`, "w" `(w_dim,)` and "w_plus", by name.
     """
-    spread = None if std is None else std.mean(0)
+    model_id = w_plus.model_id
+    mean, std = (None if s is None else s.mean(0) for s in (w_plus.mean, w_plus.std))
     return {
         "z": LatentSpace("z", (z_dim,), model_id, torch.zeros(z_dim), torch.ones(z_dim)),
-        "w": LatentSpace("w", tuple(mean.shape[1:]), model_id, mean.mean(0), spread),
-        "w_plus": LatentSpace("w_plus", tuple(mean.shape), model_id, mean, std),
+        "w": LatentSpace("w", w_plus.shape[1:], model_id, mean, std),
+        w_plus.name: w_plus,
     }
 
 

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from ... import latent_ops
 from ...models.architectures.face.net import RenderedFaceNet
-from ...models.errors import FaceLatentsError
+from ...models.errors import FaceLatentsError, UnsupportedModelError
 from ...models.face_model import (
     FaceModel,
     bundled_digits_model_path,
@@ -132,7 +132,9 @@ def face_basis(
     axes of their own, any rotation of them is as white.
     """
     net = load_face_model(bundled_face_model_path())
-    module = cast(RenderedFaceNet, net.module)
+    module = net.module
+    if not isinstance(module, RenderedFaceNet):
+        raise UnsupportedModelError(f"'{net.name}' is no rendered face model.")
     parity = module.code_parity
     # motions are 0 in every photo, so they come last whatever they are scaled by
     std = torch.cat([module.std, torch.ones(len(module.fields))])

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import UnsupportedModelError
 from ..files.tensors import TensorSpec
 from ..imaging.light import luminance
+from .capabilities import Capabilities, FaceNet
 from .statistics import CodeStatistics
 
 NAME = "digits"
@@ -81,7 +82,7 @@ class DigitGenerator(nn.Module):
         return torch.sigmoid(F.pixel_shuffle(self.picture(x), 2))  # (B, 1, 28, 28)
 
 
-class DigitNet(nn.Module):
+class DigitNet(FaceNet):
     """Encoder, generator, and the statistics of the codes of training digits.
 
     `mean` and `std` are over all codes; a random digit is `centres[k] + normal @ spread`.
@@ -104,10 +105,16 @@ class DigitNet(nn.Module):
         self.register_buffer("centres", torch.zeros(CLASSES, count))
         self.register_buffer("spread", torch.zeros(axes, count))
 
-    @property
-    def code_statistics(self) -> CodeStatistics:
-        """Moments of the training codes, and the mixture to sample from, on the CPU."""
-        return CodeStatistics(self.mean, self.std, self.centres, self.spread).cpu()
+    def capabilities(self) -> Capabilities:
+        """Codes of digits, drawn class by class."""
+        mixture = CodeStatistics(self.mean, self.std, self.centres, self.spread).cpu()
+        return Capabilities(
+            decode=self.decode,
+            encode=self.encode,
+            code_mean=mixture.mean,
+            code_std=mixture.std,
+            mixture=mixture,
+        )
 
     @property
     def code_shape(self) -> tuple[int, ...]:
@@ -121,10 +128,6 @@ class DigitNet(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes `(B, Z)` to grey pictures `(B, 3, 28, 28)` float32 in [0, 1]."""
         return _in_blocks(self.generator, codes.float()).expand(-1, 3, -1, -1).contiguous()
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Same as `decode`."""
-        return self.decode(codes)
 
 
 def _in_blocks(net: nn.Module, items: Tensor) -> Tensor:
@@ -196,7 +199,7 @@ def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
     return specs(sizes)
 
 
-def load(tensors: Mapping[str, Tensor]) -> DigitNet:
+def load(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> DigitNet:
     """Build the network from tensors whose names, shapes and types were checked.
 
     Raises:

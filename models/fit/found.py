@@ -72,8 +72,7 @@ def sefa_directions(
     """The directions that the first weight of the network amplifies most (SeFa).
 
     Args:
-        model: its network needs a `style_weight() -> (out, d)`, d numbers of a code, or of each
-            layer of one.
+        model: its network needs a `style_weight`, see `Capabilities`.
         count: how many, at most d.
         layers: of a code of several layers: only the weights that these drive count, and only
             these move; None for all.
@@ -86,15 +85,14 @@ def sefa_directions(
     Raises:
         FaceLatentsError: a network without that weight, or too few directions.
     """
-    weight_of = getattr(model.module, "style_weight", None)
+    weight_of = model.capabilities.style_weight
     if weight_of is None:
         raise FaceLatentsError(
             f"SeFa needs the weight that first acts on a code, which the network of model "
             f"'{model.name}' does not offer. Use PCA Directions, which only needs faces."
         )
     with torch.no_grad():
-        weight: Tensor = weight_of() if layers is None else weight_of(layers)
-        weight = weight.detach().cpu().float()
+        weight = weight_of(layers).detach().cpu().float()
     size, shape = weight.shape[1], model.space.shape
     if shape[-1] != size:
         raise FaceLatentsError(

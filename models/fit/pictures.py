@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -55,17 +54,17 @@ def picture_features(
     Args:
         model: draws the random faces, always the same ones.
         decode: codes `(B, *shape)` to pictures `(B, 3, S, S)`, on any device; a model that has
-            a `linear_picture` uses that instead.
+            a `quick_decode` uses that instead.
         count: of random faces.
 
     Returns:
         None for models with small pictures or large codes, see the constants above.
     """
-    quick = getattr(model.module, "linear_picture", None)
+    quick = model.capabilities.quick_decode
     if quick is not None:  # thousands of pictures, whose finer detail tells nothing more
 
         def decode(codes: Tensor) -> Tensor:
-            return cast(Tensor, quick(codes.to(model.device)))
+            return quick(codes.to(model.device))
 
     size = math.prod(model.space.shape)
     if model.template.size < SMALLEST_PICTURE or size > MOST_COMPONENTS:

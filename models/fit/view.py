@@ -138,7 +138,7 @@ def view_of(model: FaceModel, decode: Callable[[Tensor], Tensor], pictures: bool
         decode: codes `(B, *shape)` to pictures `(B, 3, S, S)`, on any device.
         pictures: False to look at the codes alone.
     """
-    mirror = getattr(model.module, "mirror", None)
+    mirror = model.capabilities.mirror
     weights = visible_weights(model, decode)
     seen = picture_features(model, decode) if pictures else None
     if mirror is None:

@@ -138,8 +138,8 @@ def plan_edits(
         items = [torch.stack([face.crop for face in own]), torch.stack([face.code for face in own])]
         items.append(codes[fitted])
         if draft:
-            items.append(torch.stack(_unedited_pictures("drawn", model.drawn, own, run)))
-        after = run("Editing faces", model.edited_photos, *items).float().cpu()
+            items.append(torch.stack(_unedited_pictures("drawn", model.draw_unedited, own, run)))
+        after = run("Editing faces", model.apply_edit, *items).float().cpu()
         pairs |= dict(zip(fitted, zip(items[0], after, strict=True), strict=True))
     sources = dict.fromkeys(decoded, Source.DECODED if pictures is None else Source.ARTIST)
     sources |= dict.fromkeys(fitted, Source.PHOTO)

@@ -97,7 +97,7 @@ class Disentanglement(Chart):
                 f"{NODE}: the attribute judge reads faces framed as '{TIGHT.name}', but model "
                 f"'{model.name}' frames them as '{model.template.name}'. Choose direction scores."
             )
-        if not judged and getattr(model.module, "encoder", model) is None:
+        if not judged and model.capabilities.encode is None:
             raise FaceLatentsError(
                 f"{NODE}: direction scores are read by encoding what was drawn, but model "
                 f"'{model.name}' has no encoder. Use Attribute Sheet, or convert weights that "

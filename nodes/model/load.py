@@ -174,12 +174,13 @@ def model_path(name: str) -> Path:
 
 def _set_precision(model: FaceModel, kind: str) -> FaceModel:
     if kind != FLOAT32:
-        if not hasattr(model.module, "dtype"):
+        precision = model.capabilities.precision
+        if precision is None:
             raise FaceLatentsError(
                 f"Load Face Model: model '{model.name}' only computes in float32. Set precision "
                 "to float32."
             )
-        setattr(model.module, "dtype", PRECISIONS[kind])  # noqa: B010 - a Module declares none
+        precision.dtype = PRECISIONS[kind]
     return model
 
 

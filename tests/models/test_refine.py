@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from face_latents.models.architectures.capabilities import Capabilities
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.face_model import FaceModel, load_face_model
 from face_latents.models.geometry.templates import TIGHT
@@ -44,7 +45,9 @@ class CurvedNet(nn.Module):
 
 def curved_model() -> FaceModel:
     space = LatentSpace("z", (8,), "c" * 16, torch.zeros(8), torch.ones(8))
-    return FaceModel(CurvedNet(), space, TIGHT.resized(16), {}, {}, "curved")
+    net = CurvedNet()
+    able = Capabilities(net.decode, net.encode, precision=net)
+    return FaceModel(net, able, space, TIGHT.resized(16), {}, {}, "curved")
 
 
 def curved_case(count: int = 3) -> tuple[FaceModel, Tensor, Tensor]:
@@ -154,8 +157,8 @@ def test_under_inference_mode(made_inside):
     expected = refine(model, crops, start, 10)
     with torch.inference_mode():
         if made_inside:
-            module = CurvedNet().to(torch.float64).to(torch.float32)
-            model = replace(model, module=module)
+            net = CurvedNet().to(torch.float64).to(torch.float32)
+            model = replace(model, module=net, capabilities=Capabilities(net.decode))
         inside = refine(model, crops.clone(), start.clone(), 10)
     assert model.module.first.is_inference() == made_inside
     assert not inside.is_inference()

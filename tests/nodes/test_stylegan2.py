@@ -129,13 +129,13 @@ def test_faces_are_drawn_one_by_one_so_that_each_can_be_cancelled(monkeypatch):
     model = load()[0]
     latent = sample(model, 3)
     expected = decode(model, latent)
-    sizes, steps, plain = [], [], type(model.module).decode
+    sizes, steps, plain = [], [], type(model.module).synthesize
 
     def recorded(self, codes):
         sizes.append(len(codes))
         return plain(self, codes)
 
-    monkeypatch.setattr(type(model.module), "decode", recorded)
+    monkeypatch.setattr(type(model.module), "synthesize", recorded)
     monkeypatch.setattr(host, "check_interrupt", lambda: steps.append(len(sizes)))
     assert torch.equal(decode(model, latent), expected)
     assert sizes == [1, 1, 1]

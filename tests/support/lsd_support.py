@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from face_latents.lab.evaluation.lsd.model import Digits, MeasuredModel
+from face_latents.models.architectures.capabilities import Capabilities
 from face_latents.models.face_model import FaceModel
 from face_latents.models.geometry.templates import TIGHT
 from face_latents.models.space import LatentSpace
@@ -51,7 +52,9 @@ class BarClassifier(nn.Module):
 
 def measured_model() -> MeasuredModel:
     space = LatentSpace("z", (SIZE,), "bars", torch.zeros(SIZE), torch.ones(SIZE))
-    model = FaceModel(Bars(), space, TIGHT.resized(SIDE), {}, {}, "bars")
+    net = Bars()
+    able = Capabilities(net.decode, net.encode)
+    model = FaceModel(net, able, space, TIGHT.resized(SIDE), {}, {}, "bars")
     return MeasuredModel(model, BarClassifier())
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from face_latents import NODE_CLASS_MAPPINGS
+from face_latents.models.architectures.capabilities import Capabilities
 from face_latents.models.face_model import FaceModel
 from face_latents.models.geometry.templates import TIGHT
 from face_latents.models.space import LatentSpace
@@ -34,6 +37,12 @@ class TinyNet(nn.Module):
         self.batches.append(len(codes))
         return (codes @ self.basis + 0.5).reshape(-1, 3, SIZE, SIZE)
 
+    def capabilities(self) -> Capabilities:
+        """Methods are looked up at each call, so that a test may replace them."""
+        return Capabilities(
+            decode=lambda codes: self.decode(codes), encode=lambda crops: self.encode(crops)
+        )
+
 
 def tiny_model(model_id: str = "a" * 16, name: str = "tiny") -> FaceModel:
     space = LatentSpace("z", (CODES,), model_id, torch.zeros(CODES), torch.ones(CODES))
@@ -50,7 +59,14 @@ def tiny_model(model_id: str = "a" * 16, name: str = "tiny") -> FaceModel:
         )
         for attribute in ("smile", "age")
     }
-    return FaceModel(TinyNet(), space, TIGHT.resized(SIZE), directions, {"licence": "CC0"}, name)
+    net = TinyNet()
+    able, template = net.capabilities(), TIGHT.resized(SIZE)
+    return FaceModel(net, able, space, template, directions, {"licence": "CC0"}, name)
+
+
+def with_net(model: FaceModel, net: TinyNet) -> FaceModel:
+    """The model with another network."""
+    return replace(model, module=net, capabilities=net.capabilities())
 
 
 def photos(count: int = 1, height: int = 90, width: int = 110, channels: int = 3) -> Tensor:

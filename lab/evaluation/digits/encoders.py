@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -36,7 +35,9 @@ def load_clean_digits(model: FaceModel | None = None, path: str | Path | None = 
     """
     model = load_face_model(bundled_digits_model_path()) if model is None else model
     path = lab_weights("digits_clean_encoder.safetensors") if path is None else path
-    net = cast(DigitNet, model.module)
+    net = model.module
+    if not isinstance(net, DigitNet):
+        raise UnsupportedModelError(f"'{model.name}' is not a digits model.")
     expect = {
         name: TensorSpec(tuple(tensor.shape))
         for name, tensor in net.state_dict().items()
@@ -50,9 +51,9 @@ def load_clean_digits(model: FaceModel | None = None, path: str | Path | None = 
         )
     with torch.inference_mode(False):
         clean = _with_encoder(net, tensors)
-    statistics = clean.code_statistics
-    space = replace(model.space, mean=statistics.mean, std=statistics.std)
-    return replace(model, module=clean, space=space, statistics=statistics)
+    able = clean.capabilities()
+    space = replace(model.space, mean=able.code_mean, std=able.code_std)
+    return replace(model, module=clean, capabilities=able, space=space)
 
 
 def _with_encoder(net: DigitNet, tensors: dict[str, Tensor]) -> DigitNet:

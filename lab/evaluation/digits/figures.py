@@ -132,7 +132,7 @@ def turned(
 
 def _random_digits(model: MeasuredModel, seed: int, each: int) -> dict[str, float]:
     """Share of random digits that the classifier reads as the label that was drawn."""
-    statistics = model.model.statistics
+    statistics = model.model.capabilities.mixture
     if statistics is None:
         return {}
     generator = torch.Generator().manual_seed(seed)

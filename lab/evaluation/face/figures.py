@@ -7,13 +7,12 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from ....models.architectures.face import linear
-from ....models.architectures.face.net import RenderedFaceNet
 from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
 from ....models.files.tensors import load_tensors, save_tensors
 from ....models.judge import age_group, load_judge, read
@@ -131,12 +130,10 @@ def _pca_psnr(model: FaceModel, crops: Tensor, fidelity: Tensor) -> float:
     of the bundled model's otherwise."""
     if model.metadata.get("architecture") == linear.NAME:
         return round(float(fidelity.mean()), 2)
-    if not isinstance(model.module, RenderedFaceNet):
-        model = load_face_model(bundled_face_model_path())
-    net = cast(RenderedFaceNet, model.module)
-    values = [
-        psnr(net.linear_picture(net.encode(part)).clamp(0, 1), part) for part in crops.split(BATCH)
-    ]
+    quick = model.capabilities.quick_decode
+    if quick is None:
+        return _pca_psnr(load_face_model(bundled_face_model_path()), crops, fidelity)
+    values = [psnr(quick(model.encode(part)).clamp(0, 1), part) for part in crops.split(BATCH)]
     return round(float(torch.cat(values).mean()), 2)
 
 

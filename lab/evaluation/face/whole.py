@@ -78,9 +78,10 @@ def measure_speed(model: FaceModel, rounds: int = ROUNDS) -> dict[str, float | i
     size = model.template.size
     crop = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     code, vector = model.encode(crop), next(iter(model.directions.values())).vector
-    own = getattr(model.module, "dtype", None)
+    precision = model.capabilities.precision
+    kept = None if precision is None else precision.dtype
     kinds = {"float32": torch.float32}
-    if own is not None:
+    if precision is not None:
         kinds["bfloat16"] = torch.bfloat16
     steps = {
         "slider": lambda: model.decode(code + 0.5 * vector),
@@ -91,8 +92,8 @@ def measure_speed(model: FaceModel, rounds: int = ROUNDS) -> dict[str, float | i
         with torch.inference_mode():
             for turn in range(rounds + 2):
                 for kind, dtype in kinds.items():
-                    if own is not None:
-                        model.module.dtype = dtype  # type: ignore[assignment]
+                    if precision is not None:
+                        precision.dtype = dtype
                     for name, step in steps.items():
                         began = time.perf_counter()
                         step()
@@ -100,8 +101,8 @@ def measure_speed(model: FaceModel, rounds: int = ROUNDS) -> dict[str, float | i
                             spent = time.perf_counter() - began
                             times[f"{name}_ms_{kind}"].append(1000 * spent)
     finally:
-        if own is not None:
-            model.module.dtype = own
+        if precision is not None and kept is not None:
+            precision.dtype = kept
     medians = {name: round(statistics.median(values), 2) for name, values in times.items()}
     best = min(kinds, key=lambda kind: medians[f"slider_ms_{kind}"])
     return {

@@ -38,7 +38,7 @@ def measure(
     device = directions.device
     crops, allowed = faces.floats(slice(0, number)).to(device), FACE.to(device)
     codes = net.encode(crops)
-    drawn, framed = net.draw(codes), net.drawn(codes)
+    drawn, framed = net.draw(codes), net.draw_unedited(codes)
     figures = {
         "psnr": float(psnr(drawn.clamp(0, 1), crops).mean()),
         "sharpness": float((sharpness(drawn) / sharpness(crops)).median()),
@@ -52,7 +52,7 @@ def measure(
     sign = -torch.where(before == 0, 1.0, before.sign())
     for i, (attribute, vector) in enumerate(zip(ATTRIBUTES, directions, strict=True)):
         change = FULL_STRENGTH * sign[:, i : i + 1] * vector
-        edited = net.edited_photos(crops, codes, codes + change, allowed, framed)
+        edited = net.apply_edit(crops, codes, codes + change, allowed, framed)
         moved = (read(edited) - before).abs()
         figures[attribute.name] = float((moved[:, i] >= float(_REACHED[i])).float().mean())
         moved[:, i] = 0
@@ -82,11 +82,11 @@ def draw_samples(net: RenderedFaceNet, directions: Tensor, faces: FaceSet) -> Im
     device = directions.device
     crops, allowed = faces.floats(slice(0, _SHOWN)).to(device), FACE.to(device)
     codes = net.encode(crops)
-    framed = net.drawn(codes)
+    framed = net.draw_unedited(codes)
     rows, names = [crops, net.linear_picture(codes), net.draw(codes)], ["photo", "linear", "drawn"]
     for attribute, vector in zip(ATTRIBUTES, directions, strict=True):
         for sign in (FULL_STRENGTH, -FULL_STRENGTH):
-            rows.append(net.edited_photos(crops, codes, codes + sign * vector, allowed, framed))
+            rows.append(net.apply_edit(crops, codes, codes + sign * vector, allowed, framed))
             names.append(f"{attribute.name} {sign:+g}")
     columns = [str(i + 1) for i in range(len(crops))]
     return picture_grid([row.clamp(0, 1).cpu() for row in rows], names, columns, cell=128)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -80,7 +82,7 @@ class ControlledFaceNet(linear.LinearFaceNet):
         return F.pad(torch.ones(len(self.std)), (0, len(self.fields)), value=spread)
 
     @property
-    def random_std(self) -> Tensor:
+    def sample_std(self) -> Tensor:
         """Standard deviation of random codes, `(K,)`: fine components are less, and controls 0."""
         finer = torch.arange(len(self.std)) / FITTING
         return F.pad(1 / (1 + finer.square()), (0, len(self.fields)))
@@ -177,7 +179,7 @@ class ControlledFaceNet(linear.LinearFaceNet):
         """The codes `(B, K)` of the faces mirrored left to right."""
         return codes * self.code_parity.to(codes.dtype)
 
-    def style_weight(self) -> Tensor:
+    def style_weight(self, layers: Sequence[int] | None = None) -> Tensor:
         """What each number of a code adds to the linear picture, `(3 S S, K)` float32; controls
         add nothing to it."""
         identity = torch.eye(len(self.std), device=self.std.device)

@@ -120,7 +120,9 @@ def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
     return specs
 
 
-def load(tensors: Mapping[str, Tensor]) -> RenderedFaceNet:
+def load(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> RenderedFaceNet:
     """Build the network from tensors whose names, shapes and types were checked.
 
     Raises:

@@ -10,13 +10,14 @@ Tensors of a file (K components, S pixels): see `SPECS`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import UnsupportedModelError
 from ...files.tensors import TensorSpec
+from ..capabilities import Capabilities, FaceNet
 
 NAME = "linear"
 _COMPONENTS = "linear.components"
@@ -69,7 +70,7 @@ def check_parity(name: str, parity: Tensor) -> None:
         raise UnsupportedModelError(f"{name} must hold only +1 and -1.")
 
 
-def load(tensors: Mapping[str, Tensor]) -> LinearFaceNet:
+def load(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> LinearFaceNet:
     """Build the network from tensors whose names, shapes and types were checked.
 
     Raises:
@@ -83,7 +84,7 @@ def load(tensors: Mapping[str, Tensor]) -> LinearFaceNet:
     return net.eval()
 
 
-class LinearFaceNet(nn.Module):
+class LinearFaceNet(FaceNet):
     """Whitened eigenfaces: `decode(z) = mean + (z * std) @ components`, encode its inverse.
 
     The coefficients of training faces have mean 0 and standard deviation 1. Everything is
@@ -101,7 +102,6 @@ class LinearFaceNet(nn.Module):
     order: Tensor
 
     space_name = "z"
-    code_statistics = None  # whitened: mean 0 and standard deviation 1 by construction
 
     def __init__(
         self,
@@ -189,13 +189,20 @@ class LinearFaceNet(nn.Module):
         """The codes `(B, K)` of the faces mirrored left to right."""
         return codes * self.parity.to(codes.dtype)
 
-    def style_weight(self) -> Tensor:
+    def capabilities(self) -> Capabilities:
+        """Codes are white: mean 0 and standard deviation 1."""
+        return Capabilities(
+            decode=self.decode,
+            encode=self.encode,
+            mirror=self.mirror,
+            style_weight=self.style_weight,
+            code_mean=torch.zeros(self.code_shape),
+            code_std=torch.ones(self.code_shape),
+        )
+
+    def style_weight(self, layers: Sequence[int] | None = None) -> Tensor:
         """What each number of a code adds to the pixels, `(3 S S, K)` float32: the weight that
         first acts on the code."""
         identity = torch.eye(len(self.std), device=self.std.device)
         origin = torch.zeros_like(identity[:1])
         return (self.decode(identity) - self.decode(origin)).flatten(1).T
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Same as `decode`."""
-        return self.decode(codes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..capabilities import Capabilities
 from .controls import ControlledFaceNet
 from .motion import motion_of, moved, one_after_other
 from .mouth import from_frame, to_frame
@@ -40,6 +41,22 @@ class RenderedFaceNet(ControlledFaceNet):
         if retoucher is not None:
             self.retoucher = retoucher.to(memory_format=torch.channels_last)
         self.dtype = torch.float32
+
+    def capabilities(self) -> Capabilities:
+        """All that is asked of a face model but layers; without a retoucher no edits of photos."""
+        return Capabilities(
+            decode=self.decode,
+            encode=self.encode,
+            quick_decode=self.linear_picture,
+            mirror=self.mirror,
+            style_weight=self.style_weight,
+            motion=self.motion_between,
+            editor=None if self.retoucher is None else self,
+            precision=self,
+            code_mean=torch.zeros(self.code_shape),
+            code_std=self.code_std,
+            sample_std=self.sample_std,
+        )
 
     def draw(self, codes: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Codes `(B, K)` to faces `(B, 3, S, S)` float32 that are neither moved nor lit yet; in the
@@ -98,16 +115,15 @@ class RenderedFaceNet(ControlledFaceNet):
         Those along the model's own directions: what another one is meant to show the retoucher is
         not told, and it would take dark rims for glasses.
         """
-        known = (self.strengths(change) != 0).any(1)
-        return known if self.retoucher is not None else torch.zeros_like(known)
+        return (self.strengths(change) != 0).any(1)
 
-    def edited_photos(
+    def apply_edit(
         self,
         photos: Tensor,
         before: Tensor,
         after: Tensor,
         allowed: Tensor | float = 1.0,
-        drawn: Tensor | None = None,
+        drawing: Tensor | None = None,
     ) -> Tensor:
         """The photos' own faces as an edit of their codes changes, moves and lights them.
 
@@ -116,7 +132,7 @@ class RenderedFaceNet(ControlledFaceNet):
             before: `(B, K)`, codes of the crops.
             after: `(B, K)`, codes after the edit; equal ones give the crop bit for bit.
             allowed: share of the drawn change that is put on the photo, at each pixel.
-            drawn: what `drawn` made of `before`, if it is at hand.
+            drawing: `draw_unedited(before)`, if it is at hand.
 
         Returns:
             `(B, 3, S, S)` float32, not clamped.
@@ -125,15 +141,14 @@ class RenderedFaceNet(ControlledFaceNet):
         if not bool(differs.any()):
             return self.lighted(photos, before, after)
         offsets, acted = self.lip_offsets(before), self.acted(before, after)
-        change = self._own_change(photos, before, acted.drawn, offsets, drawn)
+        change = self._own_change(photos, before, acted.drawn, offsets, drawing)
         # another batch is rounded in another way, but no edit is no change
         change = torch.where(differs[:, None, None, None], change, 0.0)
         made = self.put(photos, allowed * change, acted, offsets)
         return self.lighted(made, before, after)
 
-    def drawn(self, codes: Tensor) -> Tensor:
-        """Codes `(B, K)` as they are drawn where nothing has been edited yet, `(B, 3, S, S)`: for
-        `edited_photos` again and again."""
+    def draw_unedited(self, codes: Tensor) -> Tensor:
+        """Draw codes `(B, K)` before any edit, `(B, 3, S, S)`: for `apply_edit` again and again."""
         return self.draw(codes, self.lip_offsets(codes))
 
     def _own_change(
@@ -142,20 +157,20 @@ class RenderedFaceNet(ControlledFaceNet):
         before: Tensor,
         after: Tensor,
         offsets: Tensor,
-        drawn: Tensor | None,
+        drawing: Tensor | None,
     ) -> Tensor:
         """What an edit draws on photos whose lips have offsets `(B,)`, other arguments as those of
-        `edited_photos`: `(B, 3, S, S)`, neither moved nor lit."""
-        if drawn is None:
+        `apply_edit`: `(B, 3, S, S)`, neither moved nor lit."""
+        if drawing is None:
             both = torch.cat([before, after])
-            drawn, edited = self.draw(both, offsets.repeat(2)).chunk(2)
+            drawing, edited = self.draw(both, offsets.repeat(2)).chunk(2)
         else:
             edited = self.draw(after, offsets)
-        change, strengths = edited - drawn, self.strengths(self.unlit(after - before))
+        change, strengths = edited - drawing, self.strengths(self.unlit(after - before))
         fitted = (strengths != 0).any(1)
         if self.retoucher is not None and bool(fitted.any()):
             with self._precision(photos):
                 framed = moved(photos, to_frame(offsets, self.size))
-                made = self.retoucher(framed, drawn, edited, strengths)
+                made = self.retoucher(framed, drawing, edited, strengths)
             change = torch.where(fitted[:, None, None, None], made, change)
         return moved(change, from_frame(offsets, self.size))

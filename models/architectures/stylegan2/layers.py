@@ -118,7 +118,7 @@ class StyledConv(nn.Module):
         self,
         x: Tensor,  # (1, in, h, w)
         w: Tensor,  # (1, w_dim) float32
-        noise: Tensor | None,  # (1, 1, H, W)
+        noise: Tensor,  # (1, 1, H, W)
         limit: float | None = None,  # of the magnitude of what comes out
     ) -> Tensor:
         # A style on the weights costs a gradient to the weights, which is slow.
@@ -134,7 +134,7 @@ class StyledConv(nn.Module):
         y = y * _per_channel(factors * reach, y) + _per_channel(self.activate.bias * _GAIN, y)
         return finished(y, self._noise(noise), limit)
 
-    def prepared(self, w: Tensor, noise: Tensor | None, dtype: torch.dtype) -> Prepared:
+    def prepared(self, w: Tensor, noise: Tensor, dtype: torch.dtype) -> Prepared:
         """What a plain convolution and `finished` need, styles being on the weights."""
         styles, factors = self._factors(w)
         kernel = self.conv.weight[0] * (factors[:, None] * styles)[:, :, None, None]
@@ -146,8 +146,8 @@ class StyledConv(nn.Module):
         styles = self.conv.styles(w)
         return styles, torch.rsqrt(self.energy @ styles.square() + EPSILON) * _GAIN
 
-    def _noise(self, noise: Tensor | None) -> Tensor | None:
-        return None if noise is None else noise * (self.noise.weight * _GAIN)
+    def _noise(self, noise: Tensor) -> Tensor:
+        return noise * (self.noise.weight * _GAIN)
 
     def _numbers_out(self, x: Tensor) -> int:
         return int(self.energy.shape[0] * x.shape[2] * x.shape[3] * (4 if self.up else 1))
@@ -164,7 +164,7 @@ class Prepared(NamedTuple):
 
     kernel: Tensor
     bias: Tensor
-    noise: Tensor | None
+    noise: Tensor
 
 
 def blurred(y: Tensor, bias: Tensor | None, rows: int) -> Tensor:
@@ -180,11 +180,9 @@ def blurred(y: Tensor, bias: Tensor | None, rows: int) -> Tensor:
     return F.conv2d(y, kernel, bias, padding=(rows, 1), groups=y.shape[1])
 
 
-def finished(y: Tensor, noise: Tensor | None, limit: float | None) -> Tensor:
+def finished(y: Tensor, noise: Tensor, limit: float | None) -> Tensor:
     """Noise, leaky ReLU and limit, in place; `y` and `noise` already have the gain."""
-    if noise is not None:
-        y = add_noise(y, noise)
-    return bounded(F.leaky_relu_(y, _SLOPE), limit)
+    return bounded(F.leaky_relu_(add_noise(y, noise), _SLOPE), limit)
 
 
 def _set_energy(module: Any, _keys: object) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -22,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import FaceLatentsError
+from ..capabilities import Capabilities, FaceNet
 from .encoders import StyleEncoder, encoder_input
 from .layers import Constant, Dense, StyledConv, ToRGB, leaky, normalise
 from .layout import Layout
@@ -32,10 +34,8 @@ _BLOCK = 16  # codes mapped at once, see `map`
 _STD_SAMPLES = 512
 _MAPPING_RATE = 0.01  # learning rate multiplier of the mapping network
 
-Noise = str | int
 
-
-class StyleGAN2Net(nn.Module):
+class StyleGAN2Net(FaceNet):
     """Mapping and synthesis network; `encoder` is None where the file has none.
 
     `dtype` is the type of the activations and may be set at any time: weights, mapping, styles
@@ -46,7 +46,6 @@ class StyleGAN2Net(nn.Module):
     encoder_avg: Tensor | None
 
     space_name = "w_plus"
-    code_statistics = None  # the mapping network draws codes, see `sample_codes`
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -74,7 +73,8 @@ class StyleGAN2Net(nn.Module):
             self.convs.append(StyledConv(fine, fine, w_dim))
             self.to_rgbs.append(ToRGB(fine, w_dim))
         self.noises = nn.Module()
-        for j, side in enumerate(self._noise_sides()):
+        for j in range(self.num_ws - 1):
+            side = 2 ** ((j + 5) // 2)
             self.noises.register_buffer(f"noise_{j}", torch.zeros(1, 1, side, side))
         self.register_buffer("latent_avg", torch.zeros(w_dim))  # or (num_ws, w_dim)
         self.register_buffer("encoder_avg", None)  # None: latent_avg
@@ -83,6 +83,18 @@ class StyleGAN2Net(nn.Module):
     def code_shape(self) -> tuple[int, ...]:
         """Shape of one code, `(num_ws, w_dim)`."""
         return (self.num_ws, self.w_dim)
+
+    def capabilities(self) -> Capabilities:
+        """Codes of layers; pictures to codes only where the file has an encoder."""
+        return Capabilities(
+            decode=self.decode,
+            encode=None if self.encoder is None else partial(self._encode, self.encoder),
+            style_weight=self.style_weight,
+            layers=self,
+            precision=self,
+            code_mean=self.mean_code().clone(),
+            code_std=self.code_std(),
+        )
 
     # no attribute `device`: the host's memory management writes one of its own
     def _place(self) -> torch.device:
@@ -187,24 +199,17 @@ class StyleGAN2Net(nn.Module):
 
     # --- pictures ------------------------------------------------------------------------------
 
-    def synthesize(self, w_plus: Tensor, noise: Noise = "fixed") -> Tensor:
-        """Pictures `(B, 3, S, S)` float32, nominally in [-1, 1], of w+ codes.
-
-        Args:
-            w_plus: `(B, num_ws, w_dim)`.
-            noise: "fixed", the file's own; "none"; or a seed, the same noise for each picture.
-
-        Raises:
-            FaceLatentsError: another kind of noise.
-        """
+    def synthesize(self, w_plus: Tensor) -> Tensor:
+        """w+ codes `(B, num_ws, w_dim)` to pictures `(B, 3, S, S)` float32, nominally in [-1, 1],
+        with the file's own noise."""
         codes = w_plus.to(self._place(), torch.float32)
-        noises = self._noise_maps(noise)
+        noises = [getattr(self.noises, f"noise_{j}") for j in range(self.num_ws - 1)]
         pictures = [self._picture(code[None], noises) for code in codes]
         if not pictures:
             return codes.new_zeros(0, 3, self.size, self.size)
         return torch.cat(pictures) if len(pictures) > 1 else pictures[0]
 
-    def _picture(self, code: Tensor, noises: Sequence[Tensor | None]) -> Tensor:
+    def _picture(self, code: Tensor, noises: Sequence[Tensor]) -> Tensor:
         ws, limit = code.unbind(1), self.clamp  # each (1, w_dim)
         x = self.input.input.to(self.dtype).contiguous(memory_format=torch.channels_last)
         x = self.conv1(x, ws[0], noises[0], limit)
@@ -223,46 +228,14 @@ class StyleGAN2Net(nn.Module):
                 picture = to_rgb(x, w_rgb, picture, limit)
         return picture.contiguous()
 
-    def _noise_sides(self) -> list[int]:
-        return [2 ** ((j + 5) // 2) for j in range(self.num_ws - 1)]
-
-    def _noise_maps(self, noise: Noise) -> list[Tensor | None]:
-        sides = self._noise_sides()
-        if noise == "none":
-            return [None] * len(sides)
-        if noise == "fixed":
-            return [getattr(self.noises, f"noise_{j}") for j in range(len(sides))]
-        if isinstance(noise, bool) or not isinstance(noise, int):
-            raise FaceLatentsError(
-                f"Noise must be 'fixed', 'none' or a whole number (a seed), got {noise!r}."
-            )
-        generator = torch.Generator().manual_seed(noise & (2**64 - 1))
-        maps = [torch.randn(1, 1, side, side, generator=generator) for side in sides]
-        return [one.to(self._place()) for one in maps]
-
     def decode(self, codes: Tensor) -> Tensor:
-        """w+ codes `(B, num_ws, w_dim)` to pictures `(B, 3, S, S)` float32, nominally in [0, 1],
-        with the file's own noise."""
+        """w+ codes `(B, num_ws, w_dim)` to pictures `(B, 3, S, S)` float32, nominally in [0, 1]."""
         return self.synthesize(codes) * 0.5 + 0.5
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Same as `decode`."""
-        return self.decode(codes)
-
-    def encode(self, crops: Tensor) -> Tensor:
-        """Crops `(B, 3, S, S)` in [0, 1] to w+ codes `(B, num_ws, w_dim)` float32.
-
-        Raises:
-            FaceLatentsError: the file has no encoder.
-        """
-        if self.encoder is None:
-            raise FaceLatentsError(
-                "This model can draw faces but not read photos: its file holds a generator and no "
-                "encoder. Convert an e4e or pSp checkpoint, which holds both, or find the code of "
-                "a photo by refinement (Encode Face, refine_steps)."
-            )
+    def _encode(self, encoder: StyleEncoder, crops: Tensor) -> Tensor:
+        """Crops `(B, 3, S, S)` in [0, 1] to w+ codes `(B, num_ws, w_dim)` float32."""
         average = self.latent_avg if self.encoder_avg is None else self.encoder_avg
-        codes: Tensor = self.encoder(encoder_input(crops)) + average
+        codes: Tensor = encoder(encoder_input(crops)) + average
         return codes
 
     def style_weight(self, layers: Sequence[int] | None = None) -> Tensor:

@@ -32,7 +32,7 @@ def block(
     layers: tuple[StyledConv, StyledConv, ToRGB],  # one after the other
     x: Tensor,  # (1, in, h, h) channels_last
     ws: Sequence[Tensor],  # three of (1, w_dim)
-    noises: Sequence[Tensor | None],  # two of (1, 1, 2 h, 2 h)
+    noises: Sequence[Tensor],  # two of (1, 1, 2 h, 2 h)
     picture: Tensor,  # (1, 3, h, h) float32
     limit: float | None,
     keep: bool,  # the maps, for a next resolution
@@ -62,7 +62,7 @@ def block(
         y = F.conv2d(
             _bordered(y, top == 0, bottom == side), second.kernel, second.bias, padding=(0, 1)
         )
-        y = finished(y, _part(second.noise, top, bottom), limit)
+        y = finished(y, second.noise[:, :, top:bottom], limit)
         if keep:
             maps[:, :, top:bottom] = y
         colours[:, :, top:bottom] = to_rgb.colours(y, kernel, limit)
@@ -80,13 +80,9 @@ def _doubled_rows(x: Tensor, layer: Prepared, top: int, bottom: int, limit: floa
     end = min(bottom + 2, side + 1) - 2 * first
     y = _bordered(y[:, :, start:end], top == 0, bottom == side)
     y = blurred(y, layer.bias, rows=0)
-    return finished(y, _part(layer.noise, top, bottom), limit)
+    return finished(y, layer.noise[:, :, top:bottom], limit)
 
 
 def _bordered(y: Tensor, above: bool, below: bool) -> Tensor:
     """With a row of zeros above or below, where the picture ends."""
     return F.pad(y, (0, 0, int(above), int(below))) if above or below else y
-
-
-def _part(noise: Tensor | None, top: int, bottom: int) -> Tensor | None:
-    return None if noise is None else noise[:, :, top:bottom]

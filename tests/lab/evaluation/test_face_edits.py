@@ -44,7 +44,7 @@ def test_an_edit_is_what_paste_back_delivers(subjects: Subjects, fitted: bool) -
     change = 2 * model.directions["smile"].vector
     if fitted:
         before, edited_code = subjects.crops[2], subjects.codes[index] + change
-        after = model.edited_photos(subjects.crops[index], subjects.codes[index], edited_code)[0]
+        after = model.apply_edit(subjects.crops[index], subjects.codes[index], edited_code)[0]
     else:
         change[1015:] = 0
         before, after = subjects.decoded[2], model.decode(subjects.codes[index] + change)[0]

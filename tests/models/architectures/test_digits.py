@@ -142,7 +142,7 @@ def test_mixture_samples_are_reproducible_and_pulled_to_their_class(tiny: FaceMo
     assert torch.equal(tiny.sample(5, 7)[:2], tiny.sample(2, 7))
     assert not torch.equal(tiny.sample(2, 8), tiny.sample(2, 7))
     still, half, full = (tiny.sample(6, 7, psi) for psi in (0.0, 0.5, 1.0))
-    centres = tiny.statistics.centres
+    centres = tiny.capabilities.mixture.centres
     for code in still:
         assert (centres == code).all(1).any()
     torch.testing.assert_close(half, (still + full) / 2)
@@ -208,7 +208,7 @@ def test_paste_back_edits_the_whole_picture(digits_model: FaceModel, method: str
         method=method,
     )[0]
     assert torch.equal(unchanged, image)
-    edited = latent.with_samples(digits_model.statistics.centres[[0]])
+    edited = latent.with_samples(digits_model.capabilities.mixture.centres[[0]])
     pasted = run(
         "FaceLatentsPasteBack",
         face_model=digits_model,
@@ -252,7 +252,7 @@ def test_load_face_model_lists_and_describes_it() -> None:
 
 def test_random_digits_show_their_label(digits_model: FaceModel) -> None:
     """200 digits of ten labels at psi 0.7, read by a network that took no part in training."""
-    statistics = digits_model.statistics
+    statistics = digits_model.capabilities.mixture
     labels = torch.arange(10).repeat_interleave(20)
     normal = torch.randn(200, len(statistics.spread), generator=torch.Generator().manual_seed(4))
     codes = statistics.centres[labels] + 0.7 * normal @ statistics.spread

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from face_latents.latent_ops import lda_direction
+from face_latents.models.architectures.capabilities import Capabilities
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.fit.chart import fit_chart
 from face_latents.models.fit.directions import fit_direction, fit_scores
@@ -25,7 +26,7 @@ from face_latents.models.fit.plan import FIT_METHODS, LDA, FitSettings
 from face_latents.models.fit.safe_range import SPILL_LIMIT, STRENGTH_LIMIT, safe_range
 from face_latents.models.fit.score_table import parse_score_table
 from face_latents.models.fit.view import FitView, view_of, visible_weights
-from nodes_support import CODES, SIZE, TinyNet, tiny_model
+from nodes_support import CODES, SIZE, TinyNet, tiny_model, with_net
 from scipy.stats import binomtest, pearsonr
 from torch import Tensor
 
@@ -40,12 +41,16 @@ class MirrorNet(TinyNet):
         signs[CODES // 2 :] = -1
         return codes * signs.to(codes)
 
-    def style_weight(self) -> Tensor:
+    def style_weight(self, layers: None = None) -> Tensor:
         return self.basis.T * torch.linspace(3, 1, CODES)
+
+    def capabilities(self) -> Capabilities:
+        able = super().capabilities()
+        return dataclasses.replace(able, mirror=self.mirror, style_weight=self.style_weight)
 
 
 def mirror_model():
-    return dataclasses.replace(tiny_model(), module=MirrorNet())
+    return with_net(tiny_model(), MirrorNet())
 
 
 def planted(count: int, component: int = 0, gap: float = 3.0, seed: int = 0):
@@ -403,8 +408,8 @@ class LargeNet(torch.nn.Module):
 
 
 def large_model():
-    model = tiny_model()
-    return dataclasses.replace(model, module=LargeNet(), template=model.template.resized(64))
+    model = with_net(tiny_model(), LargeNet())
+    return dataclasses.replace(model, template=model.template.resized(64))
 
 
 def test_picture_features_follow_the_code() -> None:

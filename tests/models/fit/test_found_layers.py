@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from face_latents.models.architectures.capabilities import Capabilities
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.face_model import FaceModel
 from face_latents.models.fit.found import pca_directions, sefa_directions
@@ -48,7 +49,9 @@ class LayeredModel(FaceModel):
 
 def model() -> FaceModel:
     space = LatentSpace("w_plus", (LAYERS, SIZE), "e" * 16, torch.full((LAYERS, SIZE), 0.3))
-    return LayeredModel(LayeredNet(), space, TIGHT.resized(PICTURE), {}, {}, "layered")
+    net = LayeredNet()
+    able = Capabilities(net.decode, style_weight=net.style_weight)
+    return LayeredModel(net, able, space, TIGHT.resized(PICTURE), {}, {}, "layered")
 
 
 def cosines(a: Tensor, b: np.ndarray) -> np.ndarray:

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from face_latents.models.architectures.capabilities import Capabilities
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
 from face_latents.models.files.values import load_direction
 from face_latents.models.values import FaceLatent
 from face_latents.nodes import host
 from face_latents.nodes.direction import photo_folders
-from nodes_support import CODES, SIZE, TinyNet, run, tiny_model
+from nodes_support import CODES, SIZE, TinyNet, run, tiny_model, with_net
 from PIL import Image
 from torch import Tensor
 
@@ -269,12 +270,15 @@ def test_tables_that_make_no_sense_are_refused(input_folder: Path) -> None:
 
 
 class WeightNet(TinyNet):
-    def style_weight(self) -> Tensor:
+    def style_weight(self, layers: None = None) -> Tensor:
         return self.basis.T * torch.linspace(3, 1, CODES)
+
+    def capabilities(self) -> Capabilities:
+        return dataclasses.replace(super().capabilities(), style_weight=self.style_weight)
 
 
 def weight_model():
-    return dataclasses.replace(tiny_model(), module=WeightNet())
+    return with_net(tiny_model(), WeightNet())
 
 
 @pytest.mark.parametrize("node", ["FaceLatentsPCADirections", "FaceLatentsSeFaDirections"])

@@ -8,11 +8,22 @@ import pytest
 import torch
 from encoder_support import small_encoder
 from face_latents import NODE_CLASS_MAPPINGS
+from face_latents.models.architectures.capabilities import Capabilities
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.face_model import FaceModel, load_face_model
 from face_latents.nodes import compute
 from face_latents.nodes.model import refine as refine_codes
-from nodes_support import CODES, SIZE, TinyNet, encode, landmarks_for, photos, run, tiny_model
+from nodes_support import (
+    CODES,
+    SIZE,
+    TinyNet,
+    encode,
+    landmarks_for,
+    photos,
+    run,
+    tiny_model,
+    with_net,
+)
 from stylegan2_support import small_model_file
 from torch import Tensor
 
@@ -29,14 +40,8 @@ class Guessing(TinyNet):
 class Bare(TinyNet):
     """A generator without an encoder."""
 
-    encoder = None
-
-    def encode(self, crops: Tensor) -> Tensor:
-        raise FaceLatentsError("no encoder")
-
-
-def with_net(net: TinyNet) -> FaceModel:
-    return replace(MODEL, module=net)
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities(), encode=None)
 
 
 def crops(count: int = 1) -> Tensor:
@@ -80,7 +85,7 @@ def test_without_steps_nothing_is_refined():
 
 
 def test_an_estimated_code_comes_closer_and_is_what_edits_start_from():
-    model, image = with_net(Guessing()), crops(3)
+    model, image = with_net(MODEL, Guessing()), crops(3)
     start, refined = aligned(model, image), aligned(model, image, refine_steps=60)
     before, after = (distance(model, latent.samples, image) for latent in (start, refined))
     assert (after < 0.3 * before).all()
@@ -93,7 +98,7 @@ def test_an_estimated_code_comes_closer_and_is_what_edits_start_from():
 def test_photos_are_refined_in_batches(monkeypatch):
     for name in ("CPU_BATCH_PIXELS", "GPU_BATCH_PIXELS"):
         monkeypatch.setattr(refine_codes, name, 2 * SIZE * SIZE)
-    model, image = with_net(Guessing()), crops(5)
+    model, image = with_net(MODEL, Guessing()), crops(5)
     together = aligned(model, image, refine_steps=10)
     assert model.module.batches == [5, *[2] * 11, *[2] * 11, *[1] * 11]
     for number in range(5):
@@ -102,7 +107,7 @@ def test_photos_are_refined_in_batches(monkeypatch):
 
 
 def test_running_out_of_memory_halves_the_batch(monkeypatch):
-    model, image = with_net(Guessing()), crops(4)
+    model, image = with_net(MODEL, Guessing()), crops(4)
     expected = aligned(model, image, refine_steps=5).samples
     decode = TinyNet.decode
 
@@ -167,7 +172,7 @@ def test_a_mask_of_photos_is_cut_with_the_face():
 
 def test_a_generator_without_an_encoder_starts_from_the_mean():
     image = crops(1)
-    model = with_net(Bare())
+    model = with_net(MODEL, Bare())
     refined = aligned(model, image, refine_steps=80)
     mean = torch.zeros(1, CODES)
     assert (distance(model, refined.samples, image) < 0.3 * distance(model, mean, image)).all()
@@ -213,7 +218,7 @@ def test_landmarks_and_refinement_go_together():
     latent = run(
         "FaceLatentsEncode",
         image=image,
-        face_model=with_net(Guessing()),
+        face_model=with_net(MODEL, Guessing()),
         faces="all",
         index=0,
         min_score=0.5,

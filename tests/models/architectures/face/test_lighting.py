@@ -57,7 +57,7 @@ def spread(pictures: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("strength", [-3.0, 0.5, 2.0])
 def test_light_is_the_mean_faces_whatever_is_drawn(net: RenderedFaceNet, strength: float) -> None:
     after = at_rest() + lamp(net, strength)
-    lit = net.edited_photos(photos(), at_rest(), after)
+    lit = net.apply_edit(photos(), at_rest(), after)
     origin = torch.zeros(1, COUNT + CONTROLS)
     mean, bright = (luminance(net.linear_picture(c)) for c in (origin, lamp(net, strength)))
     expected = relit(photos(), mean[:, 0], bright[:, 0])
@@ -71,29 +71,29 @@ def test_light_is_the_mean_faces_whatever_is_drawn(net: RenderedFaceNet, strengt
 
 def test_light_adds_up_and_is_taken_back(net: RenderedFaceNet) -> None:
     one, two = at_rest() + lamp(net, 1.0), at_rest() + lamp(net, 2.0)
-    lit = net.edited_photos(photos(), at_rest(), two)
-    again = net.edited_photos(net.edited_photos(photos(), at_rest(), one), one, two)
+    lit = net.apply_edit(photos(), at_rest(), two)
+    again = net.apply_edit(net.apply_edit(photos(), at_rest(), one), one, two)
     assert (lit - photos()).abs().amax() > 0.02
     # contrast is held step by step, so not to the last digit
     torch.testing.assert_close(again, lit, atol=0.03, rtol=0)
-    back = net.edited_photos(lit, two, at_rest())
+    back = net.apply_edit(lit, two, at_rest())
     torch.testing.assert_close(back, photos(), atol=0.03, rtol=0)
 
 
 def test_what_is_not_lit_stays_to_the_last_bit(net: RenderedFaceNet) -> None:
     after = torch.cat([at_rest()[:1], at_rest()[1:] + lamp(net, 2.0)])
-    lit = net.edited_photos(photos(), at_rest(), after)
+    lit = net.apply_edit(photos(), at_rest(), after)
     assert torch.equal(lit[0], photos()[0])
     assert (lit[1:] != photos()[1:]).any()
-    drawn = net.drawn(at_rest()) + 1e-3  # a drawing of another batch, rounded in another way
-    assert torch.equal(net.edited_photos(photos(), at_rest(), after, drawn=drawn), lit)
+    drawing = net.draw_unedited(at_rest()) + 1e-3  # of another batch, rounded in another way
+    assert torch.equal(net.apply_edit(photos(), at_rest(), after, drawing=drawing), lit)
 
 
 def test_other_edits_are_made_beside_the_light(net: RenderedFaceNet) -> None:
     change = torch.zeros(1, COUNT + CONTROLS)
     change[0, 0], change[0, COUNT + OTHER] = 1.5, 1.5 * CONTROL
-    plain = net.edited_photos(photos(), at_rest(), at_rest() + change)
-    both = net.edited_photos(photos(), at_rest(), at_rest() + change + lamp(net, 1.5))
+    plain = net.apply_edit(photos(), at_rest(), at_rest() + change)
+    both = net.apply_edit(photos(), at_rest(), at_rest() + change + lamp(net, 1.5))
     lights = [net.strengths(c) for c in (0 * change, lamp(net, 1.5))]
     shades = [lit_by(net.mean_face, net.light_maps, light) for light in lights]
     torch.testing.assert_close(both, relit(plain, *shades), atol=1e-4, rtol=0)
@@ -118,7 +118,7 @@ def test_contrast_grows_by_less_than_the_light_alone_makes_it() -> None:
 def test_colours_stay_those_of_the_skin(net: RenderedFaceNet) -> None:
     """All channels are shifted alike: red skin gets no green shadow."""
     skin = torch.tensor([0.7, 0.45, 0.35])[:, None, None].expand(1, 3, SIZE, SIZE).contiguous()
-    lit = net.edited_photos(skin, at_rest(1), at_rest(1) + lamp(net, 2.5))
+    lit = net.apply_edit(skin, at_rest(1), at_rest(1) + lamp(net, 2.5))
     shift = lit.logit() - skin.logit()
     torch.testing.assert_close(shift, shift[:, :1].expand_as(shift), atol=1e-3, rtol=0)
     assert shift.abs().max() > 0.1
@@ -129,8 +129,8 @@ def test_a_mirrored_face_is_lit_from_the_other_side() -> None:
     tensors["control.along"][LAMP, ::2] = 0  # antisymmetric, as its parity says
     net = rendered.load(tensors)
     after = at_rest() + lamp(net, 2.0)
-    lit = net.edited_photos(photos(), at_rest(), after)
-    mirrored = net.edited_photos(photos().flip(-1), net.mirror(at_rest()), net.mirror(after))
+    lit = net.apply_edit(photos(), at_rest(), after)
+    mirrored = net.apply_edit(photos().flip(-1), net.mirror(at_rest()), net.mirror(after))
     torch.testing.assert_close(mirrored, lit.flip(-1), atol=1e-5, rtol=0)
 
 

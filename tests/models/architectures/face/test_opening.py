@@ -67,9 +67,9 @@ def test_a_closed_mouth_is_opened_with_little_drawing() -> None:
     parts = net.acted(at_rest(), opened(net, 2.0))
     torch.testing.assert_close(parts.drawn, opened(net, 2.0 * DRAWN))
     photos = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(2))
-    made = net.edited_photos(photos, at_rest(), opened(net, 2.0))
+    made = net.apply_edit(photos, at_rest(), opened(net, 2.0))
     plain = rendered.load({n: t for n, t in mouth_tensors(0.0).items() if n not in MOUTHS})
-    drawn = plain.edited_photos(photos, at_rest(), opened(net, 2.0 * DRAWN))
+    drawn = plain.apply_edit(photos, at_rest(), opened(net, 2.0 * DRAWN))
     assert (drawn - photos).abs().mean() < (made - photos).abs().mean()
 
 
@@ -106,9 +106,7 @@ def test_without_the_tensors_of_mouths_all_is_drawn() -> None:
 def test_mouths_open_little_by_little() -> None:
     net = rendered.load(mouth_tensors(-1.0))
     photos = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(2))
-    steps = [
-        net.edited_photos(photos, at_rest(), opened(net, s)) for s in torch.linspace(-0.1, 2, 64)
-    ]
+    steps = [net.apply_edit(photos, at_rest(), opened(net, s)) for s in torch.linspace(-0.1, 2, 64)]
     ways = [float((b - a).abs().mean()) for a, b in itertools.pairwise(steps)]
     assert max(ways) < 4 * sum(ways) / len(ways)
     drawn = [net.decode(opened(net, s)) for s in (0.0, 1e-3)]
@@ -267,7 +265,7 @@ def test_the_bundled_model_opens_a_closed_mouth_where_its_lips_are(face_model: F
     code[:, : len(net.std)] = -4 * net.open[:-1] / net.open[:-1].norm()
     assert float(net.openness(code)) < 0.05
     photo = net.linear_picture(code).clamp(0, 1)
-    made = net.edited_photos(photo, code, code + 3 * face_model.directions["mouth_open"].vector)
+    made = net.apply_edit(photo, code, code + 3 * face_model.directions["mouth_open"].vector)
     rows = (made - photo).abs().mean(1)[0, :, 60:68].mean(1)
     assert abs(int(rows.argmax()) - LIPS * TIGHT.size) < 14
     assert rows[:40].max() < 0.2 * rows.max()  # eyes stay

@@ -82,15 +82,15 @@ def test_a_retoucher_of_other_controls_is_refused() -> None:
 
 def test_without_a_retoucher_the_change_that_is_drawn_is_added() -> None:
     net = rendered.load(random_tensors())
-    made = net.edited_photos(photos(), at_rest(), edited_codes())
+    made = net.apply_edit(photos(), at_rest(), edited_codes())
     offsets = net.lip_offsets(at_rest())
-    change = net.draw(edited_codes(), offsets) - net.drawn(at_rest())
+    change = net.draw(edited_codes(), offsets) - net.draw_unedited(at_rest())
     change = moved(change, from_frame(offsets, SIZE))
     motion = net.motion_between(at_rest(), edited_codes())
     expected = moved(photos() + change, motion)
     torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
     assert (made - photos()).abs().max() > 0.05
-    half = net.edited_photos(photos(), at_rest(), edited_codes(), 0.5)
+    half = net.apply_edit(photos(), at_rest(), edited_codes(), 0.5)
     expected = moved(photos() + change / 2, motion)
     torch.testing.assert_close(half, expected, atol=1e-5, rtol=0)
 
@@ -99,9 +99,9 @@ def test_an_untrained_retoucher_adds_nearly_that() -> None:
     tensors = random_tensors(retouched=True)
     for name in ("weight", "bias"):
         tensors[f"retoucher.leave.{name}"].zero_()
-    plain = rendered.load(random_tensors()).edited_photos(photos(), at_rest(), edited_codes())
+    plain = rendered.load(random_tensors()).apply_edit(photos(), at_rest(), edited_codes())
     net = rendered.load(tensors)
-    made = net.edited_photos(photos(), at_rest(), edited_codes())
+    made = net.apply_edit(photos(), at_rest(), edited_codes())
     replaced = 0.02 * (net.draw(at_rest()) - photos()).abs().mean()
     assert luminance(made - plain).abs().mean() < replaced
 
@@ -120,21 +120,21 @@ def test_a_retoucher_can_put_the_drawn_face_in_place_of_the_photo() -> None:
 
 
 def test_equal_codes_give_the_photo_bit_for_bit(model: FaceModel) -> None:
-    assert torch.equal(model.edited_photos(photos(), at_rest(), at_rest()), photos())
+    assert torch.equal(model.apply_edit(photos(), at_rest(), at_rest()), photos())
     mixed = torch.cat([at_rest()[:1], edited_codes()[1:]])
-    made = model.edited_photos(photos(), at_rest(), mixed)
+    made = model.apply_edit(photos(), at_rest(), mixed)
     assert torch.equal(made[0], photos()[0])
     assert (made[1:] - photos()[1:]).abs().amax((1, 2, 3)).min() > 0.05
 
 
 def test_a_drawing_at_hand_is_not_made_again(model: FaceModel) -> None:
-    drawn, codes_after = model.drawn(at_rest()), edited_codes()
+    drawn, codes_after = model.draw_unedited(at_rest()), edited_codes()
     codes_after[1] = at_rest()[1]
-    made = model.edited_photos(photos(), at_rest(), codes_after, drawn + 1e-6)
+    made = model.apply_edit(photos(), at_rest(), codes_after, drawn + 1e-6)
     assert torch.equal(made[1], photos()[1])  # whatever another batch is rounded to
-    expected = model.edited_photos(photos(), at_rest(), codes_after)
+    expected = model.apply_edit(photos(), at_rest(), codes_after)
     torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
-    other = model.edited_photos(photos(), at_rest(), codes_after, drawn + 0.1)
+    other = model.apply_edit(photos(), at_rest(), codes_after, drawn + 0.1)
     assert (other - made).abs().amax((1, 2, 3))[0] > 0.05
 
 
@@ -144,19 +144,19 @@ def test_edits_along_other_directions_are_not_fitted(model: FaceModel) -> None:
     codes_after[1, 0] += 1.0
     kinds = [model.retouches(*pair) for pair in zip(at_rest(), codes_after, strict=True)]
     assert kinds == [False, False, True]
-    made = model.edited_photos(photos(), at_rest(), codes_after)
-    plain = rendered.load(random_tensors()).edited_photos(photos(), at_rest(), codes_after)
+    made = model.apply_edit(photos(), at_rest(), codes_after)
+    plain = rendered.load(random_tensors()).apply_edit(photos(), at_rest(), codes_after)
     assert torch.equal(made[0], photos()[0])
     torch.testing.assert_close(made[1], plain[1])
     assert (made[2] - plain[2]).abs().max() > 1e-3
 
 
 def test_half_precision_is_close(model: FaceModel) -> None:
-    exact = model.edited_photos(photos(), at_rest(), edited_codes())
+    exact = model.apply_edit(photos(), at_rest(), edited_codes())
     net = model.module
     assert isinstance(net, rendered.RenderedFaceNet)
     net.dtype = torch.bfloat16
-    rough = model.edited_photos(photos(), at_rest(), edited_codes())
+    rough = model.apply_edit(photos(), at_rest(), edited_codes())
     assert rough.dtype == torch.float32
     assert 0 < (rough - exact).abs().max() < 0.1 * (exact - photos()).abs().max()
 
@@ -211,7 +211,7 @@ def edit_of(
 def test_what_the_model_makes_of_the_face_is_what_the_photo_gets(
     model: FaceModel, scale: int
 ) -> None:
-    """Pasted and then aligned again, the middle of the face is what `edited_photos` returned."""
+    """Pasted and then aligned again, the middle of the face is what `apply_edit` returned."""
     axis = torch.linspace(0, 3, SIZE * scale)
     phases = axis[:, None, None] * torch.tensor([1.0, 1.3, 1.7]) + axis[:, None]
     wave = 0.5 + 0.2 * torch.sin(phases)
@@ -222,7 +222,7 @@ def test_what_the_model_makes_of_the_face_is_what_the_photo_gets(
     assert edit.source is Source.PHOTO
     torch.testing.assert_close(edit.before, cut_face(wave, context, SIZE))
     torch.testing.assert_close(
-        edit.after[None], model.edited_photos(edit.before[None], context.code[None], code[None])
+        edit.after[None], model.apply_edit(edit.before[None], context.code[None], code[None])
     )
     after = edit.after.clamp(0.06, 0.94)
     still = FaceEdit(edit.before, after, Source.PHOTO)

@@ -142,24 +142,7 @@ def test_no_codes_give_no_pictures(net: StyleGAN2Net) -> None:
     assert net.map(torch.zeros(0, net.z_dim)).shape == (0, net.w_dim)
 
 
-# --- noise and precision -----------------------------------------------------------------------
-
-
-def test_noise_is_fixed_seeded_or_none(net: StyleGAN2Net) -> None:
-    code = codes_of(net, 1)
-    fixed, none = net.synthesize(code), net.synthesize(code, "none")
-    five, six = net.synthesize(code, 5), net.synthesize(code, 6)
-    assert torch.equal(fixed, net.synthesize(code))
-    assert torch.equal(five, net.synthesize(torch.cat([code, code]), 5)[1:])
-    pictures = (fixed, none, five, six)
-    for i, one in enumerate(pictures):
-        assert all(far(one, other) > 1e-3 for other in pictures[:i])
-
-
-@pytest.mark.parametrize("noise", ["random", 0.5, True, None])
-def test_other_noise_is_refused(net: StyleGAN2Net, noise: object) -> None:
-    with pytest.raises(FaceLatentsError, match="seed"):
-        net.synthesize(codes_of(net, 1), noise)
+# --- precision ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("dtype", "limit"), [(torch.bfloat16, 0.01), (torch.float16, 0.001)])

@@ -1,0 +1,130 @@
+"""What a network of an architecture can do, and what all of them have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .statistics import CodeStatistics
+
+
+class PhotoEditor(Protocol):
+    """Applies edits to the photo's own face."""
+
+    def retouches(self, change: Tensor) -> Tensor:
+        """Which changes of codes `(B, *s)` it can apply, `(B,)` bool."""
+
+    def draw_unedited(self, codes: Tensor) -> Tensor:
+        """Draw codes `(B, *s)` before any edit, `(B, 3, S, S)`."""
+
+    def apply_edit(
+        self, photos: Tensor, before: Tensor, after: Tensor, *, drawing: Tensor | None = None
+    ) -> Tensor:
+        """Apply edits to aligned crops.
+
+        Args:
+            photos: `(B, 3, S, S)` in [0, 1].
+            before, after: `(B, *s)`, codes of the crops, and after the edit.
+            drawing: `draw_unedited(before)`, if it is at hand.
+
+        Returns:
+            `(B, 3, S, S)`, not clamped; a crop whose codes are equal is returned as it is.
+        """
+
+
+class StyleLayers(Protocol):
+    """Codes of several layers (w_plus), one w each, mapped from z."""
+
+    z_dim: int
+
+    def map(self, z: Tensor, class_index: int | None = None) -> Tensor:
+        """z `(B, z_dim)` to w `(B, w_dim)`."""
+
+    def broadcast(self, w: Tensor) -> Tensor:
+        """w `(B, w_dim)` to w_plus `(B, num_ws, w_dim)`."""
+
+    def sample_codes(
+        self,
+        count: int,
+        generator: torch.Generator,
+        psi: float = 1.0,
+        cutoff: int | None = None,
+        class_index: int | None = None,
+    ) -> Tensor:
+        """Random codes `(count, num_ws, w_dim)`."""
+
+
+class Precision(Protocol):
+    """Where a network computes in half precision if told so."""
+
+    dtype: torch.dtype  # float32, bfloat16 or float16; may be set at any time
+
+
+@dataclass(frozen=True, eq=False)
+class Capabilities:
+    """What a network can do. `(*s)` is the shape of one code; None says that it cannot.
+
+    Attributes:
+        decode: codes `(B, *s)` to pictures `(B, 3, S, S)` float32, nominally in [0, 1].
+        encode: crops `(B, 3, S, S)` in [0, 1] to codes `(B, *s)` float32.
+        quick_decode: like `decode`, without fine detail, many times as fast.
+        mirror: codes `(B, *s)` to those of the faces mirrored left to right.
+        style_weight: the weight `(out, d)` that first acts on a code, or on the given layers of
+            one (None: all). SeFa decomposes it.
+        motion: codes before and after an edit to how it moves faces, `(B, 2, S, S)` (dx, dy) in
+            shares of the side: the face at x comes from x + u. Paste Back follows it.
+        editor: applies edits to the photo's own face.
+        layers: maps, broadcasts and samples codes of several layers.
+        precision: sets the type of numbers that the network computes in.
+        code_mean, code_std: `(*s)`, of the training codes, on the CPU; None: 0 and 1.
+        sample_std: `(*s)`, of random codes; None: `code_std`.
+        mixture: the classes that random codes are drawn from; None: one normal distribution.
+    """
+
+    decode: Callable[[Tensor], Tensor]
+    encode: Callable[[Tensor], Tensor] | None = None
+    quick_decode: Callable[[Tensor], Tensor] | None = None
+    mirror: Callable[[Tensor], Tensor] | None = None
+    style_weight: Callable[[Sequence[int] | None], Tensor] | None = None
+    motion: Callable[[Tensor, Tensor], Tensor] | None = None
+    editor: PhotoEditor | None = None
+    layers: StyleLayers | None = None
+    precision: Precision | None = None
+    code_mean: Tensor | None = None
+    code_std: Tensor | None = None
+    sample_std: Tensor | None = None
+    mixture: CodeStatistics | None = None
+
+
+class FaceNet(nn.Module, ABC):
+    """Base of every architecture's network. A loaded one is in evaluation mode.
+
+    Attributes:
+        size: side of a picture in pixels.
+        space_name: name of the space of its codes, see `LatentSpace`.
+    """
+
+    size: int
+    space_name: str
+
+    @property
+    @abstractmethod
+    def code_shape(self) -> tuple[int, ...]:
+        """Shape of one code."""
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What the network can do."""
+
+    @abstractmethod
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes `(B, *code_shape)` to pictures `(B, 3, S, S)` float32, nominally in [0, 1]."""
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Same as `decode`."""
+        return self.decode(codes)
