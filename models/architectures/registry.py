@@ -12,7 +12,6 @@ from ..files.tensors import Header, TensorSpec
 from . import digits
 from .capabilities import FaceNet
 from .face import file as rendered
-from .face import linear
 from .stylegan2 import file as stylegan2_file
 
 
@@ -36,13 +35,6 @@ class Architecture:
 
 
 ARCHITECTURES: tuple[Architecture, ...] = (
-    Architecture(
-        linear.NAME,
-        "linear face model (eigenfaces)",
-        linear.detect,
-        linear.expected,
-        linear.load,
-    ),
     Architecture(
         rendered.NAME,
         "rendered face model (eigenfaces and a convolutional renderer)",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from face_latents.models.architectures.face import file as rendered
+from face_latents.models.architectures.face.net import RenderedFaceNet
 from face_latents.models.architectures.face.renderer import Renderer
 from face_latents.models.architectures.face.retoucher import Retoucher
 from PIL import Image
@@ -17,7 +19,8 @@ from skimage import data
 SIZE, COUNT, CONTROLS = 16, 6, 2
 
 
-def random_tensors(seed: int = 0, retouched: bool = False) -> dict[str, torch.Tensor]:
+def random_tensors(seed: int = 0) -> dict[str, torch.Tensor]:
+    """Every tensor of a file; its controls are neither light nor mouths."""
     generator = torch.Generator().manual_seed(seed)
     stored = (6, SIZE // 2, SIZE // 4)
     parity = torch.ones(COUNT, dtype=torch.int8)
@@ -27,16 +30,19 @@ def random_tensors(seed: int = 0, retouched: bool = False) -> dict[str, torch.Te
     torch.nn.init.normal_(renderer.leave.weight, std=0.1)
     torch.nn.init.normal_(renderer.tell.weight, std=0.1)
     weights = {f"renderer.{name}": t.half() for name, t in renderer.state_dict().items()}
-    if retouched:
-        retoucher = Retoucher(CONTROLS, fine=8, wide=8, deep=16, blocks=1)
-        torch.nn.init.normal_(retoucher.leave.weight, std=0.3)
-        weights |= {f"retoucher.{name}": t.half() for name, t in retoucher.state_dict().items()}
+    retoucher = Retoucher(CONTROLS, fine=8, wide=8, deep=16, blocks=1)
+    torch.nn.init.normal_(retoucher.leave.weight, std=0.3)
+    weights |= {f"retoucher.{name}": t.half() for name, t in retoucher.state_dict().items()}
     axis = torch.linspace(0, torch.pi, 32)
     bump = torch.sin(axis) * torch.sin(axis)[:, None]
     fields = torch.stack([torch.stack([0 * bump, bump]), torch.stack([bump, 0 * bump])]) / 50
     return {
         "control.fields": fields,
         "control.parity": torch.tensor([1, -1], dtype=torch.int8),
+        "control.along": torch.zeros(CONTROLS, COUNT),
+        "control.lights": torch.zeros(CONTROLS, dtype=torch.int8),
+        "control.mouth": torch.zeros(2, CONTROLS),
+        "control.open": torch.zeros(COUNT + 1),
         "linear.mean": torch.rand(stored, generator=generator),
         "linear.components": torch.randint(
             -127, 128, (COUNT, *stored), dtype=torch.int8, generator=generator
@@ -46,6 +52,13 @@ def random_tensors(seed: int = 0, retouched: bool = False) -> dict[str, torch.Te
         "linear.std": torch.rand(COUNT, generator=generator) + 0.5,
         **weights,
     }
+
+
+def without_retoucher(tensors: dict[str, torch.Tensor]) -> RenderedFaceNet:
+    """The network as it is before its retoucher is trained."""
+    net = rendered.load(tensors)
+    net.retoucher = None
+    return net
 
 
 def codes(count: int = 3) -> torch.Tensor:

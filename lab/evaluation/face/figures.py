@@ -12,7 +12,6 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from ....models.architectures.face import linear
 from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
 from ....models.files.tensors import load_tensors, save_tensors
 from ....models.judge import age_group, load_judge, read
@@ -81,7 +80,7 @@ def evaluate_face(
         result: dict[str, object] = {
             "recon": {
                 "psnr": round(float(fidelity.mean()), 2),
-                "pca_psnr": _pca_psnr(model, crops, fidelity),
+                "pca_psnr": _pca_psnr(model, crops),
                 "sharpness_ratio": round(float(clear.median()), 3),
                 "attribute_agreement": round(sum(agreement.values()) / len(agreement), 3),
                 "agreement_by_attribute": {
@@ -125,14 +124,12 @@ def _agreement(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dic
     return same
 
 
-def _pca_psnr(model: FaceModel, crops: Tensor, fidelity: Tensor) -> float:
+def _pca_psnr(model: FaceModel, crops: Tensor) -> float:
     """PSNR of principal components, printed beside: of the model's own linear part if it has one,
     of the bundled model's otherwise."""
-    if model.metadata.get("architecture") == linear.NAME:
-        return round(float(fidelity.mean()), 2)
     quick = model.capabilities.quick_decode
     if quick is None:
-        return _pca_psnr(load_face_model(bundled_face_model_path()), crops, fidelity)
+        return _pca_psnr(load_face_model(bundled_face_model_path()), crops)
     values = [psnr(quick(model.encode(part)).clamp(0, 1), part) for part in crops.split(BATCH)]
     return round(float(torch.cat(values).mean()), 2)
 

@@ -64,7 +64,7 @@ def export_face(
         val: unseen faces.
         settings: of the stages of training, for the metadata.
     """
-    drawn = (rendered.PREFIX, rendered.RETOUCHER)
+    drawn = (rendered.RENDERER, rendered.RETOUCHER)
     weights = {n: t.half() for n, t in trained.state_dict().items() if n.startswith(drawn)}
     every = {**tensors, **weights}
     net = rendered.load(every)

@@ -1,4 +1,4 @@
-"""Fitting the linear face model: principal components of faces and their mirror images.
+"""Fitting eigenfaces: principal components of faces and their mirror images.
 
 With every face present twice, plain and mirrored, the covariance splits into that of the mirror-
 symmetric halves (x + mirror x) / 2 and of the antisymmetric ones (x - mirror x) / 2
@@ -24,18 +24,15 @@ def fit_linear(
     *,
     iterations: int = 8,
     seed: int = 0,
-    half_colour: bool = False,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> dict[str, Tensor]:
-    """Tensors of a linear face model (`architectures/linear.py`) fitted to aligned crops.
+    """Tensors of eigenfaces (`architectures/face/eigenfaces.py`) fitted to aligned crops.
 
     Args:
         crops: `(N, 3, S, S)` uint8, S even.
         count: components to keep, those of largest variance whatever their parity.
         iterations: of subspace iteration.
         seed: of its random start.
-        half_colour: keep colour at half resolution (`architectures/planes.py`), as the linear part
-            of a rendered model does.
         progress: told the stage.
 
     Raises:
@@ -44,16 +41,16 @@ def fit_linear(
     number = len(crops)
     if count > 2 * number - 1:
         raise ValueError(f"{number} faces give at most {2 * number - 1} components, not {count}")
-    mean = torch.zeros_like(_halves(crops[:1], +1, half_colour)[0], dtype=torch.float64)
+    mean = torch.zeros_like(_halves(crops[:1], +1)[0], dtype=torch.float64)
     for part in crops.split(CHUNK):
-        mean += _halves(part, +1, half_colour).double().sum(0)
+        mean += _halves(part, +1).double().sum(0)
     mean = (mean / number).float()
     variances, rows, parities = [], [], []
     for parity in (+1, -1):
         progress("symmetric part" if parity > 0 else "antisymmetric part")
         data = torch.empty(number, mean.numel())
         for i, part in enumerate(crops.split(CHUNK)):
-            half = _halves(part, parity, half_colour)
+            half = _halves(part, parity)
             centred = half - mean if parity > 0 else half
             data[i * CHUNK : i * CHUNK + len(part)] = centred.flatten(1)
         values, vectors = _principal(data, min(count, number), iterations, seed)
@@ -78,12 +75,12 @@ def fit_linear(
     }
 
 
-def _halves(crops: Tensor, parity: int, half_colour: bool) -> Tensor:
-    """Left half `(n, 3, S, S / 2)` of the mirror-symmetric or antisymmetric part, float32, or its
-    planes `(n, 6, S / 2, S / 4)`."""
+def _halves(crops: Tensor, parity: int) -> Tensor:
+    """Planes `(n, 6, S / 2, S / 4)` of the left half of the mirror-symmetric or antisymmetric part,
+    float32."""
     left, right = (crops.float() / 255).chunk(2, dim=-1)
     half = (left + parity * right.flip(-1)) / 2
-    return to_planes(half) if half_colour else half
+    return to_planes(half)
 
 
 def _principal(data: Tensor, count: int, iterations: int, seed: int) -> tuple[Tensor, Tensor]:

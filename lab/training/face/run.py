@@ -4,6 +4,7 @@ file."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -148,9 +149,16 @@ def train_face(
 
 
 def untrained_net(tensors: Mapping[str, Tensor], renderer: Renderer) -> RenderedFaceNet:
-    """The network of a fitted linear part and controls, with any renderer."""
-    weights = {rendered.PREFIX + n: t for n, t in renderer.state_dict().items()}
-    return rendered.load({**tensors, **weights})
+    """The network of fitted eigenfaces and of what is known of controls, with any renderer.
+
+    What is not known of controls is 0; a retoucher is not there yet.
+    """
+    count, _, rows, _ = tensors["linear.components"].shape
+    controls, _, side, _ = tensors["control.fields"].shape
+    net = RenderedFaceNet(count, 2 * rows, deepcopy(renderer), controls, side)
+    net.load_state_dict(net.state_dict() | rendered.state_of(tensors))
+    net.prepare()
+    return net.eval().requires_grad_(False)
 
 
 def control_tensors(train: FaceSet, progress: Progress) -> dict[str, Tensor]:
@@ -182,7 +190,7 @@ def _linear_part(
     def tell(stage: str) -> None:
         progress(stage, 0, 1)
 
-    return fit_linear(train.crops, components, seed=seed, half_colour=True, progress=tell)
+    return fit_linear(train.crops, components, seed=seed, progress=tell)
 
 
 def _reader(

@@ -9,11 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...imaging.light import luminance
-from . import linear
+from .eigenfaces import Eigenfaces
 from .lighting import lit_by, relit
 from .mouth import lip_offsets
 from .opening import ALONE, DRAWN, Acted
-from .planes import from_planes, to_planes
 
 CONTROL = 0.2  # what a control gains per unit of strength: little beside the whole of a direction
 USUAL_STRENGTH = 0.5  # of edits, as a standard deviation, beside which codes are measured
@@ -29,7 +28,7 @@ _ALL_CLOSED = 1.0  # strength of closing from which lips meet
 _MET = 3.0  # strength of closing from which open mouths move no further: chins would be squeezed
 
 
-class ControlledFaceNet(linear.LinearFaceNet):
+class ControlledFaceNet(Eigenfaces):
     """Eigenfaces of planes (`planes.py`), whose codes `(B, K)` end with controls.
 
     `encode` inverts the linear part only, so `encode(linear_picture(z))` gives z back, and always
@@ -47,11 +46,14 @@ class ControlledFaceNet(linear.LinearFaceNet):
 
     def __init__(self, count: int, size: int, controls: int, side: int = 64) -> None:
         super().__init__(count, size)
-        self.register_buffer("fields", torch.zeros(controls, 2, side, side))
+        self.register_buffer("fields", torch.zeros(controls, 2, side, side))  # see `motion.py`
+        # -1: the mirrored face is edited the opposite way
         self.register_buffer("control_parity", torch.ones(controls, dtype=torch.int8))
-        self.register_buffer("along", torch.zeros(controls, count))
-        self.register_buffer("lights", torch.zeros(controls, dtype=torch.int8))
+        self.register_buffer("along", torch.zeros(controls, count))  # of a code, per strength
+        self.register_buffer("lights", torch.zeros(controls, dtype=torch.int8))  # 1: it is light
+        # how much each control opens a mouth, and strengths of the edit that opens it by 1
         self.register_buffer("mouth", torch.zeros(2, controls))
+        # log-odds that a mouth is open, per unit of each coefficient, and of the mean face
         self.register_buffer("open", torch.zeros(count + 1))
         # derived by prepare()
         for name in ("mean_face", "light_maps"):
@@ -92,14 +94,6 @@ class ControlledFaceNet(linear.LinearFaceNet):
         """+1 or -1 for every number of a code, by which a mirrored face differs, `(K,)` int8."""
         return torch.cat([self.parity, self.control_parity])
 
-    def to_rows(self, halves: Tensor) -> Tensor:
-        """Half pictures `(B, 3, S, S / 2)` as planes `(B, 6, S / 2, S / 4)`."""
-        return to_planes(halves)
-
-    def from_rows(self, rows: Tensor) -> Tensor:
-        """The inverse of `to_rows`, but for the colour within blocks of 2 x 2 pixels."""
-        return from_planes(rows)
-
     def coefficients(self, codes: Tensor) -> Tensor:
         """The part of codes `(B, K)` that weighs components."""
         return codes[:, : len(self.std)]
@@ -110,11 +104,11 @@ class ControlledFaceNet(linear.LinearFaceNet):
 
     def encode(self, crops: Tensor) -> Tensor:
         """Crops `(B, 3, S, S)` in [0, 1] to their codes `(B, K)` float32, controls 0."""
-        return F.pad(super().encode(crops), (0, len(self.fields)))
+        return F.pad(self.fit(crops), (0, len(self.fields)))
 
     def linear_picture(self, codes: Tensor) -> Tensor:
         """The weighted sum of the components, light included, `(B, 3, S, S)` float32."""
-        return super().decode(self.coefficients(codes))
+        return self.linear_sum(self.coefficients(codes))
 
     def edit_of(self, strengths: Tensor) -> Tensor:
         """Change of codes `(B, K)` by edits along controls, `(B, C)`."""

@@ -96,7 +96,7 @@ def untaught(faces: FaceSet, seed: int) -> RenderedFaceNet:
     still["control.parity"] = control_parity()
     torch.manual_seed(seed)
     renderer = Renderer(12, count, wide=8, deep=16, fine=8, blocks=(1, 1, 1))
-    net = untrained_net(fit_linear(faces.crops, 12, half_colour=True) | still, renderer)
+    net = untrained_net(fit_linear(faces.crops, 12) | still, renderer)
     net.retoucher = Retoucher(count, 8, 8, 16, 1)
     torch.nn.init.normal_(net.retoucher.leave.weight, std=0.1)
     return net

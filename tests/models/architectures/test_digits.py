@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from digits_support import SIZES, tiny_tensors
 from face_latents.lab.evaluation.digits.classifier import load_digit_classifier
 from face_latents.lab.evaluation.digits.encoders import load_clean_digits
 from face_latents.lab.weights import lab_weights
@@ -25,21 +26,6 @@ from face_latents.models.geometry.templates import WHOLE
 from face_latents.models.imaging.align import align_with_transform
 from face_latents.nodes.model import load as load_model
 from nodes_support import run
-
-SIZES = {
-    "latent": 12, "width": 4, "deep": 3, "hidden": 5, "hidden_up": 6, "deep_up": 4, "width_up": 3,
-    "fine_up": 5, "axes": 7,
-}  # fmt: skip
-
-
-def tiny_tensors(seed: int = 0) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {
-        name: torch.rand(tuple(spec.shape), generator=generator).half() - 0.5
-        for name, spec in digits.specs(SIZES).items()
-    }
-    tensors["digits.std"] += 0.75
-    return tensors
 
 
 def strokes(count: int = 1, size: int = 28) -> torch.Tensor:

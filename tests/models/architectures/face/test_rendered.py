@@ -32,7 +32,6 @@ from face_latents.lab.training.face.critic import (
 )
 from face_latents.lab.training.face.directions import ATTRIBUTES, TAKEN_OUT, set_apart
 from face_latents.lab.training.face.edits import LIGHTING, STRONGEST, edits_for, expected_changes
-from face_latents.lab.training.face.linear import fit_linear
 from face_latents.lab.training.face.losses import contrast_distance, linear_change
 from face_latents.lab.training.face.motion_fields import (
     MOVING,
@@ -55,14 +54,12 @@ from face_latents.models.architectures.face.planes import (
 )
 from face_latents.models.architectures.face.renderer import Renderer
 from face_latents.models.architectures.face.retoucher import Retoucher
-from face_latents.models.architectures.registry import detect_architecture
 from face_latents.models.errors import UnsupportedModelError
 from face_latents.models.face_model import FaceModel
-from face_latents.models.files.tensors import read_header, save_tensors
 from face_latents.models.fit.safe_range import safe_range
 from face_latents.models.geometry.templates import TIGHT
 from PIL import Image
-from rendered_support import CONTROLS, COUNT, SIZE, at_rest, codes, make_face_data, random_tensors
+from rendered_support import CONTROLS, COUNT, at_rest, codes, make_face_data, random_tensors
 from skimage import data
 
 
@@ -91,20 +88,6 @@ def test_coarse_colour_keeps_brightness_and_loses_specks() -> None:
     fine = (to_planes(p)[:, 4:] for p in (pictures, coarse))
     before, after = (colour.diff(dim=-1).square().mean() for colour in fine)
     assert after < 0.2 * before
-
-
-def test_loading_round_trip_and_detection(tmp_path: Path) -> None:
-    tensors = random_tensors()
-    path = tmp_path / "rendered.safetensors"
-    save_tensors(path, tensors, {})
-    header = read_header(path)
-    architecture = detect_architecture(header, header.shapes)
-    assert architecture.name == rendered.NAME
-    expected = architecture.expected(header.shapes)
-    assert {name: spec.shape for name, spec in expected.items()} == header.shapes
-    net = rendered.load(tensors)
-    assert net.size == SIZE
-    assert net.code_shape == (COUNT + CONTROLS,)
 
 
 @pytest.mark.parametrize("missing", ["renderer.down.weight", "renderer.tell.weight"])
@@ -230,23 +213,6 @@ def test_half_precision_and_gradients() -> None:
     assert moved.grad is not None
     assert torch.isfinite(moved.grad).all()
     assert (moved.grad != 0).any(0).all()
-
-
-def test_the_fit_at_half_colour_spans_the_planes_of_the_faces() -> None:
-    generator = torch.Generator().manual_seed(0)
-    mixing = torch.randn(5, 3 * SIZE * SIZE, generator=generator)
-    values = (torch.randn(40, 5, generator=generator) @ mixing) * 10 + 128
-    crops = values.clamp(0, 255).to(torch.uint8).reshape(40, 3, SIZE, SIZE)
-    tensors = fit_linear(crops, 12, half_colour=True)
-    assert tensors["linear.components"].shape == (12, 6, SIZE // 2, SIZE // 4)
-    net = rendered.RenderedFaceNet(12, SIZE, Renderer(4, 0, 8, 8, 8), controls=0)
-    net.load_state_dict({n.removeprefix("linear."): t for n, t in tensors.items()}, strict=False)
-    net.prepare()
-    faces = crops.float() / 255
-    seen = from_planes(to_planes(faces))
-    rebuilt = net.linear_picture(net.encode(faces))
-    mean_error = (seen - seen.mean(0)).square().mean()
-    assert (rebuilt - seen).square().mean() < 0.1 * mean_error
 
 
 def test_edits_aim_at_the_other_side() -> None:

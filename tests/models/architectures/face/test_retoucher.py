@@ -13,7 +13,7 @@ from face_latents.lab.training.face.adversarial import Lessons
 from face_latents.lab.training.face.directions import ATTRIBUTES
 from face_latents.lab.training.face.linear import fit_linear
 from face_latents.lab.training.face.retouch import COLUMNS, RetouchTraining, Settings
-from face_latents.lab.training.face.run import FaceTraining, train_face
+from face_latents.lab.training.face.run import FaceTraining, train_face, untrained_net
 from face_latents.lab.training.face.views import shifted
 from face_latents.models.architectures.face import file as rendered
 from face_latents.models.architectures.face.motion import moved
@@ -30,7 +30,16 @@ from face_latents.models.paste.edit import FaceEdit, Source, plan_edits
 from face_latents.models.paste.face import PhotoFace, cut_face
 from face_latents.models.values import PhotoContext
 from PIL import Image
-from rendered_support import CONTROLS, COUNT, SIZE, at_rest, codes, make_face_data, random_tensors
+from rendered_support import (
+    CONTROLS,
+    COUNT,
+    SIZE,
+    at_rest,
+    codes,
+    make_face_data,
+    random_tensors,
+    without_retoucher,
+)
 
 
 def photos(count: int = 3, size: int = SIZE) -> torch.Tensor:
@@ -47,23 +56,20 @@ def edited_codes() -> torch.Tensor:
 @pytest.fixture
 def model(tmp_path: Path) -> FaceModel:
     path = tmp_path / "retouched.safetensors"
-    save_face_model(path, random_tensors(retouched=True), {}, TIGHT.resized(SIZE))
+    save_face_model(path, random_tensors(), {}, TIGHT.resized(SIZE))
     return load_face_model(path)
 
 
-def test_a_file_may_hold_a_retoucher(model: FaceModel, tmp_path: Path) -> None:
+def test_a_retoucher_draws_nothing_itself(model: FaceModel) -> None:
     assert model.retouches(at_rest()[0], edited_codes()[0])
-    plain = tmp_path / "plain.safetensors"
-    save_face_model(plain, random_tensors(), {}, TIGHT.resized(SIZE))
-    without = load_face_model(plain)
-    assert not without.retouches(at_rest()[0], edited_codes()[0])
-    assert without.space.model_id != model.space.model_id
-    assert torch.equal(without.decode(codes()), model.decode(codes()))  # it draws nothing itself
+    without = without_retoucher(random_tensors())
+    assert without.capabilities().editor is None
+    assert torch.equal(without.decode(codes()), model.decode(codes()))
 
 
 @pytest.mark.parametrize("missing", ["tell.weight", "to_wide.bias", "middle.0.first.bias"])
 def test_a_retoucher_without_a_layer_is_refused(missing: str) -> None:
-    tensors = random_tensors(retouched=True)
+    tensors = random_tensors()
     del tensors[f"retoucher.{missing}"]
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if missing == "tell.weight":
@@ -74,14 +80,14 @@ def test_a_retoucher_without_a_layer_is_refused(missing: str) -> None:
 
 
 def test_a_retoucher_of_other_controls_is_refused() -> None:
-    shapes = {n: tuple(t.shape) for n, t in random_tensors(retouched=True).items()}
+    shapes = {n: tuple(t.shape) for n, t in random_tensors().items()}
     shapes["retoucher.tell.weight"] = (16, CONTROLS + 1)
     with pytest.raises(UnsupportedModelError, match="told 3 controls; there are 2"):
         rendered.expected(shapes)
 
 
 def test_without_a_retoucher_the_change_that_is_drawn_is_added() -> None:
-    net = rendered.load(random_tensors())
+    net = without_retoucher(random_tensors())
     made = net.apply_edit(photos(), at_rest(), edited_codes())
     offsets = net.lip_offsets(at_rest())
     change = net.draw(edited_codes(), offsets) - net.draw_unedited(at_rest())
@@ -96,10 +102,10 @@ def test_without_a_retoucher_the_change_that_is_drawn_is_added() -> None:
 
 
 def test_an_untrained_retoucher_adds_nearly_that() -> None:
-    tensors = random_tensors(retouched=True)
+    tensors = random_tensors()
     for name in ("weight", "bias"):
         tensors[f"retoucher.leave.{name}"].zero_()
-    plain = rendered.load(random_tensors()).apply_edit(photos(), at_rest(), edited_codes())
+    plain = without_retoucher(random_tensors()).apply_edit(photos(), at_rest(), edited_codes())
     net = rendered.load(tensors)
     made = net.apply_edit(photos(), at_rest(), edited_codes())
     replaced = 0.02 * (net.draw(at_rest()) - photos()).abs().mean()
@@ -145,7 +151,7 @@ def test_edits_along_other_directions_are_not_fitted(model: FaceModel) -> None:
     kinds = [model.retouches(*pair) for pair in zip(at_rest(), codes_after, strict=True)]
     assert kinds == [False, False, True]
     made = model.apply_edit(photos(), at_rest(), codes_after)
-    plain = rendered.load(random_tensors()).apply_edit(photos(), at_rest(), codes_after)
+    plain = without_retoucher(random_tensors()).apply_edit(photos(), at_rest(), codes_after)
     assert torch.equal(made[0], photos()[0])
     torch.testing.assert_close(made[1], plain[1])
     assert (made[2] - plain[2]).abs().max() > 1e-3
@@ -179,11 +185,10 @@ def test_corrections_are_made_where_something_changes() -> None:
     assert (made - change)[..., 8:16, 8:16].abs().max() > 1e-3
 
 
-def no_controls() -> dict[str, torch.Tensor]:
-    """What a rendered model needs beside its linear part: controls that move nothing."""
+def still_controls() -> dict[str, torch.Tensor]:
+    """Controls that move nothing."""
     count = len(ATTRIBUTES)
-    renderer = Renderer(4, count, 8, 8, 8)
-    return {f"renderer.{n}": t for n, t in renderer.state_dict().items()} | {
+    return {
         "control.fields": torch.zeros(count, 2, 64, 64),
         "control.parity": torch.ones(count, dtype=torch.int8),
     }
@@ -271,7 +276,8 @@ def test_motion_of_an_own_face_is_not_estimated(model: FaceModel) -> None:
 
 def test_photos_that_show_what_is_wanted_are_found(tmp_path: Path) -> None:
     faces = load_faces(make_face_data(tmp_path / "faces"), "train")
-    net = rendered.load(fit_linear(faces.crops, 12, half_colour=True) | no_controls())
+    renderer = Renderer(4, len(ATTRIBUTES), 8, 8, 8)
+    net = untrained_net(fit_linear(faces.crops, 12) | still_controls(), renderer)
     net.retoucher = Retoucher(len(ATTRIBUTES))
     codes = net.encode(faces.floats())
     lessons = Lessons(net, torch.eye(len(ATTRIBUTES), 21), faces, faces, codes, [])

@@ -1,36 +1,43 @@
-"""The linear architecture: detection, strict loading, exact values, and its fit."""
+"""Eigenfaces: exact values, their inverse, and their fit."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from face_latents.lab.training.face.linear import fit_linear
-from face_latents.models.architectures.face import linear
-from face_latents.models.architectures.registry import detect_architecture
+from face_latents.models.architectures.face.file import state_of
+from face_latents.models.architectures.face.net import RenderedFaceNet
+from face_latents.models.architectures.face.planes import from_planes, to_planes
+from face_latents.models.architectures.face.renderer import Renderer
 from face_latents.models.errors import UnsupportedModelError
-from face_latents.models.files.tensors import read_header, save_tensors
 from sklearn.decomposition import PCA
 
 SIZE = 8
 
 
-def random_tensors(count: int = 6, size: int = SIZE, seed: int = 0) -> dict[str, torch.Tensor]:
+def random_tensors(count: int = 6, seed: int = 0) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    half = (3, size, size // 2)
+    stored = (6, SIZE // 2, SIZE // 4)
     parity = torch.ones(count, dtype=torch.int8)
     parity[1::2] = -1
     return {
-        "linear.mean": torch.rand(half, generator=generator),
+        "linear.mean": torch.rand(stored, generator=generator),
         "linear.components": torch.randint(
-            -127, 128, (count, *half), dtype=torch.int8, generator=generator
+            -127, 128, (count, *stored), dtype=torch.int8, generator=generator
         ),
         "linear.step": torch.full((count,), 0.001),
         "linear.parity": parity,
         "linear.std": torch.rand(count, generator=generator) + 0.5,
     }
+
+
+def net_of(tensors: dict[str, torch.Tensor]) -> RenderedFaceNet:
+    """A network without controls, whose renderer is not asked."""
+    net = RenderedFaceNet(len(tensors["linear.std"]), SIZE, Renderer(4, 0, 8, 8, 8), controls=0)
+    net.load_state_dict(net.state_dict() | state_of(tensors))
+    net.prepare()
+    return net
 
 
 def faces(count: int, seed: int = 0) -> torch.Tensor:
@@ -42,110 +49,85 @@ def faces(count: int, seed: int = 0) -> torch.Tensor:
 
 def test_values_by_hand() -> None:
     tensors = random_tensors()
-    net = linear.load(tensors)
+    net = net_of(tensors)
     codes = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
     expected = np.zeros((3, 3, SIZE, SIZE))
-    mean = tensors["linear.mean"].numpy().astype(np.float64)
+    mean = from_planes(tensors["linear.mean"][None])[0].numpy().astype(np.float64)
     expected += np.concatenate([mean, mean[..., ::-1]], -1)
     for b in range(3):
         for k in range(6):
-            half = tensors["linear.components"][k].numpy().astype(np.float64)
+            half = from_planes(tensors["linear.components"][k : k + 1])[0].numpy()
             sign = int(tensors["linear.parity"][k])
             whole = np.concatenate([half, sign * half[..., ::-1]], -1)
             weight = tensors["linear.step"][k].item() * tensors["linear.std"][k].item()
             expected[b] += codes[b, k].item() * weight * whole
-    np.testing.assert_allclose(net.decode(codes).numpy(), expected, atol=2e-5)
+    np.testing.assert_allclose(net.linear_picture(codes).numpy(), expected, atol=2e-5)
 
 
 def test_the_style_weight_is_all_of_the_decoder_that_depends_on_the_code() -> None:
-    net = linear.load(random_tensors())
+    net = net_of(random_tensors())
     codes = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
-    origin = net.decode(torch.zeros(1, 6))
+    origin = net.linear_picture(torch.zeros(1, 6))
     pictures = origin + (codes @ net.style_weight().T).reshape(3, 3, SIZE, SIZE)
-    torch.testing.assert_close(net.decode(codes), pictures)
+    torch.testing.assert_close(net.linear_picture(codes), pictures)
 
 
-def test_loading_round_trip_and_detection(tmp_path: Path) -> None:
-    tensors = random_tensors()
-    save_tensors(tmp_path / "m.safetensors", tensors)
-    header = read_header(tmp_path / "m.safetensors")
-    assert detect_architecture(header, header.shapes).name == "linear"
-    net = linear.load(tensors)
-    for name, tensor in net.state_dict().items():
-        assert torch.equal(tensor, tensors["linear." + name])
-    assert len(net.state_dict()) == len(tensors)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda t: t.pop("linear.std"),
-        lambda t: t.update(extra=torch.ones(1)),
-        lambda t: t.update({"linear.components": torch.zeros(6, 3, 8, 8, dtype=torch.int8)}),
-        lambda t: t.update({"linear.components": torch.zeros(6, 1, 8, 4, dtype=torch.int8)}),
-    ],
-)
-def test_other_tensors_are_not_detected(change) -> None:  # type: ignore[no-untyped-def]
-    tensors = random_tensors()
-    change(tensors)
-    assert not linear.detect({name: tuple(t.shape) for name, t in tensors.items()})
-
-
-def test_values_that_make_no_model() -> None:
-    for name, value, words in (
-        ("linear.parity", torch.zeros(6, dtype=torch.int8), "parity"),
-        ("linear.std", torch.zeros(6), "positive"),
-        ("linear.components", torch.zeros(6, 3, 8, 4, dtype=torch.int8), "independent"),
-    ):
-        with pytest.raises(UnsupportedModelError, match=words):
-            linear.load({**random_tensors(), name: value})
+def test_components_that_depend_on_each_other_are_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="independent"):
+        net_of(random_tensors() | {"linear.components": torch.zeros(6, 6, 4, 2, dtype=torch.int8)})
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_encode_inverts_decode(batch: int) -> None:
-    net = linear.load(random_tensors(seed=3))
+    net = net_of(random_tensors(seed=3))
     codes = torch.randn(batch, 6, generator=torch.Generator().manual_seed(batch))
     kept = codes.clone()
-    torch.testing.assert_close(net.encode(net.decode(codes)), codes, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(net.encode(net.linear_picture(codes)), codes, atol=1e-4, rtol=1e-4)
     assert torch.equal(codes, kept)
 
 
 def test_encode_is_the_least_squares_fit() -> None:
-    net = linear.load(random_tensors(seed=4))
+    net = net_of(random_tensors(seed=4))
     crop = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(5))
-    columns = (net.decode(torch.eye(6)) - net.decode(torch.zeros(1, 6))).flatten(1).double().numpy()
-    residual = (crop - net.decode(torch.zeros(1, 6))).flatten().double().numpy()
+    columns = (
+        (net.linear_picture(torch.eye(6)) - net.linear_picture(torch.zeros(1, 6)))
+        .flatten(1)
+        .double()
+        .numpy()
+    )
+    residual = (crop - net.linear_picture(torch.zeros(1, 6))).flatten().double().numpy()
     expected = np.linalg.lstsq(columns.T, residual, rcond=None)[0]
     np.testing.assert_allclose(net.encode(crop)[0].numpy(), expected, atol=1e-4)
 
 
 def test_mirroring_flips_signs() -> None:
-    net = linear.load(random_tensors(seed=6))
+    net = net_of(random_tensors(seed=6))
     codes = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
-    mirrored = net.decode(net.mirror(codes))
-    torch.testing.assert_close(mirrored, net.decode(codes).flip(-1), atol=1e-6, rtol=0)
+    mirrored = net.linear_picture(net.mirror(codes))
+    torch.testing.assert_close(mirrored, net.linear_picture(codes).flip(-1), atol=1e-6, rtol=0)
 
 
 def test_half_precision_codes_and_gradient() -> None:
-    net = linear.load(random_tensors())
+    net = net_of(random_tensors())
     codes = torch.randn(2, 6, dtype=torch.float16)
-    assert net.decode(codes).dtype == torch.float32
+    assert net.linear_picture(codes).dtype == torch.float32
     small = codes.float().requires_grad_()
-    net.decode(small).sum().backward()
+    net.linear_picture(small).sum().backward()
     assert small.grad is not None
     assert small.grad.abs().sum() > 0
 
 
 def test_fit_agrees_with_scikit_learn() -> None:
     crops = faces(40)
-    both = torch.cat([crops, crops.flip(-1)]).flatten(1).double().numpy() / 255
+    seen = from_planes(to_planes(crops / 255))
+    both = torch.cat([seen, seen.flip(-1)]).flatten(1).double().numpy()
     reference = PCA(n_components=12).fit(both)
     tensors = fit_linear(crops, 12)
     # halves hold half of the energy; scikit-learn divides by n - 1
     variance = 2 * tensors["linear.std"].double().numpy() ** 2
     np.testing.assert_allclose(variance, reference.explained_variance_ * 79 / 80, rtol=1e-3)
-    net = linear.load(tensors)
-    rebuilt = net.decode(net.encode(crops.float() / 255)).flatten(1).double().numpy()
+    net = net_of(tensors)
+    rebuilt = net.linear_picture(net.encode(crops.float() / 255)).flatten(1).double().numpy()
     expected = reference.inverse_transform(reference.transform(both[:40]))
     # what is left is the rounding of the components to 8 bits
     assert np.abs(rebuilt - expected).max() < 0.02
@@ -153,7 +135,7 @@ def test_fit_agrees_with_scikit_learn() -> None:
 
 def test_training_codes_are_white() -> None:
     crops = faces(60, seed=2)
-    net = linear.load(fit_linear(crops, 20))
+    net = net_of(fit_linear(crops, 20))
     codes = net.encode(crops.float() / 255)
     codes = torch.cat([codes, net.mirror(codes)])
     covariance = codes.T @ codes / len(codes)

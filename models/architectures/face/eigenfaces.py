@@ -1,0 +1,99 @@
+"""Eigenfaces of a mirror-symmetric training set (Turk & Pentland 1991).
+
+A face is the mean plus a weighted sum of components. Every training face also took part mirrored,
+so each component is mirror-symmetric (parity +1) or mirror-antisymmetric (-1) (Sirovich & Kirby
+1990): only its left half is stored, and to mirror a face is to change signs of its code.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...errors import UnsupportedModelError
+from ..capabilities import FaceNet
+from .planes import PLANES, from_planes, to_planes
+
+
+class Eigenfaces(FaceNet):
+    """Whitened eigenfaces: `linear_sum(z) = mean + (z * std) @ components`, `fit` its inverse.
+
+    The coefficients of training faces have mean 0 and standard deviation 1. All is computed in
+    float32. `fit` is the exact least-squares fit to the components as stored, so it gives z back
+    although rounding left them only nearly orthonormal.
+    """
+
+    mean: Tensor
+    components: Tensor
+    step: Tensor
+    parity: Tensor
+    std: Tensor
+    basis: Tensor
+    solver: Tensor
+    order: Tensor
+
+    space_name = "z"
+
+    def __init__(
+        self,
+        count: int,  # components
+        size: int,  # pixels of the square crop
+    ) -> None:
+        super().__init__()
+        self.size = size
+        stored = (PLANES, size // 2, size // 4)  # planes of a left half
+        self.register_buffer("mean", torch.zeros(stored))
+        # largest variance first; a component is `step` times these
+        self.register_buffer("components", torch.zeros(count, *stored, dtype=torch.int8))
+        self.register_buffer("step", torch.ones(count))
+        self.register_buffer("parity", torch.ones(count, dtype=torch.int8))
+        self.register_buffer("std", torch.ones(count))  # of coefficients of training faces
+        # derived by prepare(): symmetric rows first, then antisymmetric ones
+        for name in ("basis", "solver"):
+            self.register_buffer(name, torch.zeros(0), persistent=False)
+        self.register_buffer("order", torch.zeros(0, dtype=torch.long), persistent=False)
+
+    @torch.no_grad()
+    def prepare(self) -> None:
+        """Derive the float32 basis and the least-squares solver from the stored tensors.
+
+        Raises:
+            UnsupportedModelError: the components are not linearly independent.
+        """
+        self.order = torch.argsort(self.parity.int(), descending=True, stable=True)
+        self._split = int((self.parity > 0).sum())
+        scale = (self.step * self.std)[self.order, None]
+        self.basis = self.components[self.order].flatten(1).float() * scale
+        # one block per parity: halves of opposite parity do not mix
+        blocks = []
+        for part in (self.basis[: self._split], self.basis[self._split :]):
+            rows = part.double()
+            gram = rows @ rows.T
+            factor, failed = torch.linalg.cholesky_ex(gram)
+            if int(failed):
+                raise UnsupportedModelError("linear.components are not linearly independent.")
+            blocks.append(torch.cholesky_inverse(factor))
+        self.solver = torch.block_diag(*blocks).float()
+
+    def linear_sum(self, coefficients: Tensor) -> Tensor:
+        """Coefficients `(B, K)` to crops `(B, 3, S, S)` float32, nominally in [0, 1]."""
+        ordered = coefficients.float()[:, self.order]
+        rows = (len(coefficients), *self.mean.shape)
+        even = (ordered[:, : self._split] @ self.basis[: self._split]).reshape(rows) + self.mean
+        odd = (ordered[:, self._split :] @ self.basis[self._split :]).reshape(rows)
+        even, odd = from_planes(even), from_planes(odd)
+        return torch.cat([even + odd, (even - odd).flip(-1)], dim=-1)
+
+    def fit(self, crops: Tensor) -> Tensor:
+        """Crops `(B, 3, S, S)` in [0, 1] to coefficients `(B, K)` float32, by least squares."""
+        left, right = crops.float().chunk(2, dim=-1)
+        right = right.flip(-1)
+        even = (to_planes((left + right) / 2) - self.mean).flatten(1)
+        odd = to_planes((left - right) / 2).flatten(1)
+        products = torch.cat(
+            [even @ self.basis[: self._split].T, odd @ self.basis[self._split :].T], dim=1
+        )
+        solved = products @ self.solver
+        coefficients = torch.empty_like(solved)
+        coefficients[:, self.order] = solved
+        return coefficients
