@@ -28,8 +28,7 @@ from .training import bases, judge
 from .training.digits import train as train_digits
 from .training.face import run as train_face
 from .training.finder import run as train_finder
-
-Progress = Callable[[str, int, int], None]
+from .training.loop import Paused, Progress
 
 
 class Training(NamedTuple):
@@ -54,8 +53,12 @@ def train(args: argparse.Namespace) -> int:
     output = _given(args.output, "--output, the place for the trained model")
     training = TRAININGS[args.what]
     settings: Any = read_settings(training.settings, args.options, args.what)
-    with _StageBars() as bars:
-        figures = plain(training.run(data, output, settings, progress=bars))
+    try:
+        with _StageBars() as bars:
+            figures = plain(training.run(data, output, settings, progress=bars))
+    except Paused as paused:
+        print(f"{paused} The same command goes on.")
+        return 0
     _write_json(figures, args.json)
     print(json.dumps(figures, indent=2, ensure_ascii=False))
     return 0

@@ -67,7 +67,7 @@ class Balanced:
         return self.pictures[torch.cat(chosen)].float() / 255, labels
 
 
-def damaged(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def damage_pictures(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Pictures (N, 1, 28, 28) with one kind of damage each; half are clamped to [0, 1].
 
     15% stay clean, 50% get Gaussian noise of sigma up to 1.1, 20% salt and pepper on up to 55% of

@@ -25,13 +25,14 @@ from ...models.imaging.align import align
 logger = logging.getLogger(__name__)
 
 METADATA_FILE = "metadata.csv"
-ATTRIBUTION = (
+FAIRFACE = (
     "Face images: FairFace dataset, Kimmo Karkkainen and Jungseock Joo, FairFace: Face Attribute "
     "Dataset for Balanced Race, Gender, and Age for Bias Measurement and Mitigation, WACV 2021, "
     "pp. 1548-1558. https://github.com/joojs/fairface. Licensed under CC BY 4.0 "
     "(https://creativecommons.org/licenses/by/4.0/). Changes: a subset was selected and re-encoded "
-    "as WebP; landmarks and pseudo labels were added; the weights were fitted to the aligned faces."
+    "as WebP; landmarks and pseudo labels were added"
 )
+ATTRIBUTION = f"{FAIRFACE}; the weights were fitted to the aligned faces."
 AGE_BINS = ("20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
 
 

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from ...models.files.tensors import load_tensors, save_tensors
 from ...models.geometry.similarity import similarity_transform
-from ...models.geometry.templates import LANDMARK_NAMES, TIGHT
-from .faces import picture_in
+from ...models.geometry.templates import TIGHT
+from .faces import landmarks_of, picture_in, read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +67,7 @@ class Bank:
 
 
 def face_rows(data_dir: Path, split: str) -> list[dict[str, str]]:
-    with (data_dir / "faces" / "metadata.csv").open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["split"] == split]
+    return read_rows(data_dir, split)
 
 
 def context_rows(data_dir: Path, split: str) -> list[dict[str, str]]:
@@ -78,8 +77,7 @@ def context_rows(data_dir: Path, split: str) -> list[dict[str, str]]:
 
 def row_landmarks(row: dict[str, str]) -> Tensor:
     """(5, 2) float64. The tables count from the image's corner, this package from pixel centres."""
-    values = [[float(row[f"{name}_{axis}"]) for axis in "xy"] for name in LANDMARK_NAMES]
-    return torch.tensor(values, dtype=torch.float64) - 0.5
+    return landmarks_of(row) - 0.5
 
 
 def read_images(

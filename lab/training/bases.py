@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -27,11 +27,11 @@ from ...models.threads import one_thread
 from ..data.digits import read_mnist
 from ..data.faces import load_faces
 from .face.directions import ATTRIBUTES, held_out, label
+from .loop import Progress, silent
 
 logger = logging.getLogger(__name__)
 
 ENCODE_BATCH = 512
-Report = Callable[[str, int, int], None]
 
 # Label of the basis -> attribute of the face table, and the smallest value of a clear positive: as
 # it is, or (where no scale is natural) as a quantile of the training faces.
@@ -61,7 +61,7 @@ def train_basis(
     out_file: str | Path,
     settings: BasisTraining,
     *,
-    progress: Report = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, object]:
     """Make the basis of a bundled model and write it to a file.
 
@@ -97,7 +97,7 @@ def train_basis(
 
 
 def digits_basis(
-    data_dir: str | Path, progress: Report = lambda stage, done, total: None
+    data_dir: str | Path, progress: Progress = silent
 ) -> tuple[LatentBasis, dict[str, object]]:
     """The digits 0 to 9 about the origin, where the model's prior puts them on ten axes.
 
@@ -121,7 +121,7 @@ def digits_basis(
 def face_basis(
     data_dir: str | Path,
     cache_dir: str | Path | None = None,
-    progress: Report = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> tuple[LatentBasis, dict[str, object]]:
     """Attributes of faces, one vector each, completed to all of the linear model's components.
 
@@ -193,7 +193,7 @@ def face_basis(
 
 
 def _digit_codes(
-    net: FaceModel, data_dir: str | Path, train: bool, progress: Report
+    net: FaceModel, data_dir: str | Path, train: bool, progress: Progress
 ) -> tuple[Tensor, Tensor]:
     pictures, labels = read_mnist(data_dir, train=train, download=True)
     codes = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +31,9 @@ from ...models.judge import (
 )
 from ..data.faces import ATTRIBUTION, FaceSet, load_faces
 from ..data.mouths import open_mouths, seen_mouths
+from .classifier import Fitting, fit_classifier
 from .face.directions import ATTRIBUTES, held_out, label
+from .loop import Progress, Session, silent
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class JudgeTraining:
     batch: Annotated[int, "faces a step"] = 64
     rate: Annotated[float, "highest learning rate"] = 4e-3
     seed: Annotated[int, "of weights and disturbances"] = 0
+    minutes: Annotated[float | None, "pause after so many; the same command goes on"] = None
+    resume: Annotated[bool, "go on from the state beside the judge where there is one"] = True
     cache_dir: Annotated[Path | None, "keeps the aligned crops for the next run"] = None
 
 
@@ -70,48 +73,35 @@ def judge_loss(outputs: Tensor, wanted: Tensor) -> Tensor:
     return (said * known).mean() + 0.5 * F.mse_loss(outputs[:, count:], wanted[:, count:])
 
 
-def train_judge(
-    faces: FaceSet,
-    settings: JudgeTraining,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
-) -> Judge:
+def train_judge(faces: FaceSet, settings: JudgeTraining, stem: Path, session: Session) -> Judge:
     """Train on real crops: mirrored, moved, blurred as decoded pictures are, noisy, in other light.
 
     Args:
         faces: the training split.
         settings: see there.
-        progress: called with (stage, done, total).
+        stem: names state and curve, see `Run`.
+        session: see there.
     """
-    steps, batch, rate, seed = settings.steps, settings.batch, settings.rate, settings.seed
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(settings.seed)
     wanted = targets(faces)
     parts = torch.arange(len(faces)).split(512)
     crops = torch.cat([(small(faces.floats(p)) * 255).round().to(torch.uint8) for p in parts])
-    judge = Judge().to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(judge.parameters(), rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.15)
-    order = torch.empty(0, dtype=torch.long)
-    for step in range(steps):
-        if len(order) < batch:
-            order = torch.randperm(len(faces), generator=generator)
-        index, order = order[:batch], order[batch:]
+    judge = Judge().to(memory_format=torch.channels_last)
+
+    def loss_of(index: Tensor, done: int, generator: torch.Generator) -> Tensor:
         x, y = crops[index].float() / 255, wanted[index]
-        if step % 2:
+        if done % 2:
             x, y = x.flip(-1), y * MIRRORED
         with torch.autocast("cpu", torch.bfloat16):
-            outputs = judge(disturbed(x, generator))
-        loss = judge_loss(outputs.float(), y)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        if step % 50 == 0:
-            progress(f"judge: loss {loss.item():.3f}", step, steps)
-    return judge.eval()
+            outputs = judge(disturb(x, generator))
+        return judge_loss(outputs.float(), y)
+
+    how = Fitting(settings.steps, settings.batch, settings.rate, 0.15, 0.05, settings.seed)
+    fit_classifier(judge, len(faces), loss_of, how, stem, session)
+    return judge
 
 
-def disturbed(crops: Tensor, generator: torch.Generator) -> Tensor:
+def disturb(crops: Tensor, generator: torch.Generator) -> Tensor:
     """Crops `(B, 3, S, S)` as they may come out of an edit: turned by up to 4 degrees, scaled by
     5% and moved by 4%, up to three quarters of them blurred, noisy, in other light."""
     number = len(crops)
@@ -141,16 +131,22 @@ def make_judge(
     out_file: str | Path,
     settings: JudgeTraining,
     *,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, str]:
     """Train a judge on the training faces, measure it on the others, and write it to a file.
 
     Returns:
         The file's metadata.
+
+    Raises:
+        FaceLatentsError: the data are not there.
+        Paused: the minutes are over.
     """
-    train = load_faces(data_dir, "train", cache_dir=settings.cache_dir)
-    judge = train_judge(train, settings, progress)
-    held = load_faces(data_dir, "val", cache_dir=settings.cache_dir)
+    session = Session.start(settings.resume, settings.minutes, progress)
+    train, held = (
+        load_faces(data_dir, split, cache_dir=settings.cache_dir) for split in ("train", "val")
+    )
+    judge = train_judge(train, settings, Path(out_file).with_suffix(""), session)
     metadata = judge_metadata(judge, held, len(train))
     save_judge(out_file, judge, metadata)
     return metadata

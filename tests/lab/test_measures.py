@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from face_latents.lab.evaluation.face.recogniser import load_recogniser, measure
 from face_latents.lab.evaluation.face.sheets import contact_sheet
 from face_latents.lab.measures import own_percentile, psnr, sharpness
 from face_latents.lab.training.face.directions import held_out
-from face_latents.lab.training.judge import JudgeTraining, disturbed, train_judge
+from face_latents.lab.training.judge import JudgeTraining, disturb, train_judge
+from face_latents.lab.training.loop import Session
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.files.tensors import load_tensors, save_tensors
 from face_latents.models.imaging.features import gradient_descriptor
@@ -101,7 +103,7 @@ def test_the_judge_reads_mirrored_and_darker_faces_alike() -> None:
     assert (darker["brightness"] - 0.7 * plain["brightness"]).abs().max() < 1e-5
 
 
-def test_the_judge_learns() -> None:
+def test_the_judge_learns(tmp_path: Path) -> None:
     """Faces that are bright above when they smile, and bright on the side they turn to."""
     generator = torch.Generator().manual_seed(0)
     smile = torch.rand(96, generator=generator).round()
@@ -120,7 +122,7 @@ def test_the_judge_learns() -> None:
         for a, b in zip(smile.tolist(), turn.tolist(), strict=True)
     )
     faces = FaceSet((pictures.clamp(0, 1) * 255).to(torch.uint8), rows)
-    judge = train_judge(faces, JudgeTraining(steps=40, batch=24))
+    judge = train_judge(faces, JudgeTraining(steps=40, batch=24), tmp_path / "x", Session())
     readings = read(judge, faces.floats())
     assert held_out(readings["smile"], smile, True) > 0.95
     assert held_out(readings["head_turn"], turn, False) > 0.8
@@ -129,7 +131,7 @@ def test_the_judge_learns() -> None:
 
 def test_what_the_judge_is_trained_on_stays_a_picture() -> None:
     people = torch.nn.functional.avg_pool2d(crops(6), 2)
-    again = [disturbed(people, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
+    again = [disturb(people, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
     assert torch.equal(again[0], again[1])
     assert not torch.equal(again[0], again[2])
     assert again[0].shape == people.shape

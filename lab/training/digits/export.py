@@ -43,7 +43,7 @@ def code_statistics(
     return CodeStatistics(*(value.float().contiguous() for value in values))
 
 
-def stretched(
+def stretch_labels(
     encoder: DigitEncoder, generator: DigitGenerator, prior: Prior, gain: float
 ) -> tuple[DigitEncoder, DigitGenerator]:
     """Copies whose codes have label coordinates `gain` times as long; the pictures stay the same.

@@ -48,13 +48,13 @@ def make_prior(seed: int = FRAME_SEED) -> Prior:
     return Prior(rotation.T.float().contiguous(), std)
 
 
-def draw(prior: Prior, labels: Tensor, generator: torch.Generator) -> Tensor:
+def draw_points(prior: Prior, labels: Tensor, generator: torch.Generator) -> Tensor:
     """Frame points (N, 100) of the prior for labels (N,)."""
     style = torch.randn(len(labels), STYLE, generator=generator) * prior.std
     return torch.cat([RADIUS * one_hot(labels), style], 1)
 
 
-def turned(frame: Tensor, source: Tensor, target: Tensor, angle: Tensor) -> Tensor:
+def turn_labels(frame: Tensor, source: Tensor, target: Tensor, angle: Tensor) -> Tensor:
     """Frame points (N, 100) rotated in the plane of the label axes source -> target (N,) each."""
     rows = torch.arange(len(frame))
     p, q = frame[rows, source], frame[rows, target]
@@ -65,7 +65,7 @@ def turned(frame: Tensor, source: Tensor, target: Tensor, angle: Tensor) -> Tens
     return result
 
 
-def truncated(frame: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+def truncate_style(frame: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
     """One label coordinate and a random number of the largest style coordinates, length kept."""
     keep = torch.randint(0, STYLE + 1, (len(frame), 1), generator=generator)
     style = frame[:, CLASSES:]

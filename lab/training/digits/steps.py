@@ -10,8 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ....models.architectures.digits import DigitEncoder, DigitGenerator
-from ...data.digits import damaged
-from .prior import CLASSES, RADIUS, Prior, draw, one_hot, style_loss, truncated, turned
+from ...data.digits import damage_pictures
+from .prior import (
+    CLASSES,
+    RADIUS,
+    Prior,
+    draw_points,
+    one_hot,
+    style_loss,
+    truncate_style,
+    turn_labels,
+)
 
 CODE_NOISE = 0.2  # standard deviation added to codes before decoding
 LABEL_SHARPNESS = 1.5  # logits per unit of a label coordinate
@@ -69,10 +78,10 @@ class Means:
 
 def read_step(nets: Nets, pictures: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
     """Loss of the reader on slightly moved pictures."""
-    return F.cross_entropy(nets.reader(moved(pictures, generator)), labels)
+    return F.cross_entropy(nets.reader(move_slightly(pictures, generator)), labels)
 
 
-def moved(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def move_slightly(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Pictures turned, sheared, scaled and shifted a little."""
     count = len(pictures)
     spread = torch.tensor([[0.1, 0.12, 0.1], [0.12, 0.1, 0.1]])
@@ -94,12 +103,12 @@ def points(
     shift = torch.randint(1, CLASSES, (count,), generator=generator)
     other = (labels + shift) % CLASSES
     kind = torch.rand(count, generator=generator)
-    fresh = draw(prior, labels, generator)
+    fresh = draw_points(prior, labels, generator)
     angle = torch.where(kind < 0.4, 1.0, torch.rand(count, generator=generator)) * math.pi / 2
     angle = torch.where(kind < 0.6, angle, torch.zeros(()))
     start = torch.where((kind >= 0.6)[:, None] & (kind < 0.85)[:, None], fresh, frame)
-    result = turned(start, labels, other, angle)
-    cut = truncated(start, labels, generator)
+    result = turn_labels(start, labels, other, angle)
+    cut = truncate_style(start, labels, generator)
     result = torch.where((kind >= 0.85)[:, None], cut, result)
     share = angle.sin().square().unsqueeze(1)
     target = one_hot(labels) * (1 - share) + one_hot(other) * share
@@ -161,9 +170,9 @@ def robust_step(
     """
     with torch.no_grad():
         shift = torch.rand(len(pictures), 1, 1, 1, generator=generator) < 2 / 3
-        pictures = torch.where(shift, moved(pictures, generator), pictures)
+        pictures = torch.where(shift, move_slightly(pictures, generator), pictures)
         wanted = prior.to_frame(means.encoder(pictures))[:, CLASSES:]
-    codes = encoder(damaged(pictures, generator))
+    codes = encoder(damage_pictures(pictures, generator))
     frame = prior.to_frame(codes)
     label, style = frame[:, :CLASSES], frame[:, CLASSES:]
     decided = torch.cat([one_hot(labels) * label.norm(dim=1, keepdim=True), style], 1)

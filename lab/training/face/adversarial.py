@@ -1,10 +1,10 @@
-"""Training a network against a critic: what every such run does, and keeps on disk."""
+"""Training a network against a critic: what every such run does,"""
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +13,18 @@ from torch import Tensor, nn
 
 from ....models.architectures.face.net import RenderedFaceNet
 from ...data.faces import FaceSet
-from ..run_state import drop_rows_after, load_state, log_row, save_state
+from ..loop import Run, Session, Stage
+from ..optimise import descend, set_rate, update_average
 from .attribute_net import PARITIES, AttributeNet, attribute_values
 from .critic import Critic, critic_loss, steepness
 from .directions import ATTRIBUTES
 from .edits import expected_changes
-from .report import draw_curve, draw_samples, measure
+from .samples import draw_samples, measure
 
 # The critic's steepness costs a second derivative: it counts at one step of so many, with so much
 # more weight (Karras et al. 2020), and for one photo of so many.
 _FLATTENED, _PHOTOS_OF_ONE = 8, 4
+DRAWN = ("psnr", "sharpness", "smile", "age", "glasses", "beard", "head_turn")
 
 
 @dataclass(frozen=True)
@@ -87,46 +89,19 @@ class Judged:
     weights: list[Tensor]
 
 
-def descend(
-    optimiser: torch.optim.Optimizer,
-    parameters: Sequence[Tensor],
-    loss: Tensor,
-    largest: float,
-    step: int,
-) -> None:
-    """A step down a loss, with gradients of at most that norm, and none where they are infinite.
-
-    Raises:
-        FloatingPointError: the loss is not finite.
-    """
-    if not bool(torch.isfinite(loss)):
-        raise FloatingPointError(f"the loss is {loss.item()} at step {step}")
-    gradients = torch.autograd.grad(loss, parameters)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    size = nn.utils.clip_grad_norm_(parameters, largest)
-    if bool(torch.isfinite(size)):
-        optimiser.step()
-
-
 class AdversarialTraining(ABC):
-    """A run, taken up where its state file left it.
+    """A run, taken up where its state left it.
 
     Args:
         lessons: see there.
         part: name of the network within `lessons.net` that is trained; the rest stays as it is.
         settings: see there.
-        state_file: state; beside it the curve (`.curve.csv`, `.curve.png`) and a sheet of samples.
-        columns: of the curve, after the step.
+        stem: names state, curve and samples, see `Run`.
+        session: see there.
     """
 
     def __init__(
-        self,
-        lessons: Lessons,
-        part: str,
-        settings: Settings,
-        state_file: Path,
-        columns: tuple[str, ...],
+        self, lessons: Lessons, part: str, settings: Settings, stem: Path, session: Session
     ) -> None:
         torch.manual_seed(settings.seed)
         self.net, self.settings, self.part = lessons.net.requires_grad_(False), settings, part
@@ -147,45 +122,45 @@ class AdversarialTraining(ABC):
         self.critic_optimiser = torch.optim.Adam(
             self.critic.parameters(), settings.critic_rate, betas=(0.5, 0.99), fused=True
         )
-        self.kept = (
-            {
-                f"net.{part}.": self.learner,
-                "net.average.": self.average,
-                "net.critic.": self.critic,
-            },
+        self.files = Run(
+            stem,
+            {part: self.learner, "average": self.average, "critic": self.critic},
             {part: self.optimiser, "critic": self.critic_optimiser},
+            session,
+            drawn=DRAWN,
         )
-        self.step, self.state_file, self.columns = 0, state_file, columns
-        stem = state_file.name.removesuffix(".state.safetensors")
-        self.curve = state_file.with_name(f"{stem}.curve.csv")
-        self.samples = state_file.with_name(f"{stem}.samples.png")
-        if state_file.is_file():
-            self.step = int(load_state(state_file, *self.kept)["step"])
-        drop_rows_after(self.curve, self.step)
+        self.samples = stem.with_name(f"{stem.name}.samples.png")
+        self.step = self.files.done.get(part, 0)
         self.generator = torch.Generator(self.device).manual_seed(settings.seed + self.step)
 
     @abstractmethod
     def one_step(self) -> dict[str, float]:
         """One step of both sides; its losses."""
 
-    def run(self, progress: Callable[[str, int, int], None]) -> None:
+    def run(self) -> None:
         """Train to the settings' end, logging and saving as it goes."""
-        s, sums, count = self.settings, dict[str, float](), 0
-        while self.step < s.steps:
-            left = 1 - self.step / s.steps
-            for group in self.optimiser.param_groups:
-                group["lr"] = s.rate * min(1.0, 4 * left + 0.02)
-            made = self.one_step()
-            self.step += 1
-            self._average()
-            if set(made) != set(sums):
-                sums, count = dict.fromkeys(made, 0.0), 0
-            sums, count = {name: total + made[name] for name, total in sums.items()}, count + 1
-            if self.step % s.check_every == 0 or self.step == s.steps:
-                row = {name: total / count for name, total in sums.items()}
-                self._report(row)
-                progress(f"{self.part}, {row['psnr']:.2f} dB", self.step, s.steps)
-                sums = {}
+        self.files.advance(
+            Stage(
+                self.part,
+                self._step,
+                self.settings.steps,
+                measure=lambda: measure(self.shown, self.directions, self.readers[0], self.val),
+                report=lambda: draw_samples(self.shown, self.directions, self.val).save(
+                    self.samples
+                ),
+                log_every=self.settings.check_every,
+                save_every=self.settings.check_every,
+            )
+        )
+
+    def _step(self, done: int, share: float) -> dict[str, float]:
+        s, self.step = self.settings, done
+        set_rate(self.optimiser, s.rate * min(1.0, 4 * (1 - share) + 0.02))
+        losses = self.one_step()
+        # a short memory first, so that the start is forgotten soon
+        keep = min(s.averaging, (done + 1) / (done + 11))
+        update_average(self.average, self.learner, keep)
+        return losses
 
     def photos(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Crops and values; every second batch is mirrored."""
@@ -205,7 +180,7 @@ class AdversarialTraining(ABC):
     def learn(self, losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, float]:
         """One step of the learner down the weighted sum of losses; what they were."""
         loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
-        self._apply(self.optimiser, list(self.learner.parameters()), loss)
+        descend(self.optimiser, loss, self.settings.largest_gradient)
         return {name: value.item() for name, value in losses.items()}
 
     def teach_critic(
@@ -238,25 +213,5 @@ class AdversarialTraining(ABC):
                 some = slice(0, max(1, len(real.pictures) // _PHOTOS_OF_ONE))
                 steep = steepness(self.critic, real.pictures[some], real.values[some])
                 loss = judged + _FLATTENED * self.settings.flatness / 2 * steep
-            self._apply(self.critic_optimiser, list(self.critic.parameters()), loss)
+            descend(self.critic_optimiser, loss, self.settings.largest_gradient)
         return judged.item()
-
-    def _apply(
-        self, optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], loss: Tensor
-    ) -> None:
-        descend(optimiser, parameters, loss, self.settings.largest_gradient, self.step)
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        # a short memory first, so that the start is forgotten soon
-        keep = min(self.settings.averaging, self.step / (self.step + 10))
-        torch._foreach_lerp_(
-            list(self.average.parameters()), list(self.learner.parameters()), 1 - keep
-        )
-
-    def _report(self, row: dict[str, float]) -> None:
-        row |= measure(self.shown, self.directions, self.readers[0], self.val)
-        log_row(self.curve, self.step, row, self.columns)
-        draw_curve(self.curve, self.curve.with_suffix(".png"))
-        draw_samples(self.shown, self.directions, self.val).save(self.samples)
-        save_state(self.state_file, {"step": str(self.step)}, *self.kept)

@@ -10,8 +10,9 @@ Madry et al. 2018): to move what such networks read, a picture has to show it (S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 from ....models.architectures.face.planes import soft
 from ...data.faces import FaceSet, landmarks_of
 from ...evaluation.face.smile_shape import mouth_shape
+from ..classifier import Fitting, fit_classifier
+from ..loop import Session
 from .directions import ATTRIBUTES, label
 
 BINARY_SPAN = 4.0  # a binary label 0..1 becomes a value -2..2
@@ -118,7 +121,7 @@ def _integers(end: int, number: int, generator: torch.Generator) -> list[list[in
     return torch.randint(0, end, size, generator=generator, device=generator.device).tolist()
 
 
-def disturbed(crops: Tensor, generator: torch.Generator) -> Tensor:
+def disturb(crops: Tensor, generator: torch.Generator) -> Tensor:
     """Crops moved by up to 4 pixels, blurred, noisy, partly covered: `(B, 3, S, S)`."""
     number, _, size, _ = crops.shape
     padded = F.pad(crops, (4, 4, 4, 4), mode="replicate")
@@ -138,7 +141,7 @@ def disturbed(crops: Tensor, generator: torch.Generator) -> Tensor:
     return (x * gain).clamp(0, 1)
 
 
-def seen(crops: Tensor, generator: torch.Generator) -> Tensor:
+def view_drawn(crops: Tensor, generator: torch.Generator) -> Tensor:
     """Crops as readers look at drawn ones: all moved by up to 3 pixels, some blurred, all noisy."""
     size = crops.shape[-1]
     ((top, left),) = _integers(7, 1, generator)
@@ -148,60 +151,44 @@ def seen(crops: Tensor, generator: torch.Generator) -> Tensor:
     return torch.lerp(x, soft(x), share) + 0.03 * _chances(len(x), generator) * _noise(x, generator)
 
 
-def batches(number: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Endless batches of indices, every index at most once per round."""
-    size = min(size, number)
-    while True:
-        order = torch.randperm(number, generator=generator, device=generator.device)
-        yield from order[: number // size * size].split(size)
-
-
 def train_attribute_net(
-    faces: FaceSet,
-    *,
-    steps: int = 3000,
-    batch: int = 64,
-    rate: float = 2e-3,
-    seed: int = 0,
-    width: int = 64,
-    coarse: bool = False,
-    attack: float = ATTACK,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    faces: FaceSet, steps: int, seed: int, coarse: bool, stem: Path, session: Session
 ) -> AttributeNet:
-    """Train on real crops, each changed for the worst by one step of root mean square `attack`;
-    in bfloat16 where convolutions are concerned."""
+    """Train on real crops, each changed for the worst by one step of root mean square `ATTACK`;
+    in bfloat16 where convolutions are concerned.
+
+    Args:
+        faces: on the device of the training.
+        steps: of 64 faces each.
+        seed: of weights and disturbances.
+        coarse: see `AttributeNet`.
+        stem: names state and curve, see `Run`.
+        session: see there.
+    """
     torch.manual_seed(seed)
     device = faces.crops.device
-    generator = torch.Generator(device).manual_seed(seed)
     values, parity = attribute_values(faces), torch.tensor(PARITIES, device=device)
-    net = AttributeNet(width, coarse).to(device).train()
-    optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=0.02, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.1)
-    chosen = batches(len(faces), batch, generator)
+    net = AttributeNet(coarse=coarse).to(device)
 
-    def loss_of(crops: Tensor, wanted: Tensor) -> Tensor:
+    def read(crops: Tensor, wanted: Tensor) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16):
             outputs = net(crops)
         return reading_loss(outputs.float(), wanted).mean()
 
-    for step in range(steps):
-        index = next(chosen)
+    def loss_of(index: Tensor, done: int, generator: torch.Generator) -> Tensor:
         crops, wanted = faces.floats(index), values[index]
-        if step % 2:
+        if done % 2:
             crops, wanted = crops.flip(-1), wanted * parity
-        crops = disturbed(crops, generator)
+        crops = disturb(crops, generator)
         # the change grows, so that the network first learns what there is to read
-        size = attack * min(1.0, 2 * step / steps)
+        size = ATTACK * min(1.0, 2 * done / steps)
         if size > 0:
-            crops = worst_change(crops, partial(loss_of, wanted=wanted), size, generator)
-        loss = loss_of(crops, wanted)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        if step % 50 == 0:
-            progress(f"attributes: loss {loss.item():.3f}", step, steps)
-    return net.eval()
+            crops = worst_change(crops, partial(read, wanted=wanted), size, generator)
+        return read(crops, wanted)
+
+    how = Fitting(steps, 64, 2e-3, 0.1, 0.02, seed)
+    fit_classifier(net, len(faces), loss_of, how, stem, session)
+    return net
 
 
 def worst_change(

@@ -36,81 +36,40 @@ class Attribute:
     meaning: str  # what a positive strength does
 
 
+_BIASED = ("smile", "age", "gender_expression", "glasses", "beard", "mouth_open", "contrast")
+
+
+def _but(*left_out: str) -> tuple[str, ...]:
+    """What is kept: all that goes together in the data, but for these."""
+    return tuple(name for name in _BIASED if name not in left_out)
+
+
 ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(
-        "smile",
-        "smile",
-        +1,
-        True,
-        ("age", "gender_expression", "glasses", "contrast"),
-        True,
+        "smile", "smile", +1, True, ("age", "gender_expression", "glasses", "contrast"), True,
         "more of a smile",
     ),
+    Attribute("age", "age", +1, False, _but("age"), True, "older"),
     Attribute(
-        "age",
-        "age",
-        +1,
-        False,
-        ("smile", "gender_expression", "glasses", "beard", "mouth_open", "contrast"),
-        True,
-        "older",
-    ),
-    Attribute(
-        "gender_expression",
-        "gender",
-        +1,
-        True,
-        ("smile", "age", "glasses", "mouth_open", "contrast"),
-        True,
+        "gender_expression", "gender", +1, True, _but("gender_expression", "beard"), True,
         "more masculine, negative: more feminine",
     ),
+    Attribute("glasses", "glasses", +1, True, _but("glasses"), True, "glasses on"),
+    Attribute("beard", "beard", +1, True, _but("beard"), True, "more beard"),
     Attribute(
-        "glasses",
-        "glasses",
-        +1,
-        True,
-        ("smile", "age", "gender_expression", "beard", "mouth_open", "contrast"),
-        True,
-        "glasses on",
-    ),
-    Attribute(
-        "beard",
-        "beard",
-        +1,
-        True,
-        ("smile", "age", "gender_expression", "glasses", "mouth_open", "contrast"),
-        True,
-        "more beard",
-    ),
-    Attribute(
-        "mouth_open",
-        "mouth_open",
-        +1,
-        True,
-        ("smile", "age", "gender_expression", "glasses", "beard", "contrast"),
-        True,
+        "mouth_open", "mouth_open", +1, True, _but("mouth_open"), True,
         "lips apart, without more of a smile",
     ),
     Attribute(
-        "light_left_right",
-        "light_left_right",
-        -1,
-        False,
-        ("head_turn",),
-        False,
+        "light_left_right", "light_left_right", -1, False, ("head_turn",), False,
         "light from the viewer's right",
     ),
     Attribute(
-        "brightness",
-        "brightness",
-        +1,
-        False,
-        ("contrast", "smile", "age", "gender_expression"),
-        False,
-        "brighter",
+        "brightness", "brightness", +1, False,
+        ("contrast", "smile", "age", "gender_expression"), False, "brighter",
     ),
     Attribute("head_turn", "yaw_proxy", -1, False, (), True, "nose to the viewer's right"),
-)
+)  # fmt: skip
 
 # kept constant, but no direction of their own: contrast is no linear function of the code
 CONTROLS: tuple[Attribute, ...] = (
@@ -127,7 +86,7 @@ TAKEN_OUT: tuple[tuple[str, str, float], ...] = (
 )
 
 
-def set_apart(directions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def separate_directions(directions: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Directions `(K,)` without their shares of others in `TAKEN_OUT`, norm 1."""
     result = dict(directions)
     for name, other, share in TAKEN_OUT:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ....models.architectures.face.controls import CONTROL
 from .attribute_net import BINARY_SPAN, LARGEST
 from .directions import ATTRIBUTES
-from .report import FULL_STRENGTH
+from .samples import FULL_STRENGTH
 
 NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
 
@@ -97,7 +97,7 @@ def expected_changes(values: Tensor) -> Tensor:
     return slopes
 
 
-def told_to_controls(directions: Tensor) -> dict[str, Tensor]:
+def describe_controls(directions: Tensor) -> dict[str, Tensor]:
     """What a file says of its controls, given the directions `(A, K + A)`: each is edited along
     its own and, where they were set apart, along other controls, too."""
     strengths, mouth = directions[:, -len(NAMES) :] / CONTROL, NAMES.index("mouth_open")
@@ -109,7 +109,7 @@ def told_to_controls(directions: Tensor) -> dict[str, Tensor]:
     }
 
 
-def with_controls(vectors: Tensor) -> Tensor:
+def add_controls(vectors: Tensor) -> Tensor:
     """Directions `(A, K + A)` of norm 1, of unit vectors `(A, K)` over the components and a control
     for each."""
     controls = CONTROL * torch.eye(len(vectors))

@@ -30,9 +30,9 @@ from .directions import (
     held_out,
     label,
     score_vectors,
-    set_apart,
+    separate_directions,
 )
-from .edits import STRONGEST, with_controls
+from .edits import STRONGEST, add_controls
 
 ENCODE_BATCH = 256
 LIMITS = (
@@ -69,7 +69,7 @@ def export_face(
     every = {**tensors, **weights}
     net = rendered.load(every)
     space = LatentSpace(net.space_name, net.code_shape, tensors_hash(every))
-    directions, figures = described(net, space, val, *vectors, trained_on)
+    directions, figures = describe_directions(net, space, val, *vectors, trained_on)
     quality = fidelity(net, val)
     metadata = model_metadata(net, trained_on, {**quality, "val_faces": len(val)}, figures)
     metadata["configuration"] = json.dumps(
@@ -89,7 +89,7 @@ def encode_all(net: RenderedFaceNet, faces: FaceSet) -> Tensor:
         return torch.cat([net.encode(faces.floats(part)) for part in parts])
 
 
-def regressed(
+def regress_directions(
     net: RenderedFaceNet, codes: Tensor, faces: FaceSet
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Score vectors and conditioned directions `(K,)` of every attribute, by regression of the
@@ -99,13 +99,13 @@ def regressed(
     scores = score_vectors(codes, labels, parity)
     edits = edit_vectors(codes, labels, half_colours(faces), parity)
     none = torch.zeros(len(net.fields))
-    directions = with_controls(torch.stack([edits[attribute.name] for attribute in ATTRIBUTES]))
+    directions = add_controls(torch.stack([edits[attribute.name] for attribute in ATTRIBUTES]))
     named = {attribute.name: v for attribute, v in zip(ATTRIBUTES, directions, strict=True)}
     scores = {name: torch.cat([vector, none]) for name, vector in scores.items()}
-    return scores, set_apart(named)
+    return scores, separate_directions(named)
 
 
-def described(
+def describe_directions(
     net: RenderedFaceNet,
     space: LatentSpace,
     val: FaceSet,

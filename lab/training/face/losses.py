@@ -9,10 +9,10 @@ from torch import Tensor
 from ....models.architectures.face.net import RenderedFaceNet
 from ....models.architectures.face.planes import soft
 from ....models.imaging.light import luminance, weighted_deviation
-from .attribute_net import AttributeNet, as_values, reading_loss, seen
+from .attribute_net import AttributeNet, as_values, reading_loss, view_drawn
 from .directions import ATTRIBUTES
 from .edits import MORE_COUNTS, TAUGHT
-from .report import FACE
+from .samples import FACE
 
 ALTOGETHER = 5e-3  # of a face's log ratio of detail beside the local differences
 
@@ -103,7 +103,7 @@ def reading_losses(
     # as by red ones, and by speckles more than by teeth.
     coarse = soft(soft(luminance(after)))
     after = after.detach() + (coarse - coarse.detach())
-    view = seen(torch.cat([before, after]), generator)
+    view = view_drawn(torch.cat([before, after]), generator)
     with torch.autocast(view.device.type, torch.bfloat16):
         with torch.no_grad():
             unedited = as_values(reader(view[:number]).float())

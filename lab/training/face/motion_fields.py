@@ -8,7 +8,7 @@ the data (smiles within one gender, and with the mouth open or closed alike).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ from ....models.imaging.flow import estimate_motion
 from ....models.imaging.maps import resize
 from ....models.paste.mask import face_mask, frame_mask, motion_mask
 from ...data.faces import FaceSet
+from ..loop import Progress, silent
 from .directions import ATTRIBUTES, label
 
 SIDE = 64  # places of a field
@@ -42,7 +43,7 @@ class Moving:
         low, high: limits of its label, at most and at least.
         strength: of the direction that is to move a face from one group to the other.
         strata: attributes that are alike (above or below 0.5) in the faces compared.
-        reach: how far from the middle of the face something moves, see `bounded`.
+        reach: how far from the middle of the face something moves, see `bound_field`.
         parts_lips: a gap opens between the lips.
     """
 
@@ -72,9 +73,7 @@ def control_parity() -> Tensor:
     return torch.tensor([attribute.parity for attribute in ATTRIBUTES], dtype=torch.int8)
 
 
-def fit_fields(
-    faces: FaceSet, progress: Callable[[str, int, int], None] = lambda stage, done, total: None
-) -> Tensor:
+def fit_fields(faces: FaceSet, progress: Progress = silent) -> Tensor:
     """Velocity fields `(A, 2, SIDE, SIDE)` per unit of strength: 0 where nothing moves."""
     fields = torch.zeros(len(ATTRIBUTES), 2, SIDE, SIDE)
     for number, moving in enumerate(MOVING):
@@ -89,14 +88,14 @@ def fit_fields(
         if not weight:
             continue
         field = resize(total / weight, SIDE) / total.shape[-1] / moving.strength
-        field = bounded(field, moving.reach)
-        field = parted(field) if moving.parts_lips else field
+        field = bound_field(field, moving.reach)
+        field = part_lips(field) if moving.parts_lips else field
         row = list(_BY_NAME).index(moving.name)
-        fields[row] = with_parity(field[None], torch.tensor([parity]))[0]
+        fields[row] = keep_parity(field[None], torch.tensor([parity]))[0]
     return fields
 
 
-def bounded(field: Tensor, reach: Reach) -> Tensor:
+def bound_field(field: Tensor, reach: Reach) -> Tensor:
     """A field `(2, SIDE, SIDE)` that ends where what it moves ends.
 
     "features" moves brows, eyes, nose, mouth and the cheeks between them: mean faces that smile
@@ -113,7 +112,7 @@ def bounded(field: Tensor, reach: Reach) -> Tensor:
     return field * mask * frame_mask(SIDE, _FRAME).float()
 
 
-def parted(field: Tensor) -> Tensor:
+def part_lips(field: Tensor) -> Tensor:
     """A field `(2, SIDE, SIDE)` of an opening mouth, changed so that lips move as they are, away
     from the line where they meet.
 
@@ -136,7 +135,7 @@ def parted(field: Tensor) -> Tensor:
     return F.grid_sample(field[None], grid[None], padding_mode="border", align_corners=False)[0]
 
 
-def with_parity(fields: Tensor, parity: Tensor) -> Tensor:
+def keep_parity(fields: Tensor, parity: Tensor) -> Tensor:
     """The part of fields `(C, 2, N, N)` of the parity `(C,)`."""
     across = torch.tensor([-1.0, 1.0])[:, None, None]  # mirroring turns dx around
     mirrored = fields.flip(-1) * across

@@ -21,12 +21,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..classifier import batches
+from ..loop import Session
 from . import adversarial
 from .adversarial import AdversarialTraining, Judged, Lessons
-from .attribute_net import batches
 from .critic import feature_distance, fooling_loss, weights_of
 from .directions import ATTRIBUTES
-from .edits import NAMES, edits_for, followed_shares
+from .edits import edits_for, followed_shares
 from .losses import (
     contrast_distance,
     departure,
@@ -35,11 +36,10 @@ from .losses import (
     pixel_distance,
     reading_losses,
 )
-from .report import FACE
+from .samples import FACE
 
 LOSSES = ("pixels", "realism", "features", "detail", "attribute", "others", "contrast",
           "near_linear")  # fmt: skip
-COLUMNS = ("critic", *LOSSES, "psnr", "sharpness", *NAMES, *[f"{name}_others" for name in NAMES])
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Settings(adversarial.Settings):
 class RenderTraining(AdversarialTraining):
     """A run of the renderer of `lessons.net`, whose edits are put back without a retoucher."""
 
-    def __init__(self, lessons: Lessons, settings: Settings, state_file: Path) -> None:
-        super().__init__(lessons, "renderer", settings, state_file, COLUMNS)
+    def __init__(self, lessons: Lessons, settings: Settings, stem: Path, session: Session) -> None:
+        super().__init__(lessons, "renderer", settings, stem, session)
         self.weights, self.warm_steps = asdict(settings), settings.warm_steps
         self.codes, self.parity = lessons.codes, self.net.code_parity.float()
         self.chosen = batches(len(self.train), settings.batch, self.generator)

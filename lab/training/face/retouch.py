@@ -18,17 +18,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..loop import Session
 from . import adversarial
 from .adversarial import AdversarialTraining, Judged, Lessons
 from .critic import fooling_loss, weights_of
 from .directions import ATTRIBUTES
 from .edits import NAMES, edits_for, followed_shares
 from .losses import contrast_distance, departure, linear_change, pixel_distance, reading_losses
-from .report import FACE
-from .views import shifted, varied
+from .samples import FACE
+from .views import shift_photos, vary_photos
 
 LOSSES = ("realism", "attribute", "others", "contrast", "near_linear", "undone")
-COLUMNS = ("critic", *LOSSES, "psnr", "sharpness", *NAMES, *[f"{name}_others" for name in NAMES])
 _COUNT = len(ATTRIBUTES)
 _CLEARLY = 1.0  # value at which a photo clearly shows an attribute
 _MIXED = 8  # one of so many photos is mixed with another face besides
@@ -88,8 +88,8 @@ class Edits:
 class RetouchTraining(AdversarialTraining):
     """A run of the retoucher of `lessons.net`."""
 
-    def __init__(self, lessons: Lessons, settings: Settings, state_file: Path) -> None:
-        super().__init__(lessons, "retoucher", settings, state_file, COLUMNS)
+    def __init__(self, lessons: Lessons, settings: Settings, stem: Path, session: Session) -> None:
+        super().__init__(lessons, "retoucher", settings, stem, session)
         self.net.dtype = torch.bfloat16
         self.weights, self.warm_steps = asdict(settings), settings.warm_steps
         self.mixed = settings.batch // _MIXED
@@ -126,11 +126,11 @@ class RetouchTraining(AdversarialTraining):
         fresh = edits.undo == 0
         true = torch.where(fresh[:, None], edits.values[:, :_COUNT], shown)
         index = self.alike(edits.wanted[fresh])
-        real = torch.cat([edits.real, varied(self.train.floats(index), self.generator)])
+        real = torch.cat([edits.real, vary_photos(self.train.floats(index), self.generator)])
         # what is edited by moving is interpolated, and must not be told from photos by that
         moved = (self.net.motion(edits.change) != 0).flatten(1).any(1)
         moved = torch.cat([moved, moved[fresh]])[:, None, None, None]
-        real = torch.where(moved, shifted(real, self.generator), real)
+        real = torch.where(moved, shift_photos(real, self.generator), real)
         share = torch.where(fresh, 0.5, 1.0)[:, None, None, None]
         differs = (fresh & (edits.wanted != 0).any(1))[:, None, None, None]
         return self.teach_critic(
@@ -157,7 +157,7 @@ class RetouchTraining(AdversarialTraining):
         number = min(self.settings.batch, len(self.share))
         index = torch.multinomial(self.share, number, generator=self.generator)
         crops, values = self.photos(index)
-        crops = varied(crops, self.generator)
+        crops = vary_photos(crops, self.generator)
         codes = self.net.encode(crops)
         strengths, wanted, example = edits_for(values, self.generator)
         change = strengths @ self.directions

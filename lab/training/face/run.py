@@ -20,19 +20,18 @@ from ....models.face_model import FaceModel, load_face_model
 from ....models.files.tensors import load_tensors, save_tensors
 from ...data.faces import FaceSet, load_faces
 from ...data.mouths import open_mouths
-from ..devices import training_device
+from ..loop import Progress, Session, silent
+from ..optimise import training_device
 from . import render, retouch, spotless
 from .adversarial import Lessons
-from .attribute_net import AttributeNet, train_attribute_net
+from .attribute_net import train_attribute_net
 from .directions import ATTRIBUTES
-from .edits import told_to_controls
-from .export import encode_all, export_face, regressed
+from .edits import describe_controls
+from .export import encode_all, export_face, regress_directions
 from .linear import fit_linear
 from .motion_fields import control_parity, fit_fields
 from .openness import fit_openness
 from .views import in_frame
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class FaceTraining:
     cache_dir: Annotated[Path | None, "keeps the aligned crops for the next run"] = None
     device: Annotated[str | None, "where networks are trained; null: CUDA if there is one"] = None
     seed: Annotated[int, "of everything random"] = 0
+    minutes: Annotated[float | None, "pause after so many; the same command goes on"] = None
     resume: Annotated[bool, "take up earlier stages; false begins anew"] = True
 
 
@@ -61,15 +61,14 @@ def train_face(
     out_file: str | Path,
     settings: FaceTraining,
     *,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> FaceModel:
     """Train the face model and write it to a file.
 
-    Beside that file lie what each stage made (`NAME.linear.safetensors`, and so for `control`,
-    `reader0`, `reader1`, `state`, `retouch.state`, `spotless.state`), the curves
-    (`NAME.curve.csv`, `.png`, `NAME.retouch.curve.csv`, `.png`, `NAME.spotless.curve.csv`, `.png`)
-    and samples (`NAME.samples.png`, `NAME.retouch.samples.png`). A run that was stopped goes on
-    from them.
+    Beside that file lie what each stage made (`NAME.linear.safetensors`, `NAME.control`), state and
+    curve of each network (`NAME.reader0`, `NAME.reader1`, `NAME.renderer`, `NAME.retoucher`,
+    `NAME.spotless`; see `lab/training/loop.py`) and samples (`NAME.renderer.samples.png`,
+    `NAME.retoucher.samples.png`). A run that was stopped goes on from them.
 
     Args:
         data_dir: folder of `metadata.csv` and the face zips.
@@ -79,43 +78,45 @@ def train_face(
 
     Raises:
         FaceLatentsError: the data are not there, or there is no such device.
+        Paused: the minutes are over.
     """
-    place, seed, batch = training_device(settings.device), settings.seed, settings.batch
-
-    def load(split: str, tier: int) -> FaceSet:
-        return load_faces(
-            data_dir,
-            split,
-            max_tier=tier,
-            cache_dir=settings.cache_dir,
-            progress=lambda done, total: progress(f"align {split}", done, total),
-        )
-
-    out_file = Path(out_file)
-    kept = {
-        part: out_file.with_name(f"{out_file.stem}.{part}.safetensors")
-        for part in (
-            *("linear", "control", "reader0", "reader1"),
-            *("state", "retouch.state", "spotless.state"),
-        )
-    }
-    if not settings.resume:
-        for path in kept.values():
-            path.unlink(missing_ok=True)
-    train, val = load("train", settings.max_tier), load("val", 2)
-    tensors = _kept(
-        kept["linear"], lambda: _linear_part(train, settings.components, seed, progress)
-    )
-    tensors |= _kept(kept["control"], lambda: control_tensors(train, progress))
-    shown = train.to(place)
+    device, seed, out_file = training_device(settings.device), settings.seed, Path(out_file)
+    session = Session.start(settings.resume, settings.minutes, progress)
+    stem = out_file.with_suffix("")
+    train = _load(data_dir, "train", settings.max_tier, settings.cache_dir, progress)
+    val = _load(data_dir, "val", 2, settings.cache_dir, progress)
+    tensors = _kept(stem, "linear", session, lambda: _linear_part(train, settings, progress))
+    tensors |= _kept(stem, "control", session, lambda: control_tensors(train, progress))
+    on_device = train.to(device)
     readers = [
-        _reader(kept[f"reader{i}"], shown, settings.reader_steps, seed + i, i == 1, progress)
+        train_attribute_net(
+            on_device, settings.reader_steps, seed + i, i == 1, _part(stem, f"reader{i}"), session
+        )
         for i in range(2)
     ]
     torch.manual_seed(seed)
-    controls = len(ATTRIBUTES)
-    net = untrained_net(tensors, Renderer(min(256, len(tensors["linear.std"])), controls))
-    stages = (
+    renderer = Renderer(min(256, len(tensors["linear.std"])), len(ATTRIBUTES))
+    net = untrained_net(tensors, renderer)
+    codes = encode_all(net, train)
+    scores, directions = regress_directions(net, codes, train)
+    fixed = torch.stack(list(directions.values()))
+    tensors |= describe_controls(fixed) | openness_tensors(net, codes, train)
+    net = untrained_net(tensors, net.renderer)
+    framed = in_frame(net, train)
+    lessons = Lessons(net, fixed, framed, val, encode_all(net, framed), readers).to(device)
+    stages = _stage_settings(settings)
+    net = _train_networks(tensors, lessons, stages, stem, session)
+    progress("directions", 0, 1)
+    export_face(out_file, tensors, net, (scores, directions), len(train), val, stages)
+    return load_face_model(out_file)
+
+
+Stages = tuple[render.Settings, retouch.Settings, spotless.Settings]
+
+
+def _stage_settings(settings: FaceTraining) -> Stages:
+    batch, seed = settings.batch, settings.seed
+    return (
         render.Settings(settings.steps, batch, warm_steps=settings.warm_steps, seed=seed),
         retouch.Settings(
             warm_steps=settings.retouch_warm_steps,
@@ -125,27 +126,36 @@ def train_face(
         ),
         spotless.Settings(steps=settings.spotless_steps, batch=min(batch, 8), seed=seed),
     )
-    codes = encode_all(net, train)
-    scores, directions = regressed(net, codes, train)
-    fixed = torch.stack(list(directions.values()))
-    tensors |= told_to_controls(fixed) | openness_tensors(net, codes, train)
-    net = untrained_net(tensors, net.renderer)
-    framed = in_frame(net, train)
-    lessons = Lessons(net, fixed, framed, val, encode_all(net, framed), readers).to(place)
-    drawing = render.RenderTraining(lessons, stages[0], kept["state"])
-    drawing.run(progress)
+
+
+def _train_networks(
+    tensors: Mapping[str, Tensor], lessons: Lessons, stages: Stages, stem: Path, session: Session
+) -> RenderedFaceNet:
+    """Train renderer and retoucher, then the latter to leave out spots; on the CPU again."""
+    device = lessons.codes.device
+    drawing = render.RenderTraining(lessons, stages[0], _part(stem, "renderer"), session)
+    drawing.run()
     net = untrained_net(tensors, drawing.shown.renderer.cpu())
-    net.retoucher = Retoucher(controls).to(memory_format=torch.channels_last)
-    lessons = replace(lessons, net=net.to(place))
-    retouching = retouch.RetouchTraining(lessons, stages[1], kept["retouch.state"])
-    retouching.run(progress)
+    net.retoucher = Retoucher(len(ATTRIBUTES)).to(memory_format=torch.channels_last)
+    lessons = replace(lessons, net=net.to(device))
+    retouching = retouch.RetouchTraining(lessons, stages[1], _part(stem, "retoucher"), session)
+    retouching.run()
     lessons = replace(lessons, net=retouching.shown)
-    cleaning = spotless.SpotlessTraining(lessons, stages[2], kept["spotless.state"])
-    cleaning.run(progress)
-    progress("directions", 0, 1)
-    vectors = (scores, directions)
-    export_face(out_file, tensors, cleaning.net.cpu(), vectors, len(train), val, stages)
-    return load_face_model(out_file)
+    cleaning = spotless.SpotlessTraining(lessons, stages[2], _part(stem, "spotless"), session)
+    cleaning.run()
+    return cleaning.net.cpu()
+
+
+def _load(
+    data_dir: str | Path, split: str, tier: int, cache_dir: Path | None, progress: Progress
+) -> FaceSet:
+    return load_faces(
+        data_dir,
+        split,
+        max_tier=tier,
+        cache_dir=cache_dir,
+        progress=lambda done, total: progress(f"align {split}", done, total),
+    )
 
 
 def untrained_net(tensors: Mapping[str, Tensor], renderer: Renderer) -> RenderedFaceNet:
@@ -175,31 +185,26 @@ def openness_tensors(net: RenderedFaceNet, codes: Tensor, train: FaceSet) -> dic
     return {"control.open": weights}
 
 
-def _kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors of an earlier run, or made now and written for the next."""
-    if path.is_file():
+def _part(stem: Path, name: str) -> Path:
+    return stem.with_name(f"{stem.name}.{name}")
+
+
+def _kept(
+    stem: Path, name: str, session: Session, make: Callable[[], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Tensors of an earlier session, or made now and written for the next."""
+    path = _part(stem, f"{name}.safetensors")
+    if session.resume and path.is_file():
         return load_tensors(path)[0]
-    tensors = {name: tensor.contiguous() for name, tensor in make().items()}
+    tensors = {key: tensor.contiguous() for key, tensor in make().items()}
     save_tensors(path, tensors, {})
     return tensors
 
 
-def _linear_part(
-    train: FaceSet, components: int, seed: int, progress: Progress
-) -> dict[str, Tensor]:
-    def tell(stage: str) -> None:
-        progress(stage, 0, 1)
-
-    return fit_linear(train.crops, components, seed=seed, progress=tell)
-
-
-def _reader(
-    path: Path, train: FaceSet, steps: int, seed: int, coarse: bool, progress: Progress
-) -> AttributeNet:
-    def make() -> dict[str, Tensor]:
-        made = train_attribute_net(train, steps=steps, seed=seed, coarse=coarse, progress=progress)
-        return made.cpu().state_dict()
-
-    reader = AttributeNet(coarse=coarse)
-    reader.load_state_dict(_kept(path, make))
-    return reader.eval()
+def _linear_part(train: FaceSet, settings: FaceTraining, progress: Progress) -> dict[str, Tensor]:
+    return fit_linear(
+        train.crops,
+        settings.components,
+        seed=settings.seed,
+        progress=lambda stage: progress(stage, 0, 1),
+    )

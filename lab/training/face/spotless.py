@@ -11,9 +11,6 @@ faces are edited.
 from __future__ import annotations
 
 import copy
-import csv
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,16 +19,14 @@ import torch
 from torch import Tensor
 
 from ....models.architectures.face.net import RenderedFaceNet
-from ....models.charts.curves import line_chart
-from ....models.files.header import read_header
 from ....models.files.tensors import tensors_hash
-from ..run_state import drop_rows_after, load_state, log_row, save_state
-from .adversarial import Lessons, descend
+from ..loop import Run, Session, Stage
+from ..optimise import cosine, descend, set_rate
+from .adversarial import Lessons
 from .edits import LIGHTING, NAMES
-from .spots import glazed, spotless, usual_bands
-from .views import varied
+from .spots import clear_glasses, remove_spots, usual_bands
+from .views import vary_photos
 
-COLUMNS = ("changed", "spots")
 _AGE, _GLASSES = NAMES.index("age"), NAMES.index("glasses")
 _TAUGHT = {"age": 4.0, "glasses": 3.0}  # how often each is taught, beside all others
 _RIGHTLY = 0.85  # share of edits to the side that is to change
@@ -63,14 +58,15 @@ class SpotlessTraining:
     Args:
         lessons: the network, trained; it stays as it is.
         settings: see there.
-        state_file: state; beside it the curve (`.curve.csv`, `.curve.png`).
+        stem: names state and curve, see `Run`.
+        session: see there.
 
     Attributes:
         net: a copy that is taught.
     """
 
-    def __init__(self, lessons: Lessons, settings: Settings, state_file: Path) -> None:
-        self.settings, self.state_file, self.train = settings, state_file, lessons.train
+    def __init__(self, lessons: Lessons, settings: Settings, stem: Path, session: Session) -> None:
+        self.settings, self.train = settings, lessons.train
         self.example, self.directions = lessons.net.eval().requires_grad_(False), lessons.directions
         self.example.dtype = torch.bfloat16
         self.net = copy.deepcopy(self.example)
@@ -79,52 +75,41 @@ class SpotlessTraining:
         self.optimiser = torch.optim.Adam(
             self.learner.parameters(), settings.rate, betas=(0.9, 0.99)
         )
-        self.kept = ({"net.": self.learner}, {"spotless": self.optimiser})
-        self.curve = state_file.with_name(
-            state_file.name.removesuffix(".state.safetensors") + ".curve.csv"
+        self.files = Run(
+            stem,
+            {"retoucher": self.learner},
+            {"retoucher": self.optimiser},
+            session,
+            identity=tensors_hash(self.example.state_dict()),
         )
-        self.of = tensors_hash(self.example.state_dict())
-        self.step = self._left_at()
-        drop_rows_after(self.curve, self.step)
+        self.step = self.files.done.get("spotless", 0)
         device = lessons.codes.device
         self.generator = torch.Generator(device).manual_seed(settings.seed + self.step)
         often = torch.tensor([_TAUGHT.get(name, 1.0) for name in NAMES])
         self.often = often.masked_fill(LIGHTING, 0.0).to(device)  # nobody draws light
 
-    def run(self, progress: Callable[[str, int, int], None]) -> None:
+    def run(self) -> None:
         """Teach to the settings' end, logging and saving as it goes."""
-        s, rows = self.settings, list[Tensor]()
-        while self.step < s.steps:
-            falling = (1 + math.cos(math.pi * self.step / s.steps)) / 2
-            for group in self.optimiser.param_groups:
-                group["lr"] = s.rate * min(1.0, (self.step + 1) / _WARM) * falling
-            rows.append(self.one_step())
-            self.step += 1
-            if self.step % s.check_every == 0 or self.step == s.steps:
-                row = dict(zip(COLUMNS, torch.stack(rows).mean(0).tolist(), strict=True))
-                log_row(self.curve, self.step, row, COLUMNS)
-                draw_curve(self.curve, self.curve.with_suffix(".png"))
-                told = {"step": str(self.step), "of": self.of}
-                save_state(self.state_file, told, *self.kept)
-                progress(f"spotless, {row['spots']:.4f} from the examples", self.step, s.steps)
-                rows = []
+        s = self.settings
+        stage = Stage(
+            "spotless", self._step, s.steps, log_every=s.check_every, save_every=s.check_every
+        )
+        self.files.advance(stage)
         self.net.eval().requires_grad_(False)
+
+    def _step(self, done: int, share: float) -> dict[str, Tensor]:
+        self.step = done
+        warm = min(1.0, (done + 1) / _WARM)
+        set_rate(self.optimiser, self.settings.rate * warm * cosine(share))
+        return self.one_step()
 
     @cached_property
     def usual(self) -> Tensor:
-        """See `spotless`; measured on all faces, so not before a step is taken."""
+        """See `remove_spots`; measured on all faces, so not before a step is taken."""
         return usual_bands(self.train)
 
-    def _left_at(self) -> int:
-        """The step of the state on disk, which is read; 0 if it is of another network."""
-        if not self.state_file.is_file():
-            return 0
-        if read_header(self.state_file).metadata.get("of") != self.of:
-            return 0
-        return int(load_state(self.state_file, *self.kept)["step"])
-
-    def one_step(self) -> Tensor:
-        """One step; mean distances from the examples, `COLUMNS`."""
+    def one_step(self) -> dict[str, Tensor]:
+        """One step; mean distances from the examples, everywhere and where there were spots."""
         photos, which, strength = self.edits()
         older, glasses = ((which == i) & (strength > 0) for i in (_AGE, _GLASSES))
         codes = self.example.encode(photos)
@@ -134,15 +119,17 @@ class SpotlessTraining:
             told = self.example.strengths(acted.drawn - codes)
             before, after = self.example.draw(torch.cat([codes, acted.drawn])).chunk(2)
             made = _retouched(self.example, photos, before, after, told)
-            clean, spots = spotless(photos, made, self.usual, frown)
+            clean, spots = remove_spots(photos, made, self.usual, frown)
             older, glasses = (x[:, None, None, None] for x in (older, glasses))
-            wanted = torch.where(older, clean, torch.where(glasses, glazed(photos, made), made))
+            wanted = torch.where(
+                older, clean, torch.where(glasses, clear_glasses(photos, made), made)
+            )
             spots = torch.where(older, spots, 0.0)
         away = (_retouched(self.net, photos, before, after, told) - wanted).abs()
         loss = (away * (1 + _COUNTS * spots)).mean()
-        descend(self.optimiser, list(self.learner.parameters()), loss, _LARGEST_GRADIENT, self.step)
+        descend(self.optimiser, loss, _LARGEST_GRADIENT)
         there = (away.mean(1, keepdim=True) * spots).sum() / spots.sum().clamp(min=1e-6)
-        return torch.stack([loss, there]).detach()
+        return {"changed": loss.detach(), "spots": there.detach()}
 
     def edits(self) -> tuple[Tensor, Tensor, Tensor]:
         """Photos `(B, 3, S, S)`, and `(B,)` which attribute is edited and by what strength."""
@@ -152,7 +139,7 @@ class SpotlessTraining:
             return torch.rand(number, generator=self.generator, device=device)
 
         index = torch.randint(len(self.train), (number,), generator=self.generator, device=device)
-        photos = varied(self.train.floats(index), self.generator)
+        photos = vary_photos(self.train.floats(index), self.generator)
         if self.step % 2:
             photos = photos.flip(-1)
         which = torch.multinomial(self.often, number, True, generator=self.generator)
@@ -169,13 +156,3 @@ def _retouched(
     with torch.autocast(photos.device.type, torch.bfloat16):
         pictures: Tensor = net.retoucher(photos, before, after, strengths)
         return pictures
-
-
-def draw_curve(table: Path, picture: Path) -> None:
-    """Distances from the examples over the steps."""
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    steps = [float(row["step"]) for row in rows]
-    series = {name: (steps, [float(row[name]) for row in rows]) for name in COLUMNS}
-    title = "Distance from examples without spots"
-    line_chart(series, title, "step", "mean absolute difference", theme="light").save(picture)

@@ -45,7 +45,7 @@ def usual_bands(faces: FaceSet, batch: int = 500) -> Tensor:
     return F.interpolate(torch.stack(rows, 1)[:, None], scale_factor=2, mode="bilinear")
 
 
-def spotless(
+def remove_spots(
     pictures: Tensor, change: Tensor, usual: Tensor, frown: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Changes without their fine part where that leaves what is usual.
@@ -68,7 +68,7 @@ def spotless(
     return change - share * (change - coarse(change)), share
 
 
-def glazed(pictures: Tensor, change: Tensor) -> Tensor:
+def clear_glasses(pictures: Tensor, change: Tensor) -> Tensor:
     """Changes that put glasses on pictures, `(B, 3, S, S)`, with clear lenses and dark rims."""
     brightness, worn = luminance(change), pictures + change
     more = (_LIGHTENED - 1) * brightness.clamp(min=0)

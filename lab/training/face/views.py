@@ -40,7 +40,7 @@ def in_frame(net: RenderedFaceNet, faces: FaceSet) -> FaceSet:
     return FaceSet(crops, faces.rows)
 
 
-def varied(crops: Tensor, generator: torch.Generator) -> Tensor:
+def vary_photos(crops: Tensor, generator: torch.Generator) -> Tensor:
     """Crops `(B, 3, S, S)` turned, scaled and moved a little, softer or sharper, in other colours;
     how light each half of a face is stays nearly as it was."""
     number, _, size, _ = crops.shape
@@ -65,7 +65,7 @@ def varied(crops: Tensor, generator: torch.Generator) -> Tensor:
     return (mean + between(CONTRAST) * (light - mean) + colour).clamp(0, 1)
 
 
-def shifted(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def shift_photos(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Pictures moved by up to a pixel each, by interpolation."""
     device = pictures.device
     shift = torch.rand(len(pictures), 2, 1, generator=generator, device=device) * 2 - 1

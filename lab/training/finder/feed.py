@@ -84,8 +84,15 @@ def _produce(
 
 
 class Feed:
-    """Context manager around the composing process, for some of the kinds of pictures, which are
-    handed over on `device`."""
+    """Context manager around the composing process, which starts when the first picture is drawn.
+
+    Args:
+        data_dir: the folder with `faces/` and `portraits_context/`.
+        cache: file of the picture bank.
+        seed: of pictures and choice.
+        kinds: of `MAKERS`, those that are drawn.
+        device: where pictures are handed over.
+    """
 
     def __init__(
         self,
@@ -110,6 +117,9 @@ class Feed:
         )
 
     def __enter__(self) -> Feed:
+        return self
+
+    def _start(self) -> None:
         self.process.start()
         least = min(CHUNK[kind] for kind in self.buffers) * FIRST_CHUNKS
         while int(self.made.min()) < least:
@@ -119,7 +129,6 @@ class Feed:
                     "says why."
                 )
             time.sleep(0.5)
-        return self
 
     def __exit__(
         self,
@@ -127,13 +136,16 @@ class Feed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.process.terminate()
-        self.process.join()
+        if self.process.pid is not None:
+            self.process.terminate()
+            self.process.join()
 
     def draw(self, kind: str, count: int) -> Parts:
         """Random pictures (B, 3, H, W) float in [0, 1] and what belongs to them: for "scenes"
         landmarks, sizes, presence, outside cells; for "crops" landmarks, is_face; for "close"
         landmarks."""
+        if self.process.pid is None:
+            self._start()
         number = list(self.buffers).index(kind)
         filled = min(int(self.made[number]), CAPACITY[kind])
         rows = torch.randint(filled, (count,), generator=self.generator)

@@ -11,17 +11,15 @@ from face_latents.lab.data.faces import load_faces
 from face_latents.lab.measures import sharpness
 from face_latents.lab.training.face.attribute_net import GEOMETRY, PARITIES, AttributeNet
 from face_latents.lab.training.face.critic import Critic, steepness
-from face_latents.lab.training.face.directions import ATTRIBUTES, set_apart
+from face_latents.lab.training.face.directions import ATTRIBUTES, separate_directions
 from face_latents.lab.training.face.edits import (
     NAMES,
+    add_controls,
+    describe_controls,
     expected_changes,
-    told_to_controls,
-    with_controls,
 )
 from face_latents.lab.training.face.losses import reading_losses
-from face_latents.lab.training.face.run import FaceTraining, train_face
-from face_latents.lab.training.face.views import varied
-from face_latents.lab.training.run_state import load_state, save_state
+from face_latents.lab.training.face.views import vary_photos
 from face_latents.models.architectures.face.controls import CONTROL
 from face_latents.models.architectures.face.planes import soft
 from face_latents.models.errors import FaceLatentsError
@@ -39,7 +37,7 @@ def faces(number: int) -> torch.Tensor:
 
 def test_varied_photos_show_the_same_light_elsewhere_and_in_other_colours() -> None:
     crops = faces(64)
-    views = varied(crops, torch.Generator().manual_seed(0))
+    views = vary_photos(crops, torch.Generator().manual_seed(0))
     assert views.shape == crops.shape
     assert views.min() >= 0
     assert views.max() <= 1
@@ -50,7 +48,7 @@ def test_varied_photos_show_the_same_light_elsewhere_and_in_other_colours() -> N
     assert (light - before).abs().max() < 0.03
     colours = views.mean((2, 3))
     assert (colours - colours.mean(1, keepdim=True)).std(0).min() > 0.01
-    again = varied(crops, torch.Generator().manual_seed(0))
+    again = vary_photos(crops, torch.Generator().manual_seed(0))
     assert torch.equal(views, again)
 
 
@@ -58,7 +56,7 @@ def test_varied_photos_are_moved_by_few_pixels() -> None:
     axis = torch.linspace(-1, 1, 64)
     x, y = axis.expand(64, 64), axis[:, None].expand(64, 64)
     ramp = ((x + 2 * y) / 8 + 0.5).expand(200, 3, 64, 64)  # grey: colours have nothing to change
-    light = luminance(varied(ramp, torch.Generator().manual_seed(0)))[:, 0, 32, 32]
+    light = luminance(vary_photos(ramp, torch.Generator().manual_seed(0)))[:, 0, 32, 32]
     pixel = float(ramp[0, 0, 32, 33] - ramp[0, 0, 32, 32])
     moved = (light - ramp[:, 0, 32, 32]) / pixel
     assert 1 < moved.std() < 4  # a pixel along x, and twice that along y
@@ -132,10 +130,10 @@ def test_readers_teach_nothing_about_colours_and_specks() -> None:
 
 
 def test_controls_are_told_their_directions_and_which_are_light() -> None:
-    axes = with_controls(torch.rand(COUNT, 5, generator=torch.Generator().manual_seed(0)))
-    apart = set_apart(dict(zip(NAMES, axes, strict=True)))
+    axes = add_controls(torch.rand(COUNT, 5, generator=torch.Generator().manual_seed(0)))
+    apart = separate_directions(dict(zip(NAMES, axes, strict=True)))
     directions = torch.stack(list(apart.values()))
-    told = told_to_controls(directions)
+    told = describe_controls(directions)
     strengths = directions[:, 5:] / CONTROL
     assert (strengths != 0).sum() > COUNT  # some go along two controls
     torch.testing.assert_close(strengths @ told["control.along"], directions[:, :5])
@@ -153,40 +151,6 @@ def test_mouths_go_along_on_average() -> None:
     along = expected_changes(values)
     assert along[2, 0] == pytest.approx(0.5, abs=1e-4)
     assert along[0, 0] == pytest.approx(-1, abs=1e-4)
-
-
-def test_resumed_steps_are_those_of_a_run_that_went_on(tmp_path: Path) -> None:
-    """Also where parameters lie in memory in another order than their file."""
-    torch.manual_seed(0)
-    examples = torch.randn(4, 3, 8, 8)
-
-    def start() -> tuple[torch.nn.Conv2d, torch.optim.Adam]:
-        torch.manual_seed(1)
-        net = torch.nn.Conv2d(3, 5, 3).to(memory_format=torch.channels_last)
-        return net, torch.optim.Adam(net.parameters(), 0.1, fused=True)
-
-    def steps(net: torch.nn.Conv2d, optimiser: torch.optim.Adam, number: int) -> None:
-        for i in range(number):
-            optimiser.zero_grad()
-            (net(examples) - i).square().mean().backward()
-            optimiser.step()
-
-    whole, optimiser = start()
-    steps(whole, optimiser, 3)
-    save_state(tmp_path / "x.safetensors", {}, {"net.": whole}, {"net": optimiser})
-    steps(whole, optimiser, 3)
-    resumed, other = start()
-    load_state(tmp_path / "x.safetensors", {"net.": resumed}, {"net": other})
-    for parameter in resumed.parameters():
-        assert other.state[parameter]["exp_avg"].stride() == parameter.stride()
-    steps(resumed, other, 3)
-    torch.testing.assert_close(resumed.weight, whole.weight)
-
-
-def test_an_unknown_device_is_refused(tmp_path: Path) -> None:
-    for name in ("gpu0", "cuda:99"):
-        with pytest.raises(FaceLatentsError, match="device=cpu"):
-            train_face(tmp_path, tmp_path / "x.safetensors", FaceTraining(device=name))
 
 
 @pytest.mark.parametrize("damage", ["no zip", "cut", "picture gone", "absent"])

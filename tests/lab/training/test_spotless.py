@@ -13,8 +13,9 @@ from face_latents.lab.training.face.directions import ATTRIBUTES
 from face_latents.lab.training.face.linear import fit_linear
 from face_latents.lab.training.face.motion_fields import control_parity
 from face_latents.lab.training.face.run import untrained_net
-from face_latents.lab.training.face.spotless import COLUMNS, Settings, SpotlessTraining
-from face_latents.lab.training.face.spots import glazed, spotless, usual_bands
+from face_latents.lab.training.face.spotless import Settings, SpotlessTraining
+from face_latents.lab.training.face.spots import clear_glasses, remove_spots, usual_bands
+from face_latents.lab.training.loop import Session
 from face_latents.models.architectures.face.net import RenderedFaceNet
 from face_latents.models.architectures.face.renderer import Renderer
 from face_latents.models.architectures.face.retoucher import Retoucher
@@ -38,7 +39,7 @@ def test_spots_go_and_what_is_usual_stays() -> None:
     face = torch.full((1, 3, 128, 128), 0.6)
     dark, faint = spot(30, 64, 0.3), spot(95, 64, 0.02)
     wide = torch.linspace(-0.2, 0.2, 128).expand(1, 3, 128, 128)  # light from the side
-    clean, share = spotless(face, dark + faint + wide, usual(), NONE)
+    clean, share = remove_spots(face, dark + faint + wide, usual(), NONE)
     left = clean - wide
     assert left[..., 58:70, 24:36].min() > -0.13
     torch.testing.assert_close(left[..., 40:, 80:110], faint[..., 40:, 80:110], atol=1e-4, rtol=0)
@@ -49,16 +50,16 @@ def test_spots_go_and_what_is_usual_stays() -> None:
 def test_spots_of_the_face_itself_may_stay() -> None:
     face = 0.6 + spot(30, 64, 0.3)
     change = spot(30, 64, 0.05)
-    same, share = spotless(face, -0.5 * spot(30, 64, 0.3), usual(), NONE)
+    same, share = remove_spots(face, -0.5 * spot(30, 64, 0.3), usual(), NONE)
     assert torch.equal(same, -0.5 * spot(30, 64, 0.3))  # what lightens it is welcome
     assert share.max() == 0
-    clean, _ = spotless(face, change, usual(), NONE)
+    clean, _ = remove_spots(face, change, usual(), NONE)
     assert clean[0, 1, 64, 30] > change[0, 1, 64, 30] / 2  # none darker than it was
 
 
 def test_a_frown_is_taken_out_only_where_faces_frown() -> None:
     face, change = torch.full((1, 3, 128, 128), 0.6), spot(64, 22, 0.02) + spot(30, 80, 0.02)
-    half, share = spotless(face, change, usual(), torch.tensor([0.5]))
+    half, share = remove_spots(face, change, usual(), torch.tensor([0.5]))
     assert torch.equal(half[..., 60:, :], change[..., 60:, :])
     assert half[0, 1, 22, 64] > 0.8 * change[0, 1, 22, 64]
     assert share[0, 0, 22, 64] == 0.5
@@ -69,12 +70,12 @@ def test_new_glasses_are_clear_and_dark_rimmed() -> None:
     face = torch.full((1, 3, 128, 128), 0.5) * torch.tensor([1.2, 0.9, 0.8]).reshape(3, 1, 1)
     rim, lens = spot(30, 50, 0.2), torch.zeros(1, 3, 128, 128)
     lens[..., 70:110, 70:110] = 0.1
-    made = glazed(face, rim + lens)
+    made = clear_glasses(face, rim + lens)
     assert made[0, :, 50, 30].mean() < 1.2 * rim[0, :, 50, 30].mean()
     assert made[0, :, 90, 90].mean() == pytest.approx(0.05, abs=0.01)
     ratio = (face + made)[0, :, 50, 30] / (face + rim)[0, :, 50, 30]
     assert ratio.max() - ratio.min() < 0.02  # a rim keeps its hue
-    assert glazed(face, torch.zeros_like(face)).abs().max() < 1e-6
+    assert clear_glasses(face, torch.zeros_like(face)).abs().max() < 1e-6
 
 
 def test_what_is_usual_is_measured_by_place() -> None:
@@ -104,30 +105,26 @@ def untaught(faces: FaceSet, seed: int) -> RenderedFaceNet:
 
 def test_teaching_stops_and_resumes_and_begins_anew_with_another_network(tmp_path: Path) -> None:
     faces = load_faces(make_face_data(tmp_path / "faces"), "train")
-    state = tmp_path / "own.spotless.state.safetensors"
+    stem = tmp_path / "own.spotless"
 
-    def lessons(seed: int) -> Lessons:
+    def teach(seed: int, steps: int) -> SpotlessTraining:
         net = untaught(faces, seed)
         directions = 0.1 * torch.eye(len(ATTRIBUTES), net.code_shape[0])
         codes = torch.zeros(len(faces), net.code_shape[0])
-        return Lessons(net, directions, faces, faces, codes, [])
+        lessons = Lessons(net, directions, faces, faces, codes, [])
+        return SpotlessTraining(lessons, Settings(steps, 2, check_every=1), stem, Session())
 
-    def run(seed: int, steps: int) -> SpotlessTraining:
-        training = SpotlessTraining(lessons(seed), Settings(steps, 2, check_every=1), state)
-        training.run(lambda stage, done, total: None)
-        return training
-
-    first = run(0, 2)
+    first = teach(0, 2)
+    first.run()
     example = dict(first.example.named_parameters())
     moved = [n for n, p in first.net.named_parameters() if not torch.equal(p, example[n])]
     assert moved
     assert all(n.startswith("retoucher.") for n in moved)
-    again = SpotlessTraining(lessons(0), Settings(3, 2, check_every=1), state)
+    again = teach(0, 3)
     assert again.step == 2
-    again.run(lambda stage, done, total: None)
+    again.run()
     with (tmp_path / "own.spotless.curve.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["1", "2", "3"]
-    assert list(rows[0]) == ["step", *COLUMNS]
-    assert (tmp_path / "own.spotless.curve.png").is_file()
-    assert SpotlessTraining(lessons(1), Settings(3, 2), state).step == 0
+    assert list(rows[0]) == ["stage", "step", "minutes", "changed", "spots"]
+    assert teach(1, 3).step == 0

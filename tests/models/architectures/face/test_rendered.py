@@ -30,18 +30,18 @@ from face_latents.lab.training.face.critic import (
     fooling_loss,
     weights_of,
 )
-from face_latents.lab.training.face.directions import ATTRIBUTES, TAKEN_OUT, set_apart
+from face_latents.lab.training.face.directions import ATTRIBUTES, TAKEN_OUT, separate_directions
 from face_latents.lab.training.face.edits import LIGHTING, STRONGEST, edits_for, expected_changes
 from face_latents.lab.training.face.losses import contrast_distance, linear_change
 from face_latents.lab.training.face.motion_fields import (
     MOVING,
     SIDE,
-    bounded,
+    bound_field,
     fit_fields,
-    parted,
-    with_parity,
+    keep_parity,
+    part_lips,
 )
-from face_latents.lab.training.face.render import COLUMNS
+from face_latents.lab.training.face.render import LOSSES
 from face_latents.lab.training.face.run import FaceTraining, train_face
 from face_latents.models.architectures.face import file as rendered
 from face_latents.models.architectures.face.motion import displacement, motion_of, moved
@@ -241,7 +241,7 @@ def test_edits_aim_at_the_other_side() -> None:
 
 def test_directions_are_set_apart() -> None:
     axes = {a.name: torch.eye(len(ATTRIBUTES))[i] for i, a in enumerate(ATTRIBUTES)}
-    apart = set_apart(axes)
+    apart = separate_directions(axes)
     assert list(apart) == list(axes)
     for name, vector in apart.items():
         assert float(vector.norm()) == pytest.approx(1)
@@ -337,8 +337,8 @@ def test_the_critic_judges_a_place_by_what_it_is_told() -> None:
 def test_fields_of_one_parity_mirror() -> None:
     fields = torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(0))
     parity = torch.tensor([1, -1])
-    projected = with_parity(fields, parity)
-    torch.testing.assert_close(with_parity(projected, parity), projected)
+    projected = keep_parity(fields, parity)
+    torch.testing.assert_close(keep_parity(projected, parity), projected)
     mirrored = projected.flip(-1) * torch.tensor([-1.0, 1.0])[:, None, None]
     torch.testing.assert_close(mirrored, projected * parity[:, None, None, None])
 
@@ -346,7 +346,7 @@ def test_fields_of_one_parity_mirror() -> None:
 def test_fields_end_where_what_they_move_ends() -> None:
     field = torch.ones(2, SIDE, SIDE) + torch.linspace(0, 1, SIDE)[:, None]
     places = (TIGHT.points * SIDE).long()
-    inner, face, head = (bounded(field, reach) for reach in ("features", "face", "head"))
+    inner, face, head = (bound_field(field, reach) for reach in ("features", "face", "head"))
     frame = torch.cat([face[:, 0], face[:, -1], face[:, :, 0], face[:, :, -1]], 1)
     assert (frame == 0).all()
     assert (face[:, places[:, 1], places[:, 0]].mean(1) > 1).all()
@@ -367,7 +367,7 @@ def test_lips_part_where_they_meet_and_keep_their_shape() -> None:
     # what mean faces show: from the upper lip up by 1 to the lower lip down by 2, slowly
     motion = torch.where(rows < 40, 1.0, torch.where(rows > 53, -2.0, 1 - 3 * (rows - 40) / 13))
     field = torch.stack([torch.zeros(SIDE, SIDE), motion[:, None].expand(SIDE, SIDE)])
-    opened = parted(field)
+    opened = part_lips(field)
     middle = SIDE // 2
     assert (opened[1, 40:43, middle] > 0.9).all()
     assert (opened[1, 47:54, middle] < -1.9).all()
@@ -472,11 +472,11 @@ def test_training_stops_resumes_and_exports(face_data: Path, tmp_path: Path) -> 
     more = replace(few, steps=3)
     again = train_face(face_data, out, more)
     assert again.space.model_id != model.space.model_id
-    with (tmp_path / "own.curve.csv").open(newline="") as file:
+    with (tmp_path / "own.renderer.curve.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["2", "3"]
-    assert list(rows[0]) == ["step", *COLUMNS]
-    assert Image.open(tmp_path / "own.samples.png").size[0] > 128
+    assert set(rows[0]) > {"stage", "step", "critic", *LOSSES, "psnr"}
+    assert Image.open(tmp_path / "own.renderer.samples.png").size[0] > 128
     unchanged = train_face(face_data, out, more)
     assert unchanged.space.model_id == again.space.model_id
     random = unchanged.sample(200, seed=0)

@@ -1,9 +1,7 @@
-"""Pictures that show how the finder's training goes."""
+"""A sheet of pictures that shows what the finder's networks say in training."""
 
 from __future__ import annotations
 
-import csv
-import math
 from pathlib import Path
 
 import torch
@@ -15,37 +13,6 @@ from .feed import Feed
 from .loss import cell_centres
 
 LANDMARK_COLOURS = ("#00ff00", "#00c8ff", "#ffff00", "#ff00ff", "#ff8000")
-CURVES = {"detect": "#d62728", "place": "#1f77b4", "judge": "#2ca02c", "refine": "#9467bd",
-          "error": "#ff7f0e"}  # fmt: skip
-
-
-def draw_curve(table: Path, picture: Path) -> None:
-    """Losses over steps, logarithmic."""
-    with table.open(newline="") as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    if len(rows) < 2:
-        return
-    width, height, margin = 960, 540, 48
-    canvas = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(canvas)
-    values = [max(row[name], 1e-4) for row in rows for name in CURVES]
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    last = rows[-1]["step"]
-
-    def at(step: float, value: float) -> tuple[float, float]:
-        x = margin + (width - 2 * margin) * step / last
-        share = (math.log10(max(value, 1e-4)) - low) / (high - low)
-        return x, height - margin - (height - 2 * margin) * share
-
-    for exponent in range(low, high + 1):
-        left, y = at(0, 10.0**exponent)
-        draw.line([(left, y), (width - margin, y)], fill="#dddddd")
-        draw.text((6, y - 6), f"1e{exponent}", fill="black")
-    for index, (name, colour) in enumerate(CURVES.items()):
-        draw.line([at(row["step"], row[name]) for row in rows], fill=colour, width=2)
-        draw.text((margin + 90 * index, 12), name, fill=colour)
-    draw.text((width - margin - 90, height - 30), f"step {int(last)}", fill="black")
-    canvas.save(picture)
 
 
 def _picture(image: Tensor, side: int) -> Image.Image:

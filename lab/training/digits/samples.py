@@ -1,35 +1,19 @@
-"""Pictures that show how the digits model's training went."""
+"""A sheet of pictures that shows what the digits model has learnt."""
 
 from __future__ import annotations
 
-import csv
 import math
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ....latent_ops import quasi_eigenvectors, rotate
-from ....models.charts import line_chart, picture_grid
+from ....models.charts import picture_grid
 from ....models.face_model import FaceModel
-from ...data.digits import damaged
+from ...data.digits import damage_pictures
 
-_CURVES = ("rebuild", "style", "read", "cycle", "critic")
 _SHOWN = 12
-
-
-def draw_curve(table: Path, picture: Path) -> None:
-    """The generator's losses over its steps, as powers of ten."""
-    with table.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["stage"] == "generator"]
-    if len(rows) < 2:
-        return
-    steps = [float(row["step"]) for row in rows]
-    series = {
-        name: (steps, [math.log10(max(float(row[name]), 1e-4)) for row in rows]) for name in _CURVES
-    }
-    line_chart(series, "Digits model: losses", "step", "log10", theme="light").save(picture)
 
 
 def draw_digits(model: FaceModel, pictures: Tensor, labels: Tensor, seed: int = 0) -> Image.Image:
@@ -70,7 +54,7 @@ def draw_digits(model: FaceModel, pictures: Tensor, labels: Tensor, seed: int = 
         noisy = noisy.clamp(0, 1).expand(-1, 3, -1, -1)
         rows += [noisy, model.decode(model.encode(noisy).cpu())]
         names += [f"noise {sigma}", "decoded"]
-    hurt = damaged(first[:, :1], generator).clamp(0, 1).expand(-1, 3, -1, -1)
+    hurt = damage_pictures(first[:, :1], generator).clamp(0, 1).expand(-1, 3, -1, -1)
     rows += [hurt, model.decode(model.encode(hurt).cpu())]
     names += ["damaged", "decoded"]
     return picture_grid([row.cpu() for row in rows], names, [], "Digits model", cell=56)

@@ -1,16 +1,13 @@
-"""How training goes: figures on unseen faces, the curve, a sheet of samples."""
+"""How training goes: figures on unseen faces, and a sheet of samples."""
 
 from __future__ import annotations
-
-import csv
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ....models.architectures.face.net import RenderedFaceNet
-from ....models.charts import line_chart, picture_grid
+from ....models.charts import picture_grid
 from ....models.geometry.templates import TIGHT
 from ....models.paste.mask import face_mask
 from ...data.faces import FaceSet
@@ -22,7 +19,6 @@ FULL_STRENGTH = 2.5  # moves a binary attribute from one end to the other
 _REACHED = torch.tensor([2.0 if a.binary else 1.35 for a in ATTRIBUTES])  # half of the probability
 FACE = face_mask(TIGHT.pixels(), TIGHT.size, TIGHT.size)  # where a change of the photo may show
 _SHOWN = 8
-_PLOTTED = ("psnr", "sharpness", "smile", "age", "glasses", "beard", "head_turn")
 
 
 @torch.no_grad()
@@ -58,22 +54,6 @@ def measure(
         moved[:, i] = 0
         figures[f"{attribute.name}_others"] = float(moved.mean(0)[: len(ATTRIBUTES)].max())
     return figures
-
-
-def draw_curve(table: Path, picture: Path) -> None:
-    """Fidelity (as a share of 40 dB), sharpness and success of edits over the steps."""
-    with table.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["psnr"]]
-    if len(rows) < 2:
-        return
-    steps = [float(row["step"]) for row in rows]
-    series = {
-        name: (steps, [float(row[name]) / (40 if name == "psnr" else 1) for row in rows])
-        for name in _PLOTTED
-    }
-    line_chart(series, "Unseen faces", "step", "share (psnr: of 40 dB)", theme="light").save(
-        picture
-    )
 
 
 @torch.no_grad()
