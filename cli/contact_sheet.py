@@ -43,13 +43,13 @@ def draw_sheet(title: str, rows: Sequence[Row], width: int = 1560) -> Image.Imag
         if isinstance(item, Row):
             draw.text((_GAP, y + 6), item.heading, _INK, font=_font(18))
             x = _GAP * 2 + draw.textlength(item.heading, font=_font(18))
-            draw.text((x, y + 10), _fitted(draw, item.note, width - x), _QUIET, font=_font(13))
+            draw.text((x, y + 10), _fit_text(draw, item.note, width - x), _QUIET, font=_font(13))
             continue
         x = _GAP
         for cell in item:
-            picture = _scaled(cell.picture)
+            picture = _scale_picture(cell.picture)
             sheet.paste(picture, (int(x), y))
-            caption = _fitted(draw, cell.title, _cell_width(cell))
+            caption = _fit_text(draw, cell.title, _cell_width(cell))
             draw.text((x, y + HEIGHT + 4), caption, _QUIET, font=_font(13))
             x += _cell_width(cell) + _GAP
     return sheet
@@ -88,12 +88,12 @@ def _scaled_width(picture: Image.Image) -> int:
     return max(1, round(picture.width * HEIGHT / picture.height))
 
 
-def _scaled(picture: Image.Image) -> Image.Image:
+def _scale_picture(picture: Image.Image) -> Image.Image:
     size = (_scaled_width(picture), HEIGHT)
     return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str, width: float) -> str:
+def _fit_text(draw: ImageDraw.ImageDraw, text: str, width: float) -> str:
     """`text`, cut off with dots where it is wider than `width` pixels."""
     short = text
     while short and draw.textlength(short + ("" if short == text else "..."), _font(13)) > width:

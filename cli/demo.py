@@ -105,7 +105,7 @@ def _first_row(path: Path) -> tuple[PhotoContext, Row]:
     decoded = call_node("FaceLatentsDecode", face_model=model, face_latent=latent)[0]
     context = latent.contexts[0]
     photo = pictures_of(image)[0]
-    marked = _marked(photo, context)
+    marked = _mark_face(photo, context)
     cells = [
         Cell(photo, "original"),
         Cell(marked, "face found, 5 landmarks"),
@@ -116,7 +116,7 @@ def _first_row(path: Path) -> tuple[PhotoContext, Row]:
     return context, Row("Encode and decode", cells)
 
 
-def _marked(photo: Image.Image, context: PhotoContext) -> Image.Image:
+def _mark_face(photo: Image.Image, context: PhotoContext) -> Image.Image:
     """The photo with the outline of the aligned square and the landmarks."""
     from ..models.geometry.similarity import invert_transform, transform_points
 
@@ -174,7 +174,7 @@ def _titles(title: str, count: int) -> list[str]:
 
 def _settings(outcome: Outcome) -> list[str]:
     """Directions, strengths and positions that the workflow's edit nodes were set to."""
-    told = []
+    settings = []
     for node in outcome.prompt.values():
         kind = str(node["class_type"])
         if not kind.startswith("FaceLatents") or kind == "FaceLatentsPasteBack":
@@ -183,8 +183,10 @@ def _settings(outcome: Outcome) -> list[str]:
             value = node["inputs"].get(name)
             if isinstance(value, (str, int, float)):
                 shown = f"{value:g}" if isinstance(value, float) else str(value)
-                told.append(f"{title_of(node)} {'' if name == 'direction' else name + ' '}{shown}")
-    return told
+                settings.append(
+                    f"{title_of(node)} {'' if name == 'direction' else name + ' '}{shown}"
+                )
+    return settings
 
 
 def _spread(count: int) -> list[int]:

@@ -44,7 +44,7 @@ def edit(args: argparse.Namespace) -> int:
     node = "FaceLatentsDecode" if args.crop else "FaceLatentsPasteBack"
     images = call_node(node, face_model=model, face_latent=latent)[0]
     pictures = _pictures(images)
-    for picture, path in zip(pictures, _numbered(args.output, len(pictures)), strict=True):
+    for picture, path in zip(pictures, _number_paths(args.output, len(pictures)), strict=True):
         _write(picture, path)
         print(path)
     return 0
@@ -204,7 +204,7 @@ def _check_suffix(path: Path, wanted: set[str]) -> None:
         )
 
 
-def _numbered(path: Path, count: int) -> list[Path]:
+def _number_paths(path: Path, count: int) -> list[Path]:
     if count == 1:
         return [path]
     return [path.with_name(f"{path.stem}_{number}{path.suffix}") for number in range(1, count + 1)]

@@ -51,7 +51,7 @@ def principal_directions(codes: Tensor, count: int | None = None) -> tuple[Tenso
     if not bool(variance.sum() > 0):
         raise ValueError("The codes are all equal, so they vary along no direction.")
     shares = (variance / variance.sum())[:wanted]
-    vectors = unflatten_codes(_signed(vectors[:wanted]), codes.shape[1:])
+    vectors = unflatten_codes(_fix_signs(vectors[:wanted]), codes.shape[1:])
     return vectors.to(compute_dtype(codes)).to(codes), shares.to(codes.device, compute_dtype(codes))
 
 
@@ -94,14 +94,14 @@ def sefa_directions(weight: Tensor, count: int | None = None) -> tuple[Tensor, T
         gram += part.double().T @ part.double()
     values, vectors = torch.linalg.eigh(gram)
     values = values.flip(0)[:wanted].clamp(min=0)
-    vectors = _signed(vectors.flip(1)[:, :wanted].T)
+    vectors = _fix_signs(vectors.flip(1)[:, :wanted].T)
     return (
         vectors.to(compute_dtype(weight)).to(weight),
         values.to(weight.device, compute_dtype(weight)),
     )
 
 
-def _signed(vectors: Tensor) -> Tensor:
+def _fix_signs(vectors: Tensor) -> Tensor:
     """Turn rows so that the entry of largest magnitude is positive: the same on every machine."""
     signs = torch.sign(vectors.gather(1, vectors.abs().argmax(1, keepdim=True)))
     return vectors * signs

@@ -110,7 +110,7 @@ def quasi_eigenvectors(
                 [0., 1.]])
     """
     require_choice("method", method, BASIS_METHODS)
-    rows, centre, floor = _centred(means, mean)
+    rows, centre, floor = _centre_means(means, mean)
     if method == "gram_schmidt":
         vectors = _gram_schmidt(rows, floor)
     else:
@@ -131,7 +131,7 @@ def _label_indices(labels: Tensor, count: int) -> Tensor:
     return labels.to(device="cpu", dtype=torch.int64)
 
 
-def _centred(means: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor, float]:
+def _centre_means(means: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor, float]:
     """Return centred means `(K, D)` and the centre `(D,)` in float64, and their rounding."""
     dims = require_stack("means", means)
     rows = flatten_codes(means.detach().cpu(), dims, torch.float64)
@@ -204,7 +204,7 @@ def _outside(centre: Tensor, span: Tensor, floor: float) -> Tensor:
     """Return a unit vector outside the span: the centre's part there, or else a fixed one."""
     generator = torch.Generator().manual_seed(0)
     fixed = torch.randn(centre.shape, generator=generator, dtype=torch.float64)
-    for candidate, smallest in ((centre, max(floor, _resolved(centre))), (fixed, 0.0)):
+    for candidate, smallest in ((centre, max(floor, _resolution(centre))), (fixed, 0.0)):
         rest = candidate - (candidate @ span.T) @ span
         unit, length = unit_and_length(rest - (rest @ span.T) @ span)
         if float(length) > smallest:
@@ -212,7 +212,7 @@ def _outside(centre: Tensor, span: Tensor, floor: float) -> Tensor:
     return unit
 
 
-def _resolved(centre: Tensor) -> float:
+def _resolution(centre: Tensor) -> float:
     """Return the length below which a part of the centre is taken for rounding noise."""
     return math.sqrt(torch.finfo(torch.float32).eps) * float(unit_and_length(centre)[1])
 

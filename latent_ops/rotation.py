@@ -99,11 +99,11 @@ def rotate_chain(
         turn = batch_scalar("angle", angle, codes, latent_dims)
         turn = turn.flatten(turn.ndim - latent_dims) if turn.ndim else turn
         u, v = (axis.to(flat) for axis in _plane(a, b, latent_dims))
-        flat = _turned(flat, u, v, turn.to(dtype), centre)
+        flat = _turn(flat, u, v, turn.to(dtype), centre)
     return unflatten_codes(flat, latent_shape(codes, latent_dims)).to(codes.dtype)
 
 
-def _turned(codes: Tensor, u: Tensor, v: Tensor, angle: Tensor, mean: Tensor | None) -> Tensor:
+def _turn(codes: Tensor, u: Tensor, v: Tensor, angle: Tensor, mean: Tensor | None) -> Tensor:
     offset = codes if mean is None else codes - mean
     p, q = dot(offset, u), dot(offset, v)
     sine = torch.sin(angle)

@@ -131,14 +131,14 @@ def spectral_denoise(
         indices = kept_indices(coefficients, mode, k, labels)
         kept = coefficients.gather(-1, indices)
     if restore_norm:
-        kept = _restored(kept, length(offset), mode)
+        kept = _restore_norm(kept, length(offset), mode)
     result = kept @ rows if indices is None else _sum_of_rows(kept, indices, rows)
     if mean is not None:
         result = result + flatten_codes(mean, basis.ndim - 1, result.dtype)
     return unflatten_codes(result, basis.shape[1:]).to(codes.dtype)
 
 
-def _restored(kept: Tensor, norm: Tensor, mode: str) -> Tensor:
+def _restore_norm(kept: Tensor, norm: Tensor, mode: str) -> Tensor:
     """Return kept coefficients `(*, m)` that have the length `norm` `(*, 1)`."""
     if mode != "one_label":
         return unit_and_length(kept)[0] * norm

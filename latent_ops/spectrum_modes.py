@@ -50,7 +50,7 @@ def truncate_spectrum(
     require_codes("coefficients", coefficients, 1)
     if mode == "energy":
         return coefficients.masked_fill(_beyond_energy(coefficients.abs(), energy), 0)
-    return scattered(coefficients, kept_indices(coefficients, mode, k, labels))
+    return scatter_kept(coefficients, kept_indices(coefficients, mode, k, labels))
 
 
 def kept_indices(
@@ -75,7 +75,7 @@ def kept_indices(
     return torch.cat([label, count + rest], -1)
 
 
-def scattered(coefficients: Tensor, indices: Tensor) -> Tensor:
+def scatter_kept(coefficients: Tensor, indices: Tensor) -> Tensor:
     """Return coefficients `(*, n)` at indices `(*, m)`, and 0 elsewhere."""
     kept = coefficients.gather(-1, indices)
     return torch.zeros_like(coefficients).scatter(-1, indices, kept)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from .style import Colour, fitted, font_of, scientific, text_size, theme_of, upright_text
+from .style import Colour, fit_text, font_of, scientific, text_size, theme_of, upright_text
 
 SIZE = (768, 480)  # of a chart, in pixels
 FINER = 2  # drawn so many times larger, then reduced: smooth slanted lines and dots
@@ -57,7 +57,7 @@ def tick_text(value: float, ticks: Sequence[float]) -> str:
     return f"{value:.{decimals}f}"
 
 
-def padded(low: float, high: float, share: float = 0.05) -> Limits:
+def pad_limits(low: float, high: float, share: float = 0.05) -> Limits:
     """Limits with some room; a range of its own where all values are equal."""
     if high - low <= 1e-12 * max(abs(low), abs(high), 1e-30):
         room = abs(high) * 0.5 or 1.0
@@ -82,7 +82,7 @@ class Axes:
         self.x_limits: Limits = (0.0, 1.0)
         self.y_limits: Limits = (0.0, 1.0)
         if title:
-            words, text = fitted(title, self.px(TITLE), self.right - self.left, self.px(LABEL))
+            words, text = fit_text(title, self.px(TITLE), self.right - self.left, self.px(LABEL))
             self.text((self.left, self.top), words, text, self.theme.ink)
             self.top += self.px(TITLE * 1.5)
 
@@ -104,7 +104,7 @@ class Axes:
         size, gap = self.px(LABEL), self.px(14)
         x, y, line = self.left, self.top, 1
         for index, name in enumerate(names):
-            words, _ = fitted(name, size, (self.right - self.left) * 0.45)
+            words, _ = fit_text(name, size, (self.right - self.left) * 0.45)
             width = gap * 2 + text_size(words, size)[0]
             if x + width > self.right and x > self.left:
                 if line == rows:
@@ -123,7 +123,7 @@ class Axes:
         self.y_limits = (low, high)
         size = self.px(LABEL)
         if label:
-            name, _ = fitted(label, size, self.bottom - self.top)
+            name, _ = fit_text(label, size, self.bottom - self.top)
             self.upright(self.left + size * 0.6, self.top, name, size, self.theme.quiet)
             self.left += self.px(LABEL * 1.5)
         ticks = nice_ticks(low, high)
@@ -153,7 +153,7 @@ class Axes:
             x = min(max(x, half), self.image.width - half)
             self.text((x, self.bottom + self.px(6)), word, size, self.theme.quiet, "ma")
         if label:
-            words, _ = fitted(label, size, self.right - self.left)
+            words, _ = fit_text(label, size, self.right - self.left)
             middle = (self.left + self.right) / 2
             at = middle, self.bottom + self.px(LABEL * 1.6)
             self.text(at, words, size, self.theme.quiet, "ma")
@@ -192,5 +192,5 @@ class Axes:
             }[kind]
             self.draw.polygon([(x + a, y + b) for a, b in points], colour)
 
-    def finished(self) -> Image.Image:
+    def finish(self) -> Image.Image:
         return self.image.reduce(FINER)

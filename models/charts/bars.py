@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from .axes import LABEL, SIZE, Axes, finite_numbers
-from .style import Colour, fitted, text_size
+from .style import Colour, fit_text, text_size
 
 
 def bar_chart(
@@ -56,7 +56,7 @@ def bar_chart(
         axes.draw.rectangle((x - half, top, x + half, max(top, bottom)), colour)
     axes.draw.line((axes.left, zero, axes.right, zero), axes.theme.ink, axes.px(1.5))
     names.draw(centres)
-    return axes.finished()
+    return axes.finish()
 
 
 class _BarNames:
@@ -66,7 +66,7 @@ class _BarNames:
         self.axes, self.marked = axes, marked
         self.size = axes.px(LABEL)
         width = axes.right - axes.left - axes.px(70)  # about what the value axis leaves
-        self.labels = [fitted(label, self.size, axes.px(185))[0] for label in labels]
+        self.labels = [fit_text(label, self.size, axes.px(185))[0] for label in labels]
         self.first = sorted(marked) or list(range(len(labels)))
         level = sum(text_size(self.labels[i], self.size)[0] + self.size * 0.7 for i in self.first)
         self.upright = level > width

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from .axes import LABEL, SIZE, Axes, finite_numbers, padded
-from .style import fitted, font_of, text_size, tile
+from .axes import LABEL, SIZE, Axes, finite_numbers, pad_limits
+from .style import fit_text, font_of, text_size, tile
 
 
 def line_chart(
@@ -52,8 +52,8 @@ def line_chart(
     axes.reserve_bottom(x_label)
     all_x = np.concatenate([x for x, _ in curves.values()])
     all_y = np.concatenate([y for _, y in curves.values()])
-    axes.value_axis(*padded(float(all_y.min()), float(all_y.max())), y_label)
-    axes.bottom_axis(*padded(float(all_x.min()), float(all_x.max()), 0.02), x_label)
+    axes.value_axis(*pad_limits(float(all_y.min()), float(all_y.max())), y_label)
+    axes.bottom_axis(*pad_limits(float(all_x.min()), float(all_x.max()), 0.02), x_label)
     axes.draw.line((axes.left, axes.bottom, axes.right, axes.bottom), axes.theme.quiet, axes.px(1))
     for index, curve in enumerate(curves.values()):
         points = [(axes.x(x), axes.y(y)) for x, y in zip(*(v.tolist() for v in curve), strict=True)]
@@ -62,7 +62,7 @@ def line_chart(
         every = max(1, len(points) // 12)  # marks of a long curve would hide it
         for x, y in points[::every]:
             axes.mark(x, y, index, axes.px(5))
-    return axes.finished()
+    return axes.finish()
 
 
 def scatter_chart(
@@ -119,7 +119,7 @@ def scatter_chart(
             for index in range(len(places))
         ]
         _point_labels(axes, labels, places, distances)
-    return axes.finished()
+    return axes.finish()
 
 
 def _thumbnail_side(axes: Axes, count: int) -> int:
@@ -158,7 +158,7 @@ def _point_labels(
     size = axes.px(LABEL * 0.9)
     taken: list[tuple[float, float, float, float]] = []
     for label, (px, py), distance in zip(labels, places.tolist(), distances, strict=True):
-        words, _ = fitted(label, size, axes.px(160))
+        words, _ = fit_text(label, size, axes.px(160))
         width, height = text_size(words, size)
         left = min(max(axes.x(px) - width / 2, axes.left), axes.right - width)
         top = axes.y(py) + distance

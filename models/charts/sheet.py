@@ -15,7 +15,7 @@ from .style import (
     Theme,
     centred,
     contrasting,
-    fitted,
+    fit_text,
     font_of,
     text_size,
     tile,
@@ -116,7 +116,7 @@ class Sheet:
         self.draw = ImageDraw.Draw(self.picture)
         if title:
             room = layout.size[0] - 2 * layout.margin
-            words, text = fitted(title, round(layout.text * 1.2), room, SMALLEST_TEXT)
+            words, text = fit_text(title, round(layout.text * 1.2), room, SMALLEST_TEXT)
             self.draw.text((layout.margin, layout.margin), words, theme.ink, font_of(text))
 
     def rows(self, labels: Sequence[str], pictures: Pictures | None) -> None:
@@ -128,7 +128,7 @@ class Sheet:
                 self._face(box, label, pictures[row])
             elif row % every == 0:
                 room, least = box[2] - box[0] - text // 2, max(SMALLEST_TEXT, round(text * 0.7))
-                words, size = fitted(label, text, room, least)
+                words, size = fit_text(label, text, room, least)
                 at = box[2] - text // 2, (box[1] + box[3]) / 2
                 self.draw.text(at, words, self.theme.ink, font_of(size), anchor="rm")
 
@@ -143,12 +143,12 @@ class Sheet:
             if pictures is not None:
                 self._face(box, label, pictures[column])
             elif self.layout.upright and column % every == 0:
-                words, size = fitted(label, text, box[3] - box[1] - text // 3, SMALLEST_TEXT)
+                words, size = fit_text(label, text, box[3] - box[1] - text // 3, SMALLEST_TEXT)
                 turned = upright_text(words, size)
                 x = round((box[0] + box[2] - turned.width) / 2)
                 self.picture.paste(self.theme.ink, (x, box[3] - turned.height - text // 6), turned)
             elif not self.layout.upright:
-                words, size = fitted(label, text, step, max(SMALLEST_TEXT, round(text * 0.7)))
+                words, size = fit_text(label, text, step, max(SMALLEST_TEXT, round(text * 0.7)))
                 at = (box[0] + box[2]) / 2, box[3] - text // 4
                 self.draw.text(at, words, self.theme.ink, font_of(size), anchor="md")
 
@@ -160,7 +160,7 @@ class Sheet:
             centred(self.draw, label, box, self.theme.ink, 28, SMALLEST_TEXT - 1)
             return
         self.picture.paste(tile(picture, (side, side)), box[:2])
-        words, text = fitted(label, max(SMALLEST_TEXT, side // 5), side - 6)
+        words, text = fit_text(label, max(SMALLEST_TEXT, side // 5), side - 6)
         self.draw.text(
             (box[0] + 3, box[1] + 1), words, DARK.ink, font_of(text),
             stroke_width=2, stroke_fill=DARK.background,

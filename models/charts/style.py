@@ -88,7 +88,7 @@ def text_size(text: str, size: int) -> tuple[int, int]:
     return math.ceil(right - left), math.ceil(size * 1.25)
 
 
-def fitted(text: str, size: int, width: float, smallest: int | None = None) -> tuple[str, int]:
+def fit_text(text: str, size: int, width: float, smallest: int | None = None) -> tuple[str, int]:
     """`text` and the size (at most `size`, at least `smallest`) at which it is `width` wide.
 
     Cut off with dots where it is too wide even at the smallest size; "" where nothing fits.

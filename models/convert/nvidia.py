@@ -53,7 +53,7 @@ def plan_nvidia(value: object) -> Plan:
         if own.endswith(_FILTER):
             plan.drop_kernel(path, 1.0)
         else:
-            name, change = _renamed(own)
+            name, change = _rename(own)
             plan.take(path, name, change)
     if clamp is not None:
         plan.make(CLAMP, torch.tensor([clamp]), "the setting conv_clamp of the network")
@@ -75,7 +75,7 @@ _LAYER: Mapping[str, tuple[str, Change]] = {
 }
 
 
-def _renamed(own: str) -> tuple[str, Change]:
+def _rename(own: str) -> tuple[str, Change]:
     """The name in the new file, and the change of shape, of a tensor of the network.
 
     Raises:

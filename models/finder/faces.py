@@ -28,7 +28,7 @@ from .landmarks import (
 from .net import DETECTOR_STRIDE, DETECTOR_UNIT, REFINER_SIZE, FinderNet, LandmarkRefiner
 from .overlaps import suppress_overlaps
 from .pyramid import SMALLEST_FACE, Level, canvases, crop_from, photo_pyramid
-from .quick import quick
+from .quick import quick_form
 
 SIZE_MARGIN = 0.7  # finds below this share of the smallest face asked for are left out
 LEAST_CANDIDATE = 0.1  # detector scores below this are too many to look at
@@ -77,9 +77,9 @@ class FaceFinder:
     def __init__(self, net: FinderNet, *, detector_dtype: torch.dtype = torch.float32) -> None:
         self.detector_dtype = detector_dtype
         net.to(memory_format=torch.channels_last)
-        self.detector = quick(net.detector.to(detector_dtype))
-        self.refiner = quick(net.refiner.to(torch.float32))
-        self.polisher = quick(net.polisher.to(torch.float32))
+        self.detector = quick_form(net.detector.to(detector_dtype))
+        self.refiner = quick_form(net.refiner.to(torch.float32))
+        self.polisher = quick_form(net.polisher.to(torch.float32))
 
     def find(
         self,
@@ -187,7 +187,7 @@ class FaceFinder:
         for level, rows in parts:
             crops[rows] = level.crops(transforms[rows], REFINER_SIZE)
         # all levels at once: the network's calls cost more than its work
-        points, logits = _corrected(self.refiner, crops, transforms, points, mirror=False)
+        points, logits = _correct_landmarks(self.refiner, crops, transforms, points, mirror=False)
         for level, rows in parts:
             points[rows] = level.to_photo(points[rows])
         return points, logits
@@ -203,10 +203,10 @@ class FaceFinder:
         """Corrected landmarks (N, 5, 2) and face logits (N,), at the resolution of `net`."""
         transforms = similarity_transform(landmarks, template.pixels().expand_as(landmarks))
         crops = [crop_from(levels, photo, t, template.size) for t in transforms]
-        return _corrected(net, torch.stack(crops), transforms, landmarks, mirror=True)
+        return _correct_landmarks(net, torch.stack(crops), transforms, landmarks, mirror=True)
 
 
-def _corrected(
+def _correct_landmarks(
     net: LandmarkRefiner, crops: Tensor, transforms: Tensor, landmarks: Tensor, *, mirror: bool
 ) -> tuple[Tensor, Tensor]:
     """What `net` sees in the crops (N, 3, S, S), as landmarks where the crops were cut, (N, 5, 2),

@@ -26,7 +26,7 @@ class Pointwise(nn.Module):
         self.weight = nn.Parameter(convolution.weight.detach().flatten(1).T.contiguous())
 
     def forward(self, x: Tensor) -> Tensor:
-        return _mixed(x, self.bias, self.weight)
+        return _mix_channels(x, self.bias, self.weight)
 
 
 class QuickStage(nn.Module):
@@ -37,7 +37,10 @@ class QuickStage(nn.Module):
         self.steps = []
         for block in blocks:
             assert isinstance(block, Separable)
-            depthwise, pointwise = _folded(block.depthwise), _folded(block.pointwise)
+            depthwise, pointwise = (
+                _convolution_of(block.depthwise),
+                _convolution_of(block.pointwise),
+            )
             assert isinstance(depthwise, nn.Conv2d)
             assert isinstance(pointwise, nn.Conv2d)
             mix = Pointwise(pointwise)
@@ -49,12 +52,12 @@ class QuickStage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for (weight, shift, bias, mix), stride, padding, groups, skip in self.steps:
             y = torch.conv2d(x, weight, shift, stride, padding, 1, groups).relu_()
-            y = _mixed(y, bias, mix)
+            y = _mix_channels(y, bias, mix)
             x = (y.add_(x) if skip else y).relu_()
         return x
 
 
-def quick(net: Net) -> Net:
+def quick_form(net: Net) -> Net:
     """The folded detector or refiner in its quick form, in place.
 
     It runs only: its weights stay in the number and memory format they have now, and their names
@@ -63,7 +66,7 @@ def quick(net: Net) -> Net:
     parts: list[nn.Module] = [net, *(m for m in net.children() if isinstance(m, Upsample))]
     for module in parts:
         for name, child in list(module.named_children()):
-            child = _folded(child)
+            child = _convolution_of(child)
             if isinstance(child, nn.Sequential):
                 setattr(module, name, QuickStage(child))
             elif isinstance(child, nn.Conv2d):
@@ -72,14 +75,14 @@ def quick(net: Net) -> Net:
     return net
 
 
-def _folded(module: nn.Module) -> nn.Module:
+def _convolution_of(module: nn.Module) -> nn.Module:
     """The convolution of a folded pair; any other module as it is."""
     if isinstance(module, nn.Sequential) and isinstance(module[0], nn.Conv2d):
         return module[0]
     return module
 
 
-def _mixed(x: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
+def _mix_channels(x: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, D, H, W) with a weight (C, D)."""
     batch, channels, height, width = x.shape
     rows = x.permute(0, 2, 3, 1).reshape(-1, channels)

@@ -47,7 +47,7 @@ def fit_direction(
         FaceLatentsError: codes that do not fit the model, a name in `keep_still` that it does not
             have, or groups between which there is no direction.
     """
-    codes = torch.cat([_checked(model, negative), _checked(model, positive)])
+    codes = torch.cat([_check_codes(model, negative), _check_codes(model, positive)])
     labels = torch.arange(len(codes)) >= len(negative)
     kept, warnings = without_copies(codes, labels)
     codes, labels = codes[kept], labels[kept]
@@ -85,7 +85,7 @@ def fit_scores(
     Raises:
         FaceLatentsError: as `fit_direction`; also scores that do not vary.
     """
-    codes = _checked(model, codes)
+    codes = _check_codes(model, codes)
     scores = scores.detach().cpu().double()
     if tuple(scores.shape) != (len(codes),) or not bool(torch.isfinite(scores).all()):
         raise FaceLatentsError(
@@ -151,7 +151,7 @@ def _finish(
     return direction, report
 
 
-def _checked(model: FaceModel, codes: Tensor) -> Tensor:
+def _check_codes(model: FaceModel, codes: Tensor) -> Tensor:
     """Codes as float64 on the CPU."""
     if tuple(codes.shape[1:]) != model.space.shape or not len(codes):
         raise FaceLatentsError(

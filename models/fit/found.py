@@ -61,7 +61,7 @@ def pca_directions(
         space=model.space,
         name="PCA",
         unit=f"one standard deviation of the {len(codes)} faces along it",
-        method=f"principal components of {len(codes)} codes{_named(layers)}",
+        method=f"principal components of {len(codes)} codes{_on_layers(layers)}",
     )
     return direction, shares
 
@@ -112,7 +112,7 @@ def sefa_directions(
         space=model.space,
         name="SeFa",
         unit="one standard deviation of the model's codes along it",
-        method=f"SeFa: eigenvectors of the weight that first acts on the code{_named(layers)}",
+        method=f"SeFa: eigenvectors of the weight that first acts on the code{_on_layers(layers)}",
     )
     return direction, shares
 
@@ -129,7 +129,7 @@ def _deviation(model: FaceModel, unit: Tensor) -> Tensor:
     return ((codes - codes.mean(0)).flatten(1) @ unit.flatten(1).T).std(0)
 
 
-def _named(layers: Sequence[int] | None) -> str:
+def _on_layers(layers: Sequence[int] | None) -> str:
     return "" if layers is None else f", layers {', '.join(map(str, layers))}"
 
 

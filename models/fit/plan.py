@@ -83,7 +83,7 @@ def plan_fit(
     with_pictures = settings.method != MEAN_DIFFERENCE
     view = view_of(model, decode, with_pictures)
     rows = view.rows(codes)
-    plain = _fitted(view, method, None)
+    plain = _fit_conditioned(view, method, None)
     try:
         direction = plain(rows, values)
         others = _others(model, settings.keep_still, direction[: view.size])
@@ -92,7 +92,7 @@ def plan_fit(
         fit = plain
         if others:
             stack = torch.cat([_stack(model, model.directions[n]) for n in others])
-            fit = _fitted(view, method, stack.flatten(1))
+            fit = _fit_conditioned(view, method, stack.flatten(1))
             direction = fit(rows, values)
     except FaceLatentsError:
         raise
@@ -102,7 +102,7 @@ def plan_fit(
     return FitPlan(fit, rows, found, others, left_out, decode)
 
 
-def _fitted(view: FitView, method: _Fit, others: Tensor | None) -> _Fit:
+def _fit_conditioned(view: FitView, method: _Fit, others: Tensor | None) -> _Fit:
     """(rows, labels or scores) to a direction of length 1, independent of the others.
 
     It is one of rows, whose numbers after those of the code are 0.

@@ -12,7 +12,7 @@ from face_latents.models.charts.style import (
     DARK,
     LIGHT,
     SEQUENTIAL,
-    fitted,
+    fit_text,
     short_number,
     text_size,
 )
@@ -314,7 +314,7 @@ def test_contact_sheets_refuse():
 
 @given(st.text(max_size=40), st.integers(4, 40), st.integers(0, 300))
 def test_fitted_text_fits(text, size, width):
-    words, used = fitted(text, size, width, 4)
+    words, used = fit_text(text, size, width, 4)
     assert words == "" or text_size(words, used)[0] <= width
 
 

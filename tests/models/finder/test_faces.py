@@ -17,7 +17,7 @@ from face_latents.models.finder.faces import FaceFinder
 from face_latents.models.finder.landmarks import landmark_boxes
 from face_latents.models.finder.net import FinderNet, fold
 from face_latents.models.finder.pyramid import PAD_MULTIPLE, canvases, crop_from, photo_pyramid
-from face_latents.models.finder.quick import quick
+from face_latents.models.finder.quick import quick_form
 from face_latents.models.geometry.similarity import similarity_transform, transform_points
 from face_latents.models.imaging.align import align_with_transform
 
@@ -295,10 +295,10 @@ def test_the_quick_form_answers_the_same(batch: int) -> None:
     slow = copy.deepcopy(net)
     with torch.no_grad():
         for layout in (torch.channels_last, torch.contiguous_format):
-            fast = quick(copy.deepcopy(net).to(memory_format=layout).detector)
+            fast = quick_form(copy.deepcopy(net).to(memory_format=layout).detector)
             expected = slow.detector(image)
             torch.testing.assert_close(fast(image), expected, atol=1e-5, rtol=1e-4)
-        found = quick(copy.deepcopy(net).refiner)(crops)
+        found = quick_form(copy.deepcopy(net).refiner)(crops)
         for value, expected in zip(found, slow.refiner(crops), strict=True):
             torch.testing.assert_close(value, expected, atol=1e-3, rtol=1e-4)
 
