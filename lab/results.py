@@ -10,7 +10,7 @@ import datetime
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +100,14 @@ def machine() -> str:
 
 def table(figures: Mapping[str, Any]) -> str:
     """Nested figures as a Markdown table of dotted keys."""
-    rows = [f"| `{key}` | {_number(value)} |" for key, value in _leaves(figures)]
-    return "\n".join(["| figure | value |", "| --- | ---: |", *rows])
+    rows = ((f"`{key}`", _number(value)) for key, value in _leaves(figures))
+    return markdown_table(("figure", "value"), rows)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table; the first `left` columns are texts, the others numbers."""
+    rule = ["---" if column < left else "---:" for column in range(len(head))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
 
 
 def _leaves(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -27,6 +27,7 @@ from ...nodes.edit.directions import AddDirection
 from ...nodes.model.decode import DecodeFace
 from ...nodes.model.encode import EncodeFace
 from ...nodes.model.paste_back import PasteBack
+from ..results import markdown_table
 from .spectral import spectral_benchmark, spectral_report
 
 Step = Callable[[], object]
@@ -47,7 +48,7 @@ def run_benchmark(photo: Tensor, settings: NodeBenchmark) -> dict[str, Any]:
     """Time the nodes against direct calls on one photo with one face.
 
     Args:
-        photo: ``(H, W, 3)`` in [0, 1].
+        photo: `(H, W, 3)` in [0, 1].
         settings: see there.
 
     Returns:
@@ -75,18 +76,16 @@ def run_benchmark(photo: Tensor, settings: NodeBenchmark) -> dict[str, Any]:
 
 def report(figures: Mapping[str, Any]) -> str:
     """The figures as a Markdown table."""
-    lines = [
-        f"Photo {figures['photo']}, {figures['rounds']} alternating rounds, torch "
-        f"{figures['torch']}, {figures['threads']} threads.",
-        "",
-        "| step | node, ms | direct calls, ms | ratio |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {name} | {step['node_ms']:.2f} | {step['direct_ms']:.2f} | {step['ratio']:.3f} |"
+    head = ("step", "node, ms", "direct calls, ms", "ratio")
+    rows = (
+        (name, f"{step['node_ms']:.2f}", f"{step['direct_ms']:.2f}", f"{step['ratio']:.3f}")
         for name, step in figures["steps"].items()
-    ]
-    return "\n".join([*lines, "", spectral_report(figures["spectral"])])
+    )
+    facts = (
+        f"Photo {figures['photo']}, {figures['rounds']} alternating rounds, torch "
+        f"{figures['torch']}, {figures['threads']} threads."
+    )
+    return "\n\n".join([facts, markdown_table(head, rows), spectral_report(figures["spectral"])])
 
 
 def _compare(node: Step, direct: Step, rounds: int) -> dict[str, float]:

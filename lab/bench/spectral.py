@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from ... import latent_ops
 from ...models.threads import one_thread
+from ..results import markdown_table
 
 CODES, DIMENSION = 10_000, 512
 PRODUCTS = "two plain matrix products"
@@ -53,11 +54,9 @@ def spectral_benchmark(
         steps = spectral_steps(codes, dimension)
         for step in steps.values():
             step()
-        wall = [{name: _time(step, time.perf_counter) for name, step in steps.items()}
-                for _ in range(rounds)]  # fmt: skip
+        wall = _rounds(steps, rounds, time.perf_counter)
         with one_thread():
-            cpu = [{name: _time(step, time.process_time) for name, step in steps.items()}
-                   for _ in range(rounds)]  # fmt: skip
+            cpu = _rounds(steps, rounds, time.process_time)
     return {
         "codes": codes,
         "dimension": dimension,
@@ -75,21 +74,29 @@ def spectral_benchmark(
 
 def spectral_report(figures: dict[str, Any]) -> str:
     """The figures as a paragraph and a Markdown table."""
-    lines = [
+    head = ("step", "median, ms", "least, ms", "CPU time of one thread, ms", "ratio")
+    times = ("seconds", "seconds_best", "cpu_seconds")
+    rows = (
+        (name, *(f"{1000 * step[key]:.1f}" for key in times), f"{step['ratio']:.2f}")
+        for name, step in figures["steps"].items()
+    )
+    facts = (
         f"Latent spectral decomposition of {figures['codes']} codes of dimension "
-        f"{figures['dimension']} in a complete basis: decompose, truncate, put together.",
-        "",
-        "| step | median, ms | least, ms | CPU time of one thread, ms | ratio |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for name, step in figures["steps"].items():
-        cells = (1000 * step[key] for key in ("seconds", "seconds_best", "cpu_seconds"))
-        numbers = " | ".join(f"{cell:.1f}" for cell in cells)
-        lines.append(f"| {name} | {numbers} | {step['ratio']:.2f} |")
-    return "\n".join(lines)
+        f"{figures['dimension']} in a complete basis: decompose, truncate, put together."
+    )
+    return f"{facts}\n\n{markdown_table(head, rows)}"
 
 
-def _time(step: Step, clock: Callable[[], float]) -> float:
-    start = clock()
-    step()
-    return clock() - start
+def _rounds(
+    steps: Mapping[str, Step], rounds: int, clock: Callable[[], float]
+) -> list[dict[str, float]]:
+    """Seconds of every step, round by round."""
+    found = []
+    for _ in range(rounds):
+        seconds = {}
+        for name, step in steps.items():
+            start = clock()
+            step()
+            seconds[name] = clock() - start
+        found.append(seconds)
+    return found

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ...models.architectures.stylegan2.file import load
 from ...models.architectures.stylegan2.net import StyleGAN2Net
 from ...models.errors import FaceLatentsError
+from ..results import markdown_table
 
 KINDS = ("reference", "float32", "bfloat16")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -151,21 +152,23 @@ def run_stylegan2(settings: StyleGAN2Benchmark) -> dict[str, Any]:
 
 def stylegan2_report(figures: Mapping[str, Any]) -> str:
     """The figures as a Markdown table."""
-    lines = [
+    columns = {
+        "seconds": ("seconds", ".3f"),
+        "times the reference's speed": ("ratio", ".2f"),
+        "CPU seconds": ("cpu_seconds", ".2f"),
+        "peak memory, MB": ("peak_mb", ".0f"),
+        "largest difference, of the range": ("difference", ".2g"),
+    }
+    rows = (
+        (kind, *(format(one[key], digits) for key, digits in columns.values()))
+        for kind, one in figures["kinds"].items()
+    )
+    facts = (
         f"Synthesis of one picture of {figures['size']} px, {figures['rounds']} alternating "
         f"rounds, torch {figures['torch']}, {figures['threads']} threads, random weights. Peak "
-        "memory is that of a whole process, PyTorch and weights included.",
-        "",
-        "| kind | seconds | times the reference's speed | CPU seconds | peak memory, MB "
-        "| largest difference, of the range |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {kind} | {one['seconds']:.3f} | {one['ratio']:.2f} | {one['cpu_seconds']:.2f} | "
-        f"{one['peak_mb']:.0f} | {one['difference']:.2g} |"
-        for kind, one in figures["kinds"].items()
-    ]
-    return "\n".join(lines)
+        "memory is that of a whole process, PyTorch and weights included."
+    )
+    return f"{facts}\n\n{markdown_table(('kind', *columns), rows)}"
 
 
 def _steps(theirs: nn.Module, ours: StyleGAN2Net) -> dict[str, Step]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import face_latents
 import host_server
-from face_latents.lab.results import write_section
+from face_latents.lab.results import markdown_table, write_section
 from host_server import PACK, Host
 
 
@@ -66,26 +66,24 @@ def measure(base: Path, photo: Path | None) -> dict[str, Any]:
 
 def table(figures: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    lines = [
+    facts = (
         f"Frontend {figures['frontend']}, Python {figures['python']}, torch {figures['torch']}. "
         f"Ready after {figures['start_seconds']} s; {figures['nodes_listed']} of "
         f"{figures['nodes']} nodes listed; log of the start and of all runs "
         f"{'without' if figures['clean_log'] else 'WITH'} warnings or errors of the pack. "
         f"Photo: {figures['photo']}. Seconds in the host include loading on first use, those of "
-        "the runner the start of Python and torch.",
-        "",
-        "| workflow | pictures | differing from the runner | host, s | runner, s |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
+        "the runner the start of Python and torch."
+    )
+    rows = []
     for run in figures["workflows"]:
         if run.get("error"):
-            lines.append(f"| {run['workflow']} | failed: {run['error']} | | | |")
+            rows.append((run["workflow"], f"failed: {run['error']}", "", "", ""))
             continue
-        lines.append(
-            f"| {run['workflow']} | {run['files']} | {len(run['differing'])} | "
-            f"{run['host_seconds']:.1f} | {run['alone_seconds']:.1f} |"
-        )
-    return "\n".join(lines)
+        numbers = (str(run["files"]), str(len(run["differing"])))
+        seconds = (f"{run[key]:.1f}" for key in ("host_seconds", "alone_seconds"))
+        rows.append((run["workflow"], *numbers, *seconds))
+    head = ("workflow", "pictures", "differing from the runner", "host, s", "runner, s")
+    return f"{facts}\n\n{markdown_table(head, rows)}"
 
 
 def main() -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...results import markdown_table
 from .denoise import best_methods
 
 Figures = Mapping[str, Any]
@@ -93,7 +94,7 @@ def _claims(claims: Sequence[Figures]) -> str:
         )
         for claim in claims
     ]
-    return _table(("aim", "wanted", "measured", "seeds ahead", "met"), rows)
+    return markdown_table(("aim", "wanted", "measured", "seeds ahead", "met"), rows)
 
 
 def _basis(figures: Figures) -> list[str]:
@@ -111,13 +112,13 @@ def _basis(figures: Figures) -> list[str]:
         )
     ]
     head = ("figure", *(side.replace("_", ", ") + " completion" * ("_" in side) for side in sides))
-    tables = ["Basis, the paper's construction and ours:", _table(head, rows)]
+    tables = ["Basis, the paper's construction and ours:", markdown_table(head, rows)]
     for key, title in (
         ("readings", "Readings, kept apart (bundled encoder):"),
         ("readings_clean_encoder", "Readings (clean encoder):"),
     ):
         if key in figures:
-            tables += [title, _table(head, _reading_rows(figures[key], sides))]
+            tables += [title, markdown_table(head, _reading_rows(figures[key], sides))]
     return tables
 
 
@@ -153,7 +154,10 @@ def _denoising(denoise: Figures, encoder: str) -> list[str]:
         best = (best_methods(denoise[n][level])[measure] for n, level in levels)
         rows.append(("best", *(_METHODS[name] for name in best)))
         head = ("method", *(f"{noise.replace('_', ' ')} {level}" for noise, level in levels))
-        tables += [f"{title}, {encoder}; mean and spread over the seeds:", _table(head, rows)]
+        tables += [
+            f"{title}, {encoder}; mean and spread over the seeds:",
+            markdown_table(head, rows),
+        ]
     return tables
 
 
@@ -172,7 +176,7 @@ def _settings(denoise: Figures) -> str:
             texts = (methods[name]["setting"] for name in used)
             rows.append((f"{noise.replace('_', ' ')} {level}", *texts))
     head = ("settings chosen on training digits", *(columns[name] for name in used))
-    return _table(head, rows, len(head))
+    return markdown_table(head, rows, len(head))
 
 
 def _by_k(by_k: Figures) -> list[str]:
@@ -189,7 +193,7 @@ def _by_k(by_k: Figures) -> list[str]:
             rows.append((name.replace("_", " "), *cells))
         head = ("method", *(f"k = {k}" for k in counts))
         title = f"Accuracy / PSNR against k, {noise}, length restored, one seed:"
-        tables += [title, _table(head, rows)]
+        tables += [title, markdown_table(head, rows)]
     return tables
 
 
@@ -205,7 +209,7 @@ def _clipping(clipping: Figures) -> str:
         for level, found in clipping.items()
     ]
     head = ("accuracy / PSNR of the input", "clipped to [0, 1]", "not clipped")
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def _rotation(rotation: Figures) -> str:
@@ -215,14 +219,8 @@ def _rotation(rotation: Figures) -> str:
         cells = [{**found, **found["style_parts"]}.get(key) for key in _ROTATION_COLUMNS]
         title = f"{title} (t = {found['share']:g})" if "share" in found else title
         rows.append((title, *("" if cell is None else f"{cell:.3f}" for cell in cells)))
-    return _table(("90 degrees, all ordered pairs", *_ROTATION_COLUMNS.values()), rows)
+    return markdown_table(("90 degrees, all ordered pairs", *_ROTATION_COLUMNS.values()), rows)
 
 
 def _text(value: Any, digits: int) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table; the first `left` columns are texts, the others numbers."""
-    rule = ["---" if column < left else "---:" for column in range(len(head))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
