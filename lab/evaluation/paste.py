@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
+from ...models.charts import picture_grid
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel, bundled_face_model_path, load_face_model
 from ...models.finder.checkpoint import load_finder
@@ -20,7 +20,7 @@ from ...models.geometry.similarity import transform_points, transform_scale
 from ...models.imaging.align import align
 from ...models.imaging.light import luminance
 from ...models.imaging.maps import gaussian_blur
-from ...models.imaging.photos import load_image
+from ...models.imaging.photos import list_pictures, load_image
 from ...models.paste.back import paste_back
 from ...models.paste.edit import METHODS, plan_edits
 from ...models.paste.face import PhotoFace
@@ -29,7 +29,6 @@ from ...models.paste.pixels import place_maps
 from ...models.values import PhotoContext
 from ..measures import sharpness
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 _BAND = (0.01, 0.35)  # mask values that count as its border
 _SEAM_SCALE = 0.015  # of the crop: seams are coarser than grain, which would hide them
 _TILE = 360  # pixels of one picture on the sheet
@@ -69,7 +68,7 @@ def evaluate_paste(
     Raises:
         FaceLatentsError: no photos, or no direction of `edits` in the model.
     """
-    files = sorted(p for p in Path(data_dir).iterdir() if p.suffix.lower() in _SUFFIXES)
+    files = list_pictures(Path(data_dir))
     if not files:
         raise FaceLatentsError(f"There are no photos (PNG, JPEG, WebP) in '{data_dir}'.")
     model = model or load_face_model(bundled_face_model_path())
@@ -77,8 +76,8 @@ def evaluate_paste(
     if not steps:
         raise FaceLatentsError(f"Model '{model.name}' has none of the directions to be pasted.")
     finder = load_finder()
-    records: list[dict[str, object]] = []
-    rows: dict[tuple[str, float], list[list[Tensor]]] = {step: [] for step in steps}
+    records: list[dict[str, Any]] = []
+    rows: dict[tuple[str, float], list[Tensor]] = {step: [] for step in steps}
     for number, file in enumerate(files):
         photo = load_image(file, first_only=True)[0][0]
         faces = finder.find(photo)
@@ -110,13 +109,16 @@ def evaluate_paste(
                         }
                     )
                     pictures.append(measure.tile(edited))
-                rows[name, strength].append(pictures)
+                rows[name, strength].append(torch.stack(pictures))
         progress("paste", number + 1, len(files))
     if not records:
         raise FaceLatentsError(f"No face was found in any of the {len(files)} photos.")
     if settings.out_dir is not None:
+        settings.out_dir.mkdir(parents=True, exist_ok=True)
+        columns = ["original", *settings.methods]
         for (name, strength), pictures_of in rows.items():
-            _save_sheet(settings.out_dir / f"paste_{name}_{strength:+g}.jpg", pictures_of)
+            sheet = picture_grid(pictures_of, [], columns, theme="light", cell=_TILE)
+            sheet.save(settings.out_dir / f"paste_{name}_{strength:+g}.jpg", quality=92)
     return _summary(records, settings.methods, len(files))
 
 
@@ -174,34 +176,30 @@ class _Region:
 
 
 def _summary(
-    records: Sequence[dict[str, object]], methods: Sequence[str], photos: int
+    records: Sequence[Mapping[str, Any]], methods: Sequence[str], photos: int
 ) -> dict[str, object]:
-    edits = list(dict.fromkeys(str(record["edit"]) for record in records))
+    def by(key: str, chosen: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+        values = dict.fromkeys(record[key] for record in chosen)
+        return {value: _figures([r for r in chosen if r[key] == value]) for value in values}
+
     first = [record for record in records if record["method"] == methods[0]]
-    figures: dict[str, object] = dict(_figures(first))
-    figures["photos"] = photos
-    figures["faces"] = len({record["photo"] for record in records})
-    figures["by_method"] = {
-        method: _figures([r for r in records if r["method"] == method]) for method in methods
+    return {
+        "paste": {
+            **_figures(first),
+            "photos": photos,
+            "faces": len({record["photo"] for record in records}),
+            "by_method": by("method", records),
+            "by_edit": by("edit", first),
+        }
     }
-    figures["by_edit"] = {edit: _figures([r for r in first if r["edit"] == edit]) for edit in edits}
-    return {"paste": figures}
 
 
-def _figures(records: Sequence[dict[str, object]]) -> dict[str, float]:
+def _figures(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     found: dict[str, float] = {}
     for key in ("sharpness_ratio", "seam_ratio", "seconds", "cpu_seconds"):
-        values = [float(str(record[key])) for record in records]
+        values = [record[key] for record in records]
         found[key] = round(median(values), 4)
         if key.endswith("ratio"):
-            farthest = max((abs(value - 1), value) for value in values)
-            found[f"{key}_worst"] = round(farthest[1], 4)
+            farthest = max((abs(value - 1), value) for value in values)[1]
+            found[f"{key}_worst"] = round(farthest, 4)
     return found
-
-
-def _save_sheet(file: Path, rows: Sequence[Sequence[Tensor]]) -> None:
-    """Original and every method side by side, a photo a row."""
-    sheet = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
-    pixels = (sheet.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(file, quality=92)

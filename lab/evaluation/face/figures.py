@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +10,14 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from ....models.charts import picture_grid
 from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
-from ....models.files.tensors import load_tensors, save_tensors
 from ....models.judge import age_group, load_judge, read
 from ...data.faces import AGE_BINS, FaceSet, load_faces
 from ...measures import psnr, sharpness
 from .edits import evaluate_edits, share
 from .recogniser import load_recogniser
-from .sheets import save_sheet
 from .subjects import BATCH, Subjects, decode
-
-logger = logging.getLogger(__name__)
 
 PARTS = ("recon", "finder", "paste", "speed")
 _AGREEING = ("smile", "gender_expression", "age")
@@ -33,10 +28,7 @@ class FaceEvaluation:
     """What is measured of a face model, and on what."""
 
     parts: Annotated[str, "recon measures edits and groups too"] = ",".join(PARTS)
-    recogniser: Annotated[
-        str | None,
-        "MODULE:FUNCTION from crops to embeddings",
-    ] = None
+    recogniser: Annotated[str | None, "MODULE:FUNCTION from crops to embeddings"] = None
     split: Annotated[str, "rows of the table to use"] = "val"
     edit_faces: Annotated[int, "how many faces are edited; all are reconstructed"] = 250
     out_dir: Annotated[Path | None, "folder for pictures"] = None
@@ -95,24 +87,11 @@ def evaluate_face(
         edits, succeeded = evaluate_edits(subjects, judge, recogniser, before, progress)
     result["edits"] = edits
     result["groups"] = _groups(faces, fidelity, clear, succeeded)
-    result["weights_mb"] = round(bundled_weight_bytes() / 1e6, 2)
+    weights = bundled_face_model_path().parent.glob("*.safetensors")
+    result["weights_mb"] = round(sum(file.stat().st_size for file in weights) / 1e6, 2)
     if settings.out_dir is not None:
-        _pictures(settings.out_dir, subjects)
+        draw_pictures(settings.out_dir, subjects)
     return result
-
-
-def record_evaluation(model_file: str | Path, figures: Mapping[str, object]) -> None:
-    """Write the figures of `evaluate_face` into the metadata of the model's own file.
-
-    The tensors, and with them the model's identity, stay as they are.
-    """
-    tensors, metadata = load_tensors(model_file)
-    save_tensors(model_file, tensors, {**metadata, "evaluation": json.dumps(dict(figures))})
-
-
-def bundled_weight_bytes() -> int:
-    """Size of all bundled weights together."""
-    return sum(f.stat().st_size for f in bundled_face_model_path().parent.glob("*.safetensors"))
 
 
 def _agreement(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, float]:
@@ -125,8 +104,7 @@ def _agreement(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dic
 
 
 def _pca_psnr(model: FaceModel, crops: Tensor) -> float:
-    """PSNR of principal components, printed beside: of the model's own linear part if it has one,
-    of the bundled model's otherwise."""
+    """PSNR of principal components: of the model's own linear part, or the bundled model's."""
     quick = model.capabilities.quick_decode
     if quick is None:
         return _pca_psnr(load_face_model(bundled_face_model_path()), crops)
@@ -154,9 +132,12 @@ def _groups(
     return groups
 
 
-def _pictures(folder: Path, subjects: Subjects) -> None:
-    first = [subjects.crops[:12], subjects.decoded[:12]]
-    save_sheet(folder / "reconstruction.png", first, ["original / decoded"])
+def draw_pictures(folder: Path, subjects: Subjects) -> None:
+    """Faces and their decodes, and a sheet for every direction, a face a row."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = [subjects.crops[:12], subjects.decoded[:12]]
+    sheet = picture_grid(pictures, ["original", "decoded"], [], theme="light")
+    sheet.save(folder / "reconstruction.png")
     for name, direction in subjects.model.directions.items():
         low, high = direction.safe_range
         strengths = [low, low / 2, 0.0, high / 2, high]
@@ -165,5 +146,5 @@ def _pictures(folder: Path, subjects: Subjects) -> None:
             changes = [strength * direction.vector for strength in strengths]
             decodes = decode(subjects.model, subjects.codes[i] + torch.stack(changes))
             rows.append(torch.cat([*(subjects.edited(i, change) for change in changes), decodes]))
-        captions = [f"photo {s:+.1f}" for s in strengths] + [f"decode {s:+.1f}" for s in strengths]
-        save_sheet(folder / f"edit_{name}.png", rows, captions)
+        columns = [f"{kind} {s:+.1f}" for kind in ("photo", "decode") for s in strengths]
+        picture_grid(rows, [], columns, theme="light").save(folder / f"edit_{name}.png")

@@ -68,7 +68,7 @@ def evaluate_whole(
     return result
 
 
-def measure_speed(model: FaceModel, rounds: int = ROUNDS) -> dict[str, float | int | str]:
+def measure_speed(model: FaceModel) -> dict[str, float | int | str]:
     """Median milliseconds for one face: a slider step (add a direction, decode), and encode + add +
     decode.
 
@@ -90,7 +90,7 @@ def measure_speed(model: FaceModel, rounds: int = ROUNDS) -> dict[str, float | i
     times: dict[str, list[float]] = {f"{s}_ms_{k}": [] for s in steps for k in kinds}
     try:
         with torch.inference_mode():
-            for turn in range(rounds + 2):
+            for turn in range(ROUNDS + 2):
                 for kind, dtype in kinds.items():
                     if precision is not None:
                         precision.dtype = dtype

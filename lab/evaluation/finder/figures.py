@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
 from ....models.finder.checkpoint import load_finder
 from ....models.finder.faces import Face, FaceFinder
 from ....models.finder.landmarks import landmark_boxes
 from ....models.finder.overlaps import overlap_shares
-from ....models.geometry.similarity import scaling_transform, transform_points
+from ....models.geometry.similarity import transform_points
 from ....models.imaging.align import align_with_transform
 from ...data.finder import context_rows, face_rows, read_images, row_landmarks, to_tensor
 from .steadiness import measure_steadiness
@@ -37,22 +36,21 @@ TILE = 160  # px of a photo in the picture grid
 class _Tally:
     """Counts over one set of photos."""
 
-    photos: int = 0
-    faces: int = 0
+    faces: int = 0  # one a photo
     found: int = 0
     false: int = 0
     errors: list[float] = field(default_factory=list)
-    shown: list[Image.Image] = field(default_factory=list)
-    missed: list[Image.Image] = field(default_factory=list)
+    pictures: list[Image.Image] = field(default_factory=list)
+    failures: list[Image.Image] = field(default_factory=list)
+
+    @property
+    def recall(self) -> float:
+        return self.found / max(1, self.faces)
 
     def add(self, photo: Tensor, box: Tensor, landmarks: Tensor, faces: list[Face]) -> None:
-        self.photos += 1
         self.faces += 1
-        overlaps = (
-            overlap_shares(torch.stack([face.box for face in faces]), box.float())[0]
-            if faces
-            else torch.zeros(0)
-        )
+        boxes = torch.stack([face.box for face in faces]) if faces else torch.zeros(0, 4)
+        overlaps = overlap_shares(boxes, box.float())[0]
         hit = bool(len(overlaps)) and float(overlaps.max()) >= MATCH_IOU
         self.found += hit
         self.false += len(faces) - hit
@@ -62,10 +60,9 @@ class _Tally:
             error = (match.landmarks - landmarks).norm(dim=-1).mean() / between_eyes
             self.errors.append(float(error))
         wrong = not hit or len(faces) > 1 or self.errors[-1] > 0.08
-        if wrong and len(self.missed) < 60:
-            self.missed.append(draw_faces(photo, faces))
-        elif len(self.shown) < 60:
-            self.shown.append(draw_faces(photo, faces))
+        pictures = self.failures if wrong and len(self.failures) < 60 else self.pictures
+        if len(pictures) < 60:
+            pictures.append(draw_faces(photo, faces))
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def evaluate_finder(
         else), `photos`, the same by set, the recall on the portraits turned by 45 degrees and
         shrunk to faces of 24 px, and how steady a face is in video, see `measure_steadiness`.
     """
-    data_dir, limit, pictures = Path(data_dir), settings.limit, settings.pictures
+    data_dir, limit, folder = Path(data_dir), settings.limit, settings.pictures
     finder = finder or load_finder()
     times = time_finder(finder, data_dir)
     faces, context = _Tally(), _Tally()
@@ -122,22 +119,21 @@ def evaluate_finder(
         false_in_empty += len(found)
         if found:
             logger.info("%s: %d false faces, best score %.2f", name, len(found), found[0].score)
-            context.missed.append(draw_faces(photo, found))
+            context.failures.append(draw_faces(photo, found))
     errors = torch.tensor(faces.errors + context.errors)
-    photos = faces.photos + context.photos + len(empty)
-    if pictures is not None:
-        folder = pictures
+    photos = faces.faces + context.faces + len(empty)
+    if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        contact_sheet(rolled.shown + rolled.missed, folder / "finder_roll.png")
-        contact_sheet(faces.shown, folder / "finder_faces.png")
-        contact_sheet(context.shown, folder / "finder_context.png")
-        contact_sheet(faces.missed + context.missed, folder / "finder_wrong.png")
+        contact_sheet(rolled.pictures + rolled.failures, folder / "finder_roll.png")
+        contact_sheet(faces.pictures, folder / "finder_faces.png")
+        contact_sheet(context.pictures, folder / "finder_context.png")
+        contact_sheet(faces.failures + context.failures, folder / "finder_wrong.png")
     return {
-        "recall_val": faces.found / max(1, faces.faces),
-        "recall_context": context.found / max(1, context.faces),
+        "recall_val": faces.recall,
+        "recall_context": context.recall,
         "false_per_100": 100 * (faces.false + context.false + false_in_empty) / max(1, photos),
-        "recall_roll_45": rolled.found / max(1, rolled.faces),
-        "recall_24px": mosaics.found / max(1, mosaics.faces),
+        "recall_roll_45": rolled.recall,
+        "recall_24px": mosaics.recall,
         "false_val": faces.false,
         "false_context": context.false,
         "false_faceless": false_in_empty,
@@ -225,22 +221,12 @@ def time_finder(finder: FaceFinder, data_dir: Path, repeats: int = 15) -> list[f
     return times
 
 
-def draw_faces(photo: Tensor, faces: list[Face], side: int = TILE) -> Image.Image:
+def draw_faces(photo: Tensor, faces: list[Face]) -> Image.Image:
     """A small copy of the photo with boxes, landmarks and scores."""
-    height, width = photo.shape[:2]
-    scale = side / max(height, width)
-    if scale < 1:
-        shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-        pixels = photo.permute(2, 0, 1).unsqueeze(0).float()
-        pixels = F.interpolate(pixels, shape, mode="bilinear", antialias=True)[0]
-    else:
-        pixels = align_with_transform(photo, scaling_transform(scale, scale), side)
-        pixels = pixels[:, : round(height * scale), : round(width * scale)]
-    if photo.dtype != torch.uint8 or scale >= 1:
-        pixels = pixels * 255
-    array = pixels.permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
-    picture = Image.new("RGB", (side, side))
-    picture.paste(Image.fromarray(array))
+    scale = TILE / max(photo.shape[:2])
+    pixels = photo if photo.dtype == torch.uint8 else (photo * 255).round().to(torch.uint8)
+    picture = Image.new("RGB", (TILE, TILE))
+    picture.paste(ImageOps.contain(Image.fromarray(pixels.numpy()), picture.size))
     draw = ImageDraw.Draw(picture)
     for face in faces:
         draw.rectangle([v * scale for v in face.box.tolist()], outline="#00ff00")
@@ -252,10 +238,10 @@ def draw_faces(photo: Tensor, faces: list[Face], side: int = TILE) -> Image.Imag
 
 
 def contact_sheet(pictures: list[Image.Image], path: Path, columns: int = 10) -> None:
+    """Write pictures of `TILE` px side by side; nothing where there are none."""
     if not pictures:
         return
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * TILE, rows * TILE))
+    sheet = Image.new("RGB", (columns * TILE, -(-len(pictures) // columns) * TILE))
     for index, picture in enumerate(pictures):
         sheet.paste(picture, (index % columns * TILE, index // columns * TILE))
     sheet.save(path)

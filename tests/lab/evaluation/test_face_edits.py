@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 import torch
 from face_latents.lab.evaluation.face.edits import Outcome, find_strengths, levels, share
+from face_latents.lab.evaluation.face.figures import draw_pictures
 from face_latents.lab.evaluation.face.smile_shape import mouth_shape, smile_geometry
 from face_latents.lab.evaluation.face.subjects import Subjects, decode
 from face_latents.models.face_model import bundled_face_model_path, load_face_model
@@ -16,6 +19,7 @@ from face_latents.models.geometry.templates import TIGHT
 from face_latents.models.paste.back import paste_back
 from face_latents.models.paste.edit import FaceEdit, Source
 from face_latents.models.values import Direction, PhotoContext
+from PIL import Image
 
 POINTS = torch.tensor([[40.0, 50.0], [80.0, 50.0], [60.0, 70.0], [45.0, 90.0], [75.0, 90.0]])
 
@@ -167,3 +171,14 @@ def test_the_finder_sees_a_drawn_face(subjects: Subjects) -> None:
     assert figures["width_before"] == figures["width_after"]
     expected = float(mouth_shape(TIGHT.pixels())[0])
     assert figures["width_before"] == pytest.approx(expected, rel=0.25)
+
+
+def test_edits_are_shown_beside_the_decodes(subjects: Subjects, tmp_path: Path) -> None:
+    model = replace(subjects.model, directions={"smile": subjects.model.directions["smile"]})
+    faces = (values[:1] for values in (subjects.crops, subjects.codes, subjects.decoded))
+    draw_pictures(tmp_path / "sheets", Subjects(model, *faces, subjects.rows[:1]))
+    files = sorted((tmp_path / "sheets").iterdir())
+    assert [file.name for file in files] == ["edit_smile.png", "reconstruction.png"]
+    sizes = [Image.open(file).size for file in files]
+    assert sizes[0][0] > 10 * 128  # five strengths, pasted and decoded
+    assert sizes[1][1] > 2 * 128
