@@ -185,9 +185,12 @@ def _add_convert(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_lazy("convert_weights", "run"))
 
 
+_TRAINED = ("face", "judge", "finder", "digits", "digit_classifier", "basis")
+
+
 def _add_train(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("train", help="train a bundled model anew")
-    parser.add_argument("what", choices=("face", "judge", "finder", "digits", "basis"))
+    parser.add_argument("what", choices=_TRAINED)
     parser.add_argument("--data", type=Path, metavar="DIR", help="training data")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the model goes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")

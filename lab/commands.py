@@ -25,6 +25,7 @@ from .evaluation.lsd import report as lsd_report
 from .evaluation.lsd import run as lsd
 from .settings import read_settings
 from .training import bases, judge
+from .training.digits import classifier as digit_classifier
 from .training.digits import train as train_digits
 from .training.face import run as train_face
 from .training.finder import run as train_finder
@@ -136,6 +137,9 @@ TRAININGS = {
     "judge": Training(judge.JudgeTraining, judge.make_judge),
     "finder": Training(train_finder.FinderTraining, train_finder.train_finder),
     "digits": Training(train_digits.DigitsTraining, train_digits.train_digits),
+    "digit_classifier": Training(
+        digit_classifier.DigitClassifierTraining, digit_classifier.train_digit_classifier
+    ),
     "basis": Training(bases.BasisTraining, bases.train_basis),
 }
 EVALUATIONS = {

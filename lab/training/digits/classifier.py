@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -13,14 +14,17 @@ from torch import Tensor, nn
 
 from ....models.files.tensors import save_tensors
 from ...data.digits import ATTRIBUTION, LICENCE, read_mnist
-from ...evaluation.digits.classifier import DigitClassifier, load_digit_classifier
+from ...evaluation.digits.classifier import DigitClassifier
+from ..classifier import batches
+from ..loop import Progress, Run, Session, Stage, silent
+from ..optimise import descend, set_rate
 
 _BATCH = 100
 _PEAK_RATE = 3e-3
 _SEED = 90125  # another one than the model's
 
 
-def augmented(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def move_digits(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """`(N, 1, 28, 28)` turned by up to 12 degrees, scaled by 12%, sheared and shifted by 2 px."""
     count = len(pictures)
 
@@ -40,37 +44,70 @@ def augmented(pictures: Tensor, generator: torch.Generator) -> Tensor:
     return F.grid_sample(pictures, grid, align_corners=False)
 
 
+@dataclass(frozen=True)
+class DigitClassifierTraining:
+    """How long the digit classifier is trained."""
+
+    epochs: Annotated[float, "rounds through the training digits"] = 4.0
+    minutes: Annotated[float | None, "pause after so many; the same command goes on"] = None
+    resume: Annotated[bool, "go on from the state beside the file where there is one"] = True
+    download: Annotated[bool, "fetch MNIST when it is missing"] = True
+
+
 def train_digit_classifier(
-    pictures: Tensor,
-    labels: Tensor,
+    data_dir: str | Path,
+    out_file: str | Path,
+    settings: DigitClassifierTraining,
     *,
-    epochs: float,
-    progress: Callable[[str, int, int], None],
-) -> DigitClassifier:
-    """Fit a classifier to digits `(N, 1, 28, 28)` uint8 with labels `(N,)`."""
+    progress: Progress = silent,
+) -> dict[str, str]:
+    """Train a classifier on MNIST's training digits, measure it on the test digits, write it.
+
+    Returns:
+        The file's metadata.
+
+    Raises:
+        FaceLatentsError: the data is missing and cannot be downloaded.
+        Paused: the minutes are over.
+    """
+    session, out_file = Session.start(settings.resume, settings.minutes, progress), Path(out_file)
+    pictures, labels = read_mnist(data_dir, train=True, download=settings.download)
+    unseen = read_mnist(data_dir, train=False, download=settings.download)
+    steps = max(1, round(settings.epochs * len(pictures) / _BATCH))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         classifier = DigitClassifier().train()
-        generator = torch.Generator().manual_seed(_SEED)
-        optimizer = torch.optim.AdamW(classifier.parameters(), lr=_PEAK_RATE, weight_decay=1e-2)
-        steps = max(1, round(epochs * len(pictures) / _BATCH))
-        order = torch.empty(0, dtype=torch.long)
-        for step in range(steps):
-            share = step / steps
-            warm = min(1.0, (step + 1) / min(200, 1 + steps // 10))
-            rate = _PEAK_RATE * warm * (0.005 + 0.995 * (1 - share) ** 1.5)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            if len(order) < _BATCH:
-                order = torch.cat([order, torch.randperm(len(pictures), generator=generator)])
-            chosen, order = order[:_BATCH], order[_BATCH:]
-            batch = augmented(pictures[chosen].float() / 255, generator)
-            loss = F.cross_entropy(classifier(batch), labels[chosen], label_smoothing=0.02)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            progress("digit classifier", step + 1, steps)
-    return classifier.eval().requires_grad_(False)
+        optimiser = torch.optim.AdamW(classifier.parameters(), weight_decay=1e-2)
+        modules, optimisers = {"classifier": classifier}, {"classifier": optimiser}
+        run = Run(out_file.with_suffix(""), modules, optimisers, session)
+        seed = _SEED + run.done.get("digit classifier", 0)
+        generator = torch.Generator().manual_seed(seed)
+        chosen = batches(len(pictures), _BATCH, generator)
+
+        def step(done: int, share: float) -> dict[str, Tensor]:
+            warm = min(1.0, (done + 1) / min(200, 1 + steps // 10))
+            set_rate(optimiser, _PEAK_RATE * warm * (0.005 + 0.995 * (1 - share) ** 1.5))
+            index = next(chosen)
+            batch = move_digits(pictures[index].float() / 255, generator)
+            loss = F.cross_entropy(classifier(batch), labels[index], label_smoothing=0.02)
+            descend(optimiser, loss)
+            return {"loss": loss}
+
+        run.advance(Stage("digit classifier", step, steps))
+    classifier.eval()
+    metadata = {
+        "name": "Digit judge",
+        "licence": LICENCE,
+        "attribution": ATTRIBUTION,
+        "training_data": "60,000 MNIST training digits, moved at random",
+        "intended_use": "Measuring the digits model only.",
+        "metrics": json.dumps(
+            {"test_accuracy": accuracy(classifier, *unseen), "epochs": settings.epochs}
+        ),
+    }
+    tensors = {name: tensor.half().contiguous() for name, tensor in classifier.state_dict().items()}
+    save_tensors(out_file, tensors, metadata)
+    return metadata
 
 
 def accuracy(classifier: nn.Module, pictures: Tensor, labels: Tensor) -> float:
@@ -78,28 +115,3 @@ def accuracy(classifier: nn.Module, pictures: Tensor, labels: Tensor) -> float:
     with torch.no_grad():
         found = [classifier(part.float() / 255).argmax(1) for part in pictures.split(500)]
     return float((torch.cat(found) == labels).double().mean())
-
-
-def make_digit_classifier(
-    data_dir: str | Path,
-    out_file: str | Path,
-    *,
-    epochs: float = 4.0,
-    download: bool = True,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
-) -> DigitClassifier:
-    """Train a classifier on MNIST's training digits, measure it on the test digits, write it."""
-    pictures, labels = read_mnist(data_dir, train=True, download=download)
-    classifier = train_digit_classifier(pictures, labels, epochs=epochs, progress=progress)
-    unseen = read_mnist(data_dir, train=False, download=download)
-    metadata = {
-        "name": "Digit judge",
-        "licence": LICENCE,
-        "attribution": ATTRIBUTION,
-        "training_data": "60,000 MNIST training digits, moved at random",
-        "intended_use": "Measuring the digits model only.",
-        "metrics": json.dumps({"test_accuracy": accuracy(classifier, *unseen), "epochs": epochs}),
-    }
-    tensors = {name: tensor.half().contiguous() for name, tensor in classifier.state_dict().items()}
-    save_tensors(out_file, tensors, metadata)
-    return load_digit_classifier(out_file)

@@ -80,10 +80,10 @@ def test_new_glasses_are_clear_and_dark_rimmed() -> None:
 
 def test_what_is_usual_is_measured_by_place() -> None:
     generator = torch.Generator().manual_seed(0)
-    crops = torch.full((200, 3, 128, 128), 0.5)
-    depths = torch.rand(200, generator=generator) * 0.4
+    crops = torch.full((100, 3, 128, 128), 0.5)
+    depths = torch.rand(100, generator=generator) * 0.4
     crops += torch.cat([spot(40, 50, float(depth)) for depth in depths])
-    faces = FaceSet((crops * 255).round().to(torch.uint8), ({},) * 200)
+    faces = FaceSet((crops * 255).round().to(torch.uint8), ({},) * 100)
     least, most = usual_bands(faces)
     assert least.shape == (1, 128, 128)
     assert least[0, 50, 40] < -0.1
