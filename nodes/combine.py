@@ -11,7 +11,6 @@ from ..models.errors import FaceLatentsError
 from ..models.layers import chosen_layers, lifted, only_layers
 from ..models.space import LatentSpace, require_same_space
 from ..models.values import Direction, FaceLatent, PhotoContext
-from . import validate
 
 W_SPACES = ("w", "w_plus")  # their codes lie around their mean, not around zero
 
@@ -65,10 +64,10 @@ def vectors_by_name(
     return found
 
 
-def layers_for(text: object, space: LatentSpace, node: str) -> tuple[int, ...] | None:
+def layers_for(text: str, space: LatentSpace, node: str) -> tuple[int, ...] | None:
     """As `models.layers.chosen_layers`, with the node's name in errors."""
     try:
-        return chosen_layers(validate.text(text, "layers"), space)
+        return chosen_layers(text, space)
     except FaceLatentsError as error:
         raise FaceLatentsError(f"{node}: {error}") from error
 

@@ -24,7 +24,7 @@ WORKING_COPIES = 96  # full-size feature maps a network holds at once, generousl
 
 
 def encode_crops(model: FaceModel, crops: Tensor, what: str = "Encoding faces") -> Tensor:
-    """Codes ``(B, *shape)`` of aligned crops ``(B, 3, S, S)`` in [0, 1], on the host's device."""
+    """Codes `(B, *shape)` of aligned crops `(B, 3, S, S)` in [0, 1], on the host's device."""
     return run_model(model, what, model.encode, crops)
 
 
@@ -36,7 +36,7 @@ def decode_codes(
     space: LatentSpace | None = None,
     side: int | None = None,
 ) -> Tensor:
-    """Pictures ``(B, 3, S, S)``, not clamped, of codes ``(B, *shape)``, on the host's device.
+    """Pictures `(B, 3, S, S)`, not clamped, of codes `(B, *shape)`, on the host's device.
 
     Args:
         model: draws them.
@@ -61,7 +61,7 @@ def decode_codes(
     return run_model(model, what, decode, codes)
 
 
-def own_codes(model: FaceModel, latent: FaceLatent, what: str) -> Tensor:
+def decodable_codes(model: FaceModel, latent: FaceLatent, what: str) -> Tensor:
     """The codes of a face latent in the model's own space, on the host's device.
 
     Args:

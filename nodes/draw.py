@@ -24,12 +24,6 @@ def stack_charts(*charts: Image.Image) -> Tensor:
     return torch.stack([to_image(chart) for chart in charts]).to(host.intermediate_device())
 
 
-def shown(chart: Image.Image, stem: str, *others: object) -> dict[str, Any]:
-    """What a node returns to show a chart on itself: the chart as IMAGE, then `others`."""
-    image = stack_charts(chart)
-    return {"ui": preview(image, stem), "result": (image, *others)}
-
-
 def preview(pictures: Tensor, stem: str, *texts: str) -> dict[str, list[Any]]:
     """What a node returns as `ui` to show pictures `(N, H, W, 3)`, and texts, on itself."""
     shown: dict[str, list[Any]] = {"images": [save_preview(picture, stem) for picture in pictures]}

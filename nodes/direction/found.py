@@ -17,7 +17,7 @@ from ...models.fit.safe_range import safe_range
 from ...models.values import Direction, FaceLatent
 from .. import validate, widgets
 from ..combine import W_SPACES, layers_for
-from ..compute import decode_codes, own_codes
+from ..compute import decodable_codes, decode_codes
 from ..draw import Chart, preview, stack_charts
 from ..registry import node
 
@@ -156,7 +156,7 @@ class _Found(NamedTuple):
 
 def _codes(model: FaceModel, latent: FaceLatent, node: str) -> Tensor:
     """Codes on the CPU, in the model's own space."""
-    codes = own_codes(model, latent, f"{node}: model '{model.name}' and the face latent")
+    codes = decodable_codes(model, latent, f"{node}: model '{model.name}' and the face latent")
     return codes.cpu().float()
 
 

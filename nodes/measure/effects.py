@@ -10,19 +10,18 @@ import torch
 from torch import Tensor
 
 from ... import latent_ops
-from ...models.charts import THEMES, matrix_chart
+from ...models.charts import matrix_chart
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
 from ...models.geometry.templates import TIGHT
 from ...models.paste.back import paste_back
 from ...models.paste.edit import plan_edits
 from ...models.paste.face import SURROUNDINGS, PhotoFace, cut_face
-from ...models.space import require_same_space
-from ...models.values import FaceLatent
+from ...models.values import Direction, FaceLatent
 from .. import host, validate, widgets
 from ..combine import mean_of, vectors_by_name
 from ..compute import decode_codes, encode_crops, run_model
-from ..draw import Chart, shown
+from ..draw import Chart, preview, stack_charts
 from ..registry import node
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 NODE = "Disentanglement"
 SCORES, JUDGE = MEASURES = ("direction scores", "attribute judge")
-OWN = ("direction", "direction_2", "direction_3", "direction_4")
+GIVEN = ("direction", "direction_2", "direction_3", "direction_4")
 MOST_FACES, MOST_DIRECTIONS = 64, 32
 JUDGED = ("smile", "glasses", "beard", "mouth_open", "gender_expression")  # as probabilities
 DECADES = "age (decades)"
@@ -64,7 +63,7 @@ class Disentanglement(Chart):
         ),
     }
     OPTIONAL = {
-        **widgets.directions(OWN, "A direction of your own, as a further row and column."),
+        **widgets.directions(GIVEN, "A direction of your own, as a further row and column."),
         "theme": widgets.theme(),
     }
 
@@ -75,18 +74,12 @@ class Disentanglement(Chart):
         strength: float,
         measure: str,
         theme: str,
-        **own: object,
+        **directions: Direction | None,
     ) -> dict[str, Any]:
-        model = validate.face_model(face_model)
-        latent = validate.face_latent(face_latent)
-        require_same_space(
-            model.space, latent.space, f"{NODE}: model '{model.name}' and the face latent"
-        )
-        step = validate.finite(strength, "strength")
-        judged = validate.one_of(measure, MEASURES, "measure") == JUDGE
-        colours = validate.one_of(theme, THEMES, "theme")
-        if step <= 0:
-            raise FaceLatentsError(f"{NODE}: strength must be above 0; it is {step:g}.")
+        model, latent, judged = face_model, face_latent, measure == JUDGE
+        validate.same_model(model, latent.space, NODE)
+        if strength <= 0:
+            raise FaceLatentsError(f"{NODE}: strength must be above 0; it is {strength:g}.")
         if len(latent) > MOST_FACES:
             raise FaceLatentsError(
                 f"{NODE} tries up to {MOST_FACES} faces; this batch has {len(latent)}. Select "
@@ -103,26 +96,28 @@ class Disentanglement(Chart):
                 f"'{model.name}' has no encoder. Use Attribute Sheet, or convert weights that "
                 "bring one (e4e, pSp)."
             )
-        vectors = _vectors(model, latent, own)
+        given = [direction for direction in directions.values() if direction is not None]
+        vectors = _vectors(latent, [*model.directions.values(), *given])
         names = list(vectors)
         with validate.explained(NODE):
             if judged:
-                columns, table = [*JUDGED, DECADES], _by_judge(model, latent, vectors, step)
-                title = f"Change from {-step:+g} to {step:+g}, read off the pictures"
+                columns = [*JUDGED, DECADES]
+                table = _measure_by_judge(model, latent, vectors, strength)
+                title = f"Change from {-strength:+g} to {strength:+g}, read off the pictures"
             else:
-                columns, table = names, _by_scores(model, latent, vectors, step)
+                columns = names
+                table = _measure_by_scores(model, latent, vectors, strength)
                 title = "1 unit along a row changes a column by"
-        chart = matrix_chart(table, names, columns, title, theme=colours)
+        chart = matrix_chart(table, names, columns, title, theme=theme)
         lines = [",".join(["moved", *columns])]
         for name, row in zip(names, table.tolist(), strict=True):
             lines.append(",".join([name, *(f"{value:.3f}" for value in row)]))
-        return shown(chart, "face_latents_effects", "\n".join(lines))
+        image = stack_charts(chart)
+        return {"ui": preview(image, "face_latents_effects"), "result": (image, "\n".join(lines))}
 
 
-def _vectors(model: FaceModel, latent: FaceLatent, own: Mapping[str, object]) -> dict[str, Tensor]:
-    """The vectors ``(*shape)`` of the model's directions, then the person's own, by name."""
-    directions = list(model.directions.values())
-    directions += [validate.direction(own[wire], wire) for wire in OWN if own.get(wire) is not None]
+def _vectors(latent: FaceLatent, directions: Sequence[Direction]) -> dict[str, Tensor]:
+    """The vector `(*shape)` of each direction, by name."""
     for direction in directions:
         if direction.vector.ndim > direction.space.latent_dims:
             raise FaceLatentsError(
@@ -132,8 +127,7 @@ def _vectors(model: FaceModel, latent: FaceLatent, own: Mapping[str, object]) ->
     found = vectors_by_name(latent, directions, NODE)
     if not found:
         raise FaceLatentsError(
-            f"{NODE}: model '{model.name}' has no directions of its own. Connect yours to "
-            "direction."
+            f"{NODE}: the model has no directions of its own. Connect yours to direction."
         )
     if len(found) > MOST_DIRECTIONS:
         raise FaceLatentsError(
@@ -142,7 +136,7 @@ def _vectors(model: FaceModel, latent: FaceLatent, own: Mapping[str, object]) ->
     return found
 
 
-def _by_scores(
+def _measure_by_scores(
     model: FaceModel, latent: FaceLatent, vectors: Mapping[str, Tensor], step: float
 ) -> Tensor:
     """`(K, K)`: the change along each direction, in its units, per unit of the moved one."""
@@ -157,10 +151,10 @@ def _by_scores(
         )
         return torch.stack(list(scores))
 
-    return _changes(latent, vectors, step, measure) / (2 * step)
+    return _measure_changes(latent, vectors, step, measure) / (2 * step)
 
 
-def _by_judge(
+def _measure_by_judge(
     model: FaceModel, latent: FaceLatent, vectors: Mapping[str, Tensor], step: float
 ) -> Tensor:
     """`(K, 6)`: change of the judge's readings from one side to the other."""
@@ -172,12 +166,12 @@ def _by_judge(
     ]
 
     def measure(codes: Tensor) -> Tensor:
-        return _readings(_pictures(model, faces, codes)).mean(0)
+        return _read_attributes(_paste_faces(model, faces, codes)).mean(0)
 
-    return _changes(latent, vectors, step, measure)
+    return _measure_changes(latent, vectors, step, measure)
 
 
-def _changes(
+def _measure_changes(
     latent: FaceLatent,
     vectors: Mapping[str, Tensor],
     step: float,
@@ -200,7 +194,7 @@ def _changes(
     return torch.stack(rows).double().cpu()
 
 
-def _pictures(model: FaceModel, faces: Sequence[PhotoFace | None], codes: Tensor) -> Tensor:
+def _paste_faces(model: FaceModel, faces: Sequence[PhotoFace | None], codes: Tensor) -> Tensor:
     """`(B, 3, S, S)` in [0, 1]: what Paste Back makes of faces of photos, others decoded."""
     size = model.template.size
     pictures = torch.empty(len(faces), 3, size, size)
@@ -216,8 +210,8 @@ def _pictures(model: FaceModel, faces: Sequence[PhotoFace | None], codes: Tensor
     return pictures.clamp(0, 1)
 
 
-def _readings(pictures: Tensor) -> Tensor:
-    """What the judge sees in ``(B, 3, S, S)``: probabilities, and age in tens of years, (B, 6)."""
+def _read_attributes(pictures: Tensor) -> Tensor:
+    """What the judge sees in `(B, 3, S, S)`: probabilities, and age in tens of years, (B, 6)."""
     from ...models.judge import read
 
     size = TIGHT.size
@@ -225,12 +219,12 @@ def _readings(pictures: Tensor) -> Tensor:
         pictures = torch.nn.functional.interpolate(
             pictures, (size, size), mode="bilinear", antialias=True
         )
-    found = read(_judge(), pictures)
+    found = read(_load_judge(), pictures)
     return torch.stack([*(found[name] for name in JUDGED), found["age"] / 10], 1)
 
 
 @lru_cache(maxsize=1)
-def _judge() -> Judge:
+def _load_judge() -> Judge:
     # Imported when needed: with its training code it takes seconds.
     from ...models.judge import load_judge
 

@@ -11,18 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ... import latent_ops
-from ...models.charts import THEMES, picture_grid
+from ...models.charts import picture_grid
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
 from ...models.paste.back import paste_back
 from ...models.paste.edit import plan_edits
 from ...models.paste.face import SURROUNDINGS, PhotoFace
-from ...models.space import require_same_space
 from ...models.values import Direction, FaceLatent
 from .. import host, validate, widgets
 from ..combine import vectors_by_name
 from ..compute import decode_codes, run_model
-from ..draw import Chart, shown
+from ..draw import Chart, preview, stack_charts
 from ..registry import node
 
 NODE = "Attribute Sheet"
@@ -80,20 +79,14 @@ class AttributeSheet(Chart):
         view: str,
         faces: int,
         theme: str,
-        **more: Direction,
+        **more: Direction | None,
     ) -> dict[str, Any]:
-        model = validate.face_model(face_model)
-        latent = validate.face_latent(face_latent)
-        require_same_space(
-            model.space, latent.space, f"{NODE}: model '{model.name}' and the face latent"
-        )
-        amounts = _strengths(low, high, columns, strengths)
-        in_photo = validate.one_of(view, VIEWS, "view") == PHOTO
-        colours = validate.one_of(theme, THEMES, "theme")
-        wires = {"direction": direction, **more}
-        directions = [validate.direction(d, wire) for wire, d in wires.items() if d is not None]
-        vectors = vectors_by_name(_one(latent, 0), directions, NODE)
-        count = min(len(latent), validate.whole(faces, "faces", 1, MOST_ROWS))
+        model, latent = face_model, face_latent
+        validate.same_model(model, latent.space, NODE)
+        amounts = _read_strengths(low, high, columns, strengths)
+        given = [direction, *(other for other in more.values() if other is not None)]
+        vectors = vectors_by_name(_select(latent, 0), given, NODE)
+        count = min(len(latent), faces)
         if count * len(vectors) > MOST_ROWS:
             raise FaceLatentsError(
                 f"{NODE}: {count} faces along {len(vectors)} directions make "
@@ -103,22 +96,23 @@ class AttributeSheet(Chart):
         rows, names = [], []
         with host.Progress(count * len(vectors), "Drawing the sheet") as progress:
             for number in range(count):
-                face = _one(latent, number)
-                context = face.contexts[0] if in_photo else None
+                face = _select(latent, number)
+                context = face.contexts[0] if view == PHOTO else None
                 scene = (
                     None if context is None else PhotoFace(context).in_square(cell, SURROUNDINGS)
                 )
                 for name, vector in vectors.items():
-                    rows.append(_row(model, face, vector, amounts, scene, cell))
-                    names.append(_row_name(number, name, count, len(vectors)))
+                    rows.append(_draw_row(model, face, vector, amounts, scene, cell))
+                    names.append(_name_row(number, name, count, len(vectors)))
                     progress.step()
         title = next(iter(vectors)) if len(vectors) == 1 else ""
         captions = [f"{amount:+g}" if amount else "0" for amount in amounts]
-        sheet = picture_grid(rows, names, captions, title, theme=colours, cell=cell)
-        return shown(sheet, "face_latents_sheet")
+        sheet = picture_grid(rows, names, captions, title, theme=theme, cell=cell)
+        image = stack_charts(sheet)
+        return {"ui": preview(image, "face_latents_sheet"), "result": (image,)}
 
 
-def _strengths(low: float, high: float, columns: int, text: str) -> list[float]:
+def _read_strengths(low: float, high: float, columns: int, text: str) -> list[float]:
     typed = validate.numbers_in(text, NODE, "strengths", "-2, 0, 2")
     if len(typed) > MOST_COLUMNS:
         raise FaceLatentsError(
@@ -126,16 +120,14 @@ def _strengths(low: float, high: float, columns: int, text: str) -> list[float]:
         )
     if typed:
         return typed
-    count = validate.whole(columns, "columns", 1, MOST_COLUMNS)
-    ends = validate.finite(low, "low"), validate.finite(high, "high")
-    if count == 1:
-        return [ends[1]]
+    if columns == 1:
+        return [high]
     # Rounded: an even number of steps has to meet 0 exactly.
-    step = (ends[1] - ends[0]) / (count - 1)
-    return [round(ends[0] + step * index, 6) for index in range(count)]
+    step = (high - low) / (columns - 1)
+    return [round(low + step * index, 6) for index in range(columns)]
 
 
-def _one(latent: FaceLatent, number: int) -> FaceLatent:
+def _select(latent: FaceLatent, number: int) -> FaceLatent:
     return replace(
         latent,
         samples=latent.samples[number : number + 1],
@@ -143,13 +135,13 @@ def _one(latent: FaceLatent, number: int) -> FaceLatent:
     )
 
 
-def _row_name(number: int, direction: str, faces: int, directions: int) -> str:
+def _name_row(number: int, direction: str, faces: int, directions: int) -> str:
     if directions == 1:
         return f"face {number + 1}" if faces > 1 else ""
     return f"{number + 1}: {direction}" if faces > 1 else direction
 
 
-def _row(
+def _draw_row(
     model: FaceModel,
     face: FaceLatent,
     vector: Tensor,
@@ -157,19 +149,19 @@ def _row(
     scene: PhotoFace | None,
     cell: int,
 ) -> Tensor:
-    """One face at every strength, ``(n, 3, H, W)``."""
+    """One face at every strength, `(n, 3, H, W)`."""
     start = face.samples.expand(len(amounts), *face.samples.shape[1:])
     codes = latent_ops.add(
         start, vector, torch.tensor(amounts).to(start), latent_dims=face.space.latent_dims
     )
     if scene is None:
-        return _shrunk(decode_codes(model, codes, NODE).float().cpu().clamp(0, 1), cell)
+        return _shrink(decode_codes(model, codes, NODE).float().cpu().clamp(0, 1), cell)
     edits = plan_edits(model, [scene] * len(codes), codes, run=partial(run_model, model))
     photos = [paste_back(scene.context.photo, scene.context, edit) for edit in edits]
     return torch.stack(photos).permute(0, 3, 1, 2)
 
 
-def _shrunk(pictures: Tensor, cell: int) -> Tensor:
+def _shrink(pictures: Tensor, cell: int) -> Tensor:
     if pictures.shape[-1] <= cell:
         return pictures
     return F.interpolate(pictures, (cell, cell), mode="bilinear", antialias=True)

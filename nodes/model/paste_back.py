@@ -13,7 +13,6 @@ from ...models.face_model import FaceModel
 from ...models.paste.back import paste_back
 from ...models.paste.edit import METHODS, plan_edits
 from ...models.paste.face import photo_faces
-from ...models.space import require_same_space
 from ...models.values import FaceLatent, PhotoContext
 from .. import host, validate, widgets
 from ..compute import run_model
@@ -72,37 +71,31 @@ class PasteBack:
         face_image: Tensor | None,
         mask: Tensor | None,
     ) -> tuple[Tensor]:
-        model = validate.face_model(face_model)
-        latent = validate.face_latent(face_latent)
-        require_same_space(
-            model.space, latent.space, f"Paste Back: model '{model.name}' and the face latent"
-        )
-        contexts = _contexts(latent)
-        share = validate.finite(strength, "strength")
-        way = validate.one_of(method, METHODS, "method")
-        given = None if face_image is None else _given_faces(face_image, len(latent))
+        validate.same_model(face_model, face_latent.space, "Paste Back")
+        contexts = _require_contexts(face_latent)
+        pictures = None if face_image is None else _as_faces(face_image, len(face_latent))
         canvases = _Canvases(contexts)
         edits = plan_edits(
-            model,
+            face_model,
             photo_faces(contexts),
-            latent.samples,
-            method=way,
-            pictures=given,
-            run=partial(run_model, model),
+            face_latent.samples,
+            method=method,
+            pictures=pictures,
+            run=partial(run_model, face_model),
         )
-        with host.Progress(len(latent), "Pasting faces") as progress:
+        with host.Progress(len(contexts), "Pasting faces") as progress:
             for context, edit in zip(contexts, edits, strict=True):
                 canvas = canvases.claim(context)
                 if edit is not None:
                     area = mask_for_photo(mask, canvas, *context.photo.shape[:2])
                     canvases.photos[canvas] = paste_back(
-                        canvases.photos[canvas], context, edit, strength=share, mask=area
+                        canvases.photos[canvas], context, edit, strength=strength, mask=area
                     )
                 progress.step()
         return (canvases.stack().to(host.intermediate_device()),)
 
 
-def _contexts(latent: FaceLatent) -> list[PhotoContext]:
+def _require_contexts(latent: FaceLatent) -> list[PhotoContext]:
     found = [context for context in latent.contexts if context is not None]
     if len(found) < len(latent):
         missing = latent.contexts.index(None) + 1
@@ -114,9 +107,8 @@ def _contexts(latent: FaceLatent) -> list[PhotoContext]:
     return found
 
 
-def _given_faces(face_image: Tensor, count: int) -> Tensor:
-    """The artist's own crops as ``(count, 3, S, S)``."""
-    pictures = validate.image(face_image, "face_image")
+def _as_faces(pictures: Tensor, count: int) -> Tensor:
+    """The artist's own crops as `(count, 3, S, S)`."""
     if pictures.shape[1] != pictures.shape[2]:
         raise FaceLatentsError(
             f"Input 'face_image' is {pictures.shape[2]} x {pictures.shape[1]} pixels; the aligned "

@@ -88,13 +88,13 @@ def draw_cell(model, latent, monkeypatch) -> torch.Tensor:
 
 def draw_table(model, latent, monkeypatch) -> tuple[torch.Tensor, torch.Tensor]:
     """The picture of the smile that the judge sees, `(3, S, S)`, and the table's first row."""
-    seen, read = [], effects._readings
+    seen, read = [], effects._read_attributes
 
     def record(pictures):
         seen.append(pictures)
         return read(pictures)
 
-    monkeypatch.setattr(effects, "_readings", record)
+    monkeypatch.setattr(effects, "_read_attributes", record)
     text = run(
         "FaceLatentsDisentanglement",
         face_model=replace(model, directions={"smile": model.directions["smile"]}),
@@ -166,6 +166,6 @@ def test_the_table_tells_of_what_paste_back_gives(face_model, latent, monkeypatc
     )
     seen, row = draw_table(face_model, latent, monkeypatch)
     assert (seen - up).abs().mean() < 0.1 * (up - unedited).abs().mean()
-    more, less = effects._readings(torch.stack([up, down]))
+    more, less = effects._read_attributes(torch.stack([up, down]))
     # the table's photos are as fine as the crop, the astronaut's own is finer
     torch.testing.assert_close(row, more - less, atol=0.03, rtol=0)

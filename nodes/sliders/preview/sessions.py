@@ -42,7 +42,7 @@ class Session:
     Attributes:
         panel: its sliders.
         model: not kept alive: the memory belongs to ComfyUI.
-        codes: ``(n, *shape)`` on the CPU, n up to MOST_FACES, before the sliders.
+        codes: `(n, *shape)` on the CPU, n up to MOST_FACES, before the sliders.
         faces: where each code came from, in small square photos; empty where one has no photo.
         driven: strengths that came by wire; they win over those of a request.
         latest: number of the newest request.
@@ -73,11 +73,11 @@ class Session:
 
         Args:
             strengths: by name; names without a slider do nothing.
-            keep_others: as :func:`.sliders_move.move`.
+            keep_others: as :func:`..move.move`.
             draft: put the change back roughly but at once, while a slider moves.
 
         Returns:
-            ``(S, n * S, 3)`` in [0, 1] on the CPU.
+            `(S, n * S, 3)` in [0, 1] on the CPU.
 
         Raises:
             GoneError: the model was freed.
@@ -147,12 +147,12 @@ class Sessions:
 
 
 def to_png(picture: Tensor) -> bytes:
-    """``(H, W, 3)`` in [0, 1] as the bytes of a PNG file, to the last of 8 bits."""
+    """`(H, W, 3)` in [0, 1] as the bytes of a PNG file, to the last of 8 bits."""
     return _file(picture, "PNG", compress_level=1)
 
 
 def to_jpeg(picture: Tensor) -> bytes:
-    """``(H, W, 3)`` in [0, 1] as the bytes of a JPEG file: five times as fast."""
+    """`(H, W, 3)` in [0, 1] as the bytes of a JPEG file: five times as fast."""
     return _file(picture, "JPEG", quality=90)
 
 

@@ -171,7 +171,7 @@ def test_the_judge_reads_the_pictures(monkeypatch):
         seen.append(pictures)
         return pictures.mean((1, 2, 3))[:, None].expand(-1, 6)
 
-    monkeypatch.setattr(picture_effects, "_readings", read)
+    monkeypatch.setattr(picture_effects, "_read_attributes", read)
     both = join_latents([encode(MODEL, photos()), random_latent(MODEL)])
     columns, rows, table = effects(face_latent=both, measure="attribute judge", strength=2.0)
     assert columns[-1] == "age (decades)"
