@@ -212,7 +212,7 @@ def split_channels(photo: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def explain_errors(what: str) -> Iterator[None]:
     """Name the node in errors of the maths below it."""
     try:
         yield

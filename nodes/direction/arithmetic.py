@@ -71,7 +71,7 @@ class ConditionDirection:
             )
         device = direction.vector.device
         stack = torch.cat([_as_batch(other).to(device) for other in given])
-        with validate.explained(f"Condition Direction: '{direction.name}'"):
+        with validate.explain_errors(f"Condition Direction: '{direction.name}'"):
             vector = latent_ops.condition(
                 direction.vector, stack, latent_dims=direction.space.latent_dims
             )

@@ -102,7 +102,7 @@ class PCADirections(_FoundDirections):
                 )
         else:
             codes = _codes(face_model, face_latent, PCA)
-        with validate.explained(PCA):
+        with validate.explain_errors(PCA):
             batch, shares = pca_directions(face_model, codes, count, analysed)
         found = _Found(face_model, batch, shares, codes.mean(0), "variance")
         return _show_sheet(found, notes, **chosen)
@@ -141,7 +141,7 @@ class SeFaDirections(_FoundDirections):
             face = _codes(face_model, face_latent, SEFA)[0]
         elif face_model.space.mean is not None:
             face = face_model.space.mean.cpu().float()
-        with validate.explained(SEFA):
+        with validate.explain_errors(SEFA):
             batch, shares = sefa_directions(face_model, count, analysed)
         return _show_sheet(_Found(face_model, batch, shares, face, "effect"), (), **chosen)
 

@@ -76,7 +76,7 @@ class RemoveFeature:
     ) -> tuple[FaceLatent]:
         vector = vector_for(face_latent, feature, "Remove Feature")
         dims = face_latent.space.latent_dims
-        with validate.explained("Remove Feature"):
+        with validate.explain_errors("Remove Feature"):
             if mode == SUBTRACT:
                 samples = latent_ops.subtract(
                     face_latent.samples, vector, strength, latent_dims=dims
@@ -110,7 +110,7 @@ class SetAttribute:
         self, face_latent: FaceLatent, direction: Direction, value: float
     ) -> tuple[FaceLatent]:
         vector = vector_for(face_latent, direction, "Set Attribute")
-        with validate.explained("Set Attribute"):
+        with validate.explain_errors("Set Attribute"):
             samples = latent_ops.set_to_value(
                 face_latent.samples,
                 vector,

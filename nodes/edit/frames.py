@@ -121,7 +121,7 @@ class AddDirectionFrames:
         amounts = _smooth(torch.tensor(values, dtype=torch.float64), reach)
         amounts = amounts * validate.finite(_single(scale, "scale"), "scale")
         amounts = amounts + validate.finite(_single(offset, "offset"), "offset")
-        with validate.explained(ADD):
+        with validate.explain_errors(ADD):
             vector = vector_for(latent, found, ADD)
             if vector.ndim > latent.space.latent_dims:
                 raise FaceLatentsError(

@@ -50,7 +50,7 @@ class LatentDistance:
 
     def execute(self, a: FaceLatent, b: FaceLatent, metric: str) -> tuple[float, str]:
         start, end = pair(a, b, "Latent Distance")
-        with validate.explained("Latent Distance"):
+        with validate.explain_errors("Latent Distance"):
             values = latent_ops.distance(
                 start, end, metric, _spread_for(a, metric), latent_dims=a.space.latent_dims
             )
@@ -90,7 +90,7 @@ class DistanceMatrix(Chart):
                 f"Distance Matrix draws up to {MOST_FACES} faces; this batch has "
                 f"{len(face_latent)}. Select fewer, or use Latent Distance."
             )
-        with validate.explained("Distance Matrix"):
+        with validate.explain_errors("Distance Matrix"):
             matrix = latent_ops.pairwise(
                 face_latent.samples,
                 metric=metric,

@@ -99,7 +99,7 @@ class Disentanglement(Chart):
         given = [direction for direction in directions.values() if direction is not None]
         vectors = _vectors(latent, [*model.directions.values(), *given])
         names = list(vectors)
-        with validate.explained(NODE):
+        with validate.explain_errors(NODE):
             if judged:
                 columns = [*JUDGED, DECADES]
                 table = _measure_by_judge(model, latent, vectors, strength)

@@ -77,7 +77,7 @@ class FaceMap(Chart):
             )
         group_names = _read_words(groups, count, "groups")
         labels = _read_words(names, count, "names")
-        with validate.explained(NODE):
+        with validate.explain_errors(NODE):
             places, shares = _project(face_latent.samples)
             first, second = (round(100 * share) for share in shares)
             chart = scatter_chart(

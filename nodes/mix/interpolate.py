@@ -84,7 +84,7 @@ class MeanFace:
 
     def execute(self, face_latent: FaceLatent, weights: str, mode: str) -> tuple[FaceLatent]:
         shares = _parse_weights(weights, len(face_latent))
-        with validate.explained("Mean Face"):
+        with validate.explain_errors("Mean Face"):
             samples = latent_ops.weighted_mean(
                 face_latent.samples,
                 shares,

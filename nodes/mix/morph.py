@@ -76,7 +76,7 @@ class Morph(Chart):
             )
         if face_model is not None:
             validate.same_model(face_model, face_latent.space, "Morph")
-        with validate.explained("Morph"):
+        with validate.explain_errors("Morph"):
             samples = latent_ops.path(
                 face_latent.samples,
                 frames,

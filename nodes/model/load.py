@@ -145,7 +145,7 @@ class SampleFace:
         truncation_cutoff: int,
         class_index: int,
     ) -> tuple[FaceLatent]:
-        with validate.explained("Sample Face"):
+        with validate.explain_errors("Sample Face"):
             samples = face_model.sample(
                 batch_size,
                 seed,

@@ -101,7 +101,7 @@ def move(panel: Panel, codes: Tensor, positions: Positions) -> Tensor:
         vector = panel.sliders[name].direction.vector
         if positions.keep_others:
             vector = _independent(panel, name, kept_still(panel, positions, name))
-        with validate.explained("Attribute Sliders"):
+        with validate.explain_errors("Attribute Sliders"):
             result = latent_ops.add(result, vector.to(codes.device), strength, latent_dims=dims)
     return result
 
@@ -152,7 +152,7 @@ def _independent(panel: Panel, name: str, others: list[str]) -> Tensor:
     if vector is None:
         source = panel.sliders[name].direction.vector
         stack = [panel.sliders[other].direction.vector.to(source) for other in others]
-        with validate.explained(f"Attribute Sliders, keeping the others still: '{name}'"):
+        with validate.explain_errors(f"Attribute Sliders, keeping the others still: '{name}'"):
             vector = latent_ops.condition(
                 source,
                 torch.stack(stack) if stack else source.new_zeros((0, *source.shape)),

@@ -90,7 +90,7 @@ class AnomalyMap(Chart):
         contexts = _require_contexts(face_latent, whole)
         codes = truncate(given, mode, k, energy, keep_norm, "Anomaly Map")
         explained = decode_codes(face_model, codes).float().cpu()
-        with validate.explained("Anomaly Map"):
+        with validate.explain_errors("Anomaly Map"):
             crops = [PhotoFace(context).crop for context in contexts]
             maps = []
             for crop, picture, context in zip(crops, explained, contexts, strict=True):

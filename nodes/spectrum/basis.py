@@ -123,7 +123,7 @@ def build_from_groups(
     counts = [len(latent) for latent in latents]
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     host.check_interrupt()
-    with validate.explained(node):
+    with validate.explain_errors(node):
         accuracy = held_out_accuracy(codes, labels, len(names), first, method=method, centre=centre)
         host.check_interrupt()
         basis = build_basis(

@@ -72,7 +72,7 @@ def truncate(
                 "vectors. Lower k or use a larger basis."
             )
         vectors, way = vectors[:k], "top_k"
-    with validate.explained(node):
+    with validate.explain_errors(node):
         return latent_ops.spectral_denoise(
             given.latent.samples,
             vectors,

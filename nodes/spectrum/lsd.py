@@ -110,7 +110,7 @@ class LSDRotate:
                 f"LSD Rotate: {faces} face(s) with {frames} frames each are more than "
                 f"{widgets.MOST_FRAMES} codes. Use fewer steps, labels or faces."
             )
-        with validate.explained("LSD Rotate"):
+        with validate.explain_errors("LSD Rotate"):
             samples = _turn(given, stops, math.radians(angle), steps)
         labels = given.basis.labels
         text = "\n".join(

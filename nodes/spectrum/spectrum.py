@@ -58,7 +58,7 @@ class LSDSpectrum(Chart):
                 f"LSD Spectrum draws up to {MOST_FACES} faces; this batch has "
                 f"{len(given.latent)}. Select fewer."
             )
-        with validate.explained("LSD Spectrum"):
+        with validate.explain_errors("LSD Spectrum"):
             coefficients = given.coefficients()
             found = latent_ops.classify(coefficients, len(given.basis.labels)).tolist()
         coefficients = coefficients.double().cpu()

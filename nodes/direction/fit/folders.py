@@ -64,7 +64,7 @@ class FitDirectionFolders(FitNode):
             groups.append(found.codes)
             if found.skipped:
                 notes.append(f"folder '{typed.strip()}': {found.report()}")
-        with validate.explained("Fit Direction from Folders"):
+        with validate.explain_errors("Fit Direction from Folders"):
             return fit.groups(groups[0], groups[1], notes)
 
     @classmethod
@@ -112,7 +112,7 @@ class FitDirectionTable(FitNode):
         if found.skipped:
             notes.append(found.report())
         what = "Fit Direction from Table"
-        with validate.explained(what):
+        with validate.explain_errors(what):
             if not listed.labels:
                 return fit.scores(found.codes, targets, notes)
             chosen = torch.tensor(targets) > 0

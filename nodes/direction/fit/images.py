@@ -40,5 +40,5 @@ class FitDirection(FitNode):
         for latent, socket in ((faces_without, "faces_without"), (faces_with, "faces_with")):
             validate.same_model(face_model, latent.space, "Fit Direction", socket)
         fit = Fit(face_model, **settings)
-        with validate.explained("Fit Direction"):
+        with validate.explain_errors("Fit Direction"):
             return fit.groups(faces_without.samples, faces_with.samples)
