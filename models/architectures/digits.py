@@ -27,7 +27,7 @@ STATISTICS = tuple(field.name for field in fields(CodeStatistics))
 _GRID = SIZE // 4  # side of the coarsest maps
 _SLOPE = 0.2
 _BLOCK = 16  # items computed at once, see `_in_blocks`
-_LARGEST = 4096  # of any size, so that a strange file cannot ask for absurd memory
+_LARGEST = 4096 * _GRID * _GRID  # of any size: a strange file cannot ask for absurd memory
 
 
 class DigitEncoder(nn.Module):
@@ -142,75 +142,65 @@ def _in_blocks(net: nn.Module, items: Tensor) -> Tensor:
     return torch.cat([net(block) for block in filled.split(_BLOCK)])[:count]
 
 
-def build(sizes: Mapping[str, int]) -> DigitNet:
-    """A network of the given sizes (see `sizes_of`), weights not yet set."""
-    latent, width, deep = sizes["latent"], sizes["width"], sizes["deep"]
+def build(shapes: Mapping[str, tuple[int, ...]]) -> DigitNet:
+    """A network for tensors of these shapes, weights not yet set.
+
+    Raises:
+        KeyError, IndexError: a tensor that tells a size is missing or has no dimensions.
+    """
+    encoder, generator = "digits.encoder", "digits.generator"
+    latent = shapes[f"{encoder}.code.weight"][0]
     return DigitNet(
-        DigitEncoder(latent, width, deep, sizes["hidden"]),
-        DigitGenerator(
-            latent, sizes["hidden_up"], sizes["deep_up"], sizes["width_up"], sizes["fine_up"]
+        DigitEncoder(
+            latent,
+            width=shapes[f"{encoder}.stem.weight"][0],
+            deep=shapes[f"{encoder}.coarse.weight"][0],
+            hidden=shapes[f"{encoder}.hidden.weight"][0],
         ),
-        sizes["axes"],
+        DigitGenerator(
+            latent,
+            hidden=shapes[f"{generator}.hidden.weight"][0],
+            deep=shapes[f"{generator}.maps.weight"][0] // (_GRID * _GRID),
+            width=shapes[f"{generator}.coarse.weight"][0] // 4,
+            fine=shapes[f"{generator}.fine.weight"][0],
+        ),
+        axes=shapes["digits.spread"][0],
     )
 
 
-def sizes_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int] | None:
-    """The sizes of the digit model that could have tensors of these shapes; None if none could."""
+def detect(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """True when the tensor names, and sizes that make sense, are those of a digit model."""
+    if any(not 1 <= size <= _LARGEST for shape in shapes.values() for size in shape):
+        return False
     try:
-        area = _GRID * _GRID
-        return {
-            "latent": shapes["digits.encoder.code.weight"][0],
-            "width": shapes["digits.encoder.stem.weight"][0],
-            "deep": shapes["digits.encoder.coarse.weight"][0],
-            "hidden": shapes["digits.encoder.hidden.weight"][0],
-            "hidden_up": shapes["digits.generator.hidden.weight"][0],
-            "deep_up": shapes["digits.generator.maps.weight"][0] // area,
-            "width_up": shapes["digits.generator.coarse.weight"][0] // 4,
-            "fine_up": shapes["digits.generator.fine.weight"][0],
-            "axes": shapes["digits.spread"][0],
-        }
+        return set(shapes) == set(expected(shapes))
     except (KeyError, IndexError):
-        return None
+        return False
 
 
-def specs(sizes: Mapping[str, int]) -> dict[str, TensorSpec]:
-    """Every tensor of a digit model of the given sizes."""
+def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
+    """The specification that belongs to a file for which `detect` is true."""
     with torch.device("meta"):
-        state = build(sizes).state_dict()
+        state = build(shapes).state_dict()
     return {
         f"digits.{name}": TensorSpec(tuple(tensor.shape), ("F16", "F32"))
         for name, tensor in state.items()
     }
 
 
-def detect(shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """True when the tensor names, and sizes that make sense, are those of a digit model."""
-    sizes = sizes_of(shapes)
-    if sizes is None or not all(1 <= size <= _LARGEST for size in sizes.values()):
-        return False
-    return set(shapes) == set(specs(sizes))
-
-
-def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
-    """The specification that belongs to a file for which `detect` is true."""
-    sizes = sizes_of(shapes)
-    if sizes is None:
-        raise UnsupportedModelError("These are not the tensors of a digit model.")
-    return specs(sizes)
-
-
 def load(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> DigitNet:
     """Build the network from tensors whose names, shapes and types were checked.
+
+    Args:
+        tensors: by their names in the file.
+        metadata: of the file; not needed.
 
     Raises:
         UnsupportedModelError: values that make no model (std <= 0).
     """
     if not bool((tensors["digits.std"] > 0).all()):
         raise UnsupportedModelError("digits.std must be positive everywhere.")
-    sizes = sizes_of({name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    if sizes is None:
-        raise UnsupportedModelError("These are not the tensors of a digit model.")
-    net = build(sizes)
+    net = build({name: tuple(tensor.shape) for name, tensor in tensors.items()})
     net.load_state_dict({name.removeprefix("digits."): t for name, t in tensors.items()})
     return net.float().eval().requires_grad_(False)
 

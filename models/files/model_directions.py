@@ -19,13 +19,10 @@ DIRECTION_PREFIX = "directions."
 def direction_names(path: str | Path) -> list[str]:
     """Names of the directions in a face model file, in the order its metadata lists them."""
     header = read_header(path)
-    names = [n.removeprefix(DIRECTION_PREFIX) for n in header.tensors if _is_direction(n)]
+    prefix = DIRECTION_PREFIX
+    names = [n.removeprefix(prefix) for n in header.tensors if n.startswith(prefix)]
     listed = list(json_object(path, header.metadata, "directions"))
     return sorted(names, key=lambda n: (listed.index(n) if n in listed else len(listed), n))
-
-
-def _is_direction(tensor_name: str) -> bool:
-    return tensor_name.startswith(DIRECTION_PREFIX)
 
 
 def read_directions(
@@ -40,7 +37,8 @@ def read_directions(
         UnsupportedModelError: one has another shape than the codes, or a malformed description.
     """
     described = json_object(path, metadata, "directions")
-    found = {n.removeprefix(DIRECTION_PREFIX): t for n, t in tensors.items() if _is_direction(n)}
+    prefix = DIRECTION_PREFIX
+    found = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     order = [n for n in described if n in found] + sorted(set(found) - set(described))
     result = {}
     for name in order:
@@ -52,6 +50,16 @@ def read_directions(
         facts = described.get(name, {})
         result[name] = direction_from_facts(path, name, found[name], space, facts)
     return result
+
+
+def describe_direction(direction: Direction) -> dict[str, object]:
+    """What `direction_from_facts` reads, as JSON values."""
+    return {
+        "unit": direction.unit,
+        "safe_range": list(direction.safe_range),
+        "accuracy": direction.accuracy,
+        "method": direction.method,
+    }
 
 
 def direction_from_facts(

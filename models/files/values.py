@@ -23,7 +23,7 @@ from .envelope import (
     space_tensors,
     take_tensor,
 )
-from .model_directions import direction_from_facts
+from .model_directions import describe_direction, direction_from_facts
 from .tensors import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
@@ -32,16 +32,10 @@ logger = logging.getLogger(__name__)
 def save_direction(path: str | Path, direction: Direction) -> None:
     """Write a direction with all that is known of it."""
     tensors = {"direction": direction.vector, **space_tensors(direction.space)}
-    facts = {
-        "unit": direction.unit,
-        "safe_range": list(direction.safe_range),
-        "accuracy": direction.accuracy,
-        "method": direction.method,
-    }
     metadata = {
         **kind_metadata(DIRECTION_KIND, direction.space),
         "name": direction.name,
-        "facts": json.dumps(facts),
+        "facts": json.dumps(describe_direction(direction)),
     }
     save_tensors(path, tensors, metadata)
 

@@ -46,7 +46,8 @@ class CurvedNet(nn.Module):
 def curved_model() -> FaceModel:
     space = LatentSpace("z", (8,), "c" * 16, torch.zeros(8), torch.ones(8))
     net = CurvedNet()
-    able = Capabilities(net.decode, net.encode, precision=net)
+    # looked up at each call, so that a test may replace it
+    able = Capabilities(lambda codes: net.decode(codes), net.encode, precision=net)
     return FaceModel(net, able, space, TIGHT.resized(16), {}, {}, "curved")
 
 

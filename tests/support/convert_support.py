@@ -127,7 +127,8 @@ def nvidia_tensors(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, T
             named[f"mapping.embed.{part}"] = tensors[EMBED + part]
     named["synthesis.b4.const"] = tensors["input.input"][0]
     noise = 0
-    for step, side in enumerate(layout.resolutions):
+    for step in range(len(layout.channels)):
+        side = 4 << step
         block = f"synthesis.b{side}"
         named[f"{block}.resample_filter"] = KERNEL
         for conv in ("conv0", "conv1") if step else ("conv1",):

@@ -117,37 +117,6 @@ def encoder_input(crops: Tensor) -> Tensor:
     return crops.float() * 2 - 1
 
 
-def build_encoder(encoder_type: str, shapes: Mapping[str, tuple[int, ...]]) -> StyleEncoder:
-    """An encoder for tensors of these shapes, its own not yet set (on the meta device).
-
-    Args:
-        encoder_type: "e4e" or "psp".
-        shapes: of its tensors, names without a prefix.
-
-    Raises:
-        UnsupportedModelError: another type, or these are no tensors of such an encoder.
-    """
-    if encoder_type not in ENCODER_TYPES:
-        raise UnsupportedModelError(
-            f"The file states the encoder type '{encoder_type}', but only "
-            f"{' and '.join(ENCODER_TYPES)} are known here. Convert the file again, or use a "
-            "generator without an encoder."
-        )
-    layout, expected = layout_of(shapes), encoder_specs(shapes)
-    found = {name: shape for name, shape in shapes.items() if not name.endswith(_COUNTER)}
-    wanted = {n: s.shape for n, s in (expected or {}).items() if not n.endswith(_COUNTER)}
-    if layout is None or found != wanted:
-        names = sorted({n for n, _ in found.items() ^ wanted.items()})
-        raise UnsupportedModelError(
-            "These are not the tensors of an e4e or pSp encoder (IR-SE50 with 24 blocks, colour "
-            f"pictures, {LAYERS[0]} to {LAYERS[-1]} layers). "
-            f"{'Missing, unknown or of another shape' if wanted else 'Found'}: "
-            f"{', '.join(names[:6]) or 'none'}{' ...' if len(names) > 6 else ''}."
-        )
-    with torch.device("meta"):
-        return StyleEncoder(encoder_type, layout).eval().requires_grad_(False)
-
-
 def load_encoder(encoder_type: str, tensors: Mapping[str, Tensor]) -> StyleEncoder:
     """The encoder with its weights, in float32 and evaluation mode.
 
@@ -157,15 +126,28 @@ def load_encoder(encoder_type: str, tensors: Mapping[str, Tensor]) -> StyleEncod
             are taken over, not copied.
 
     Raises:
-        UnsupportedModelError: as `build_encoder`, or a variance below 0.
+        UnsupportedModelError: another type, tensors of another network, or a variance below 0.
     """
-    net = build_encoder(encoder_type, {name: tuple(t.shape) for name, t in tensors.items()})
+    if encoder_type not in ENCODER_TYPES:
+        raise UnsupportedModelError(
+            f"The file states the encoder type '{encoder_type}', but only "
+            f"{' and '.join(ENCODER_TYPES)} are known here. Convert the file again, or use a "
+            "generator without an encoder."
+        )
+    layout = layout_of({name: tuple(t.shape) for name, t in tensors.items()})
+    if layout is None:
+        raise UnsupportedModelError(
+            "These are not the tensors of an e4e or pSp encoder (IR-SE50 with 24 blocks, colour "
+            f"pictures, {LAYERS[0]} to {LAYERS[-1]} layers)."
+        )
     state = {n: t.float() for n, t in tensors.items() if not n.endswith(_COUNTER)}
     for name, tensor in state.items():
         if name.endswith(".running_var") and bool((tensor < 0).any()):
             raise UnsupportedModelError(
                 f"The encoder's tensor '{name}' holds variances below 0: the file is damaged."
             )
+    with torch.device("meta"):
+        net = StyleEncoder(encoder_type, layout)
     counters = {n: torch.zeros((), dtype=torch.long) for n in net.state_dict() if _COUNTER in n}
     net.load_state_dict({**state, **counters}, assign=True)
     return net.requires_grad_(False).eval()

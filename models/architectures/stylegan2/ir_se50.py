@@ -13,7 +13,6 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 STAGES = (3, 4, 14, 3)  # blocks of each stage
-BLOCKS = sum(STAGES)
 ENDS = (2, 6, 20, 23)  # the last block of each stage
 
 

@@ -49,11 +49,6 @@ class Layout:
         """Layers of a w+ code: two per resolution."""
         return 2 * len(self.channels)
 
-    @property
-    def resolutions(self) -> tuple[int, ...]:
-        """4, 8, ..., `size`."""
-        return tuple(4 << step for step in range(len(self.channels)))
-
 
 def layout_of(shapes: Mapping[str, tuple[int, ...]]) -> Layout | None:
     """The layout that tensors of these shapes could have; None if there is none."""

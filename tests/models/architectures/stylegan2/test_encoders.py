@@ -9,7 +9,6 @@ from face_latents.models.architectures.stylegan2 import ir_se50
 from face_latents.models.architectures.stylegan2.encoders import (
     EncoderLayout,
     StyleEncoder,
-    build_encoder,
     encoder_input,
     encoder_specs,
     layout_of,
@@ -156,18 +155,17 @@ def damaged(change: str) -> dict[str, torch.Tensor]:
     return tensors
 
 
+@pytest.mark.parametrize("change", ["missing", "unexpected", "shape", "101 layers"])
+def test_tensors_of_something_else_are_not_those_specified(change):
+    shapes = shapes_of(damaged(change))
+    assert {name: spec.shape for name, spec in encoder_specs(shapes).items()} != shapes
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ("missing", "body.5.res_layer.1.weight"),
-        ("unexpected", "output_layer.weight"),
-        ("shape", "latlayer2.weight"),
-        ("six colours", "colour pictures"),
-        ("odd layers", "8 to 18 layers"),
-        ("101 layers", r"24 blocks.*body\.24"),
-    ],
+    ("change", "message"), [("six colours", "colour pictures"), ("odd layers", "8 to 18 layers")]
 )
 def test_tensors_of_something_else_are_refused(change, message):
+    assert encoder_specs(shapes_of(damaged(change))) is None
     with pytest.raises(UnsupportedModelError, match=message):
         load_encoder("e4e", damaged(change))
 
@@ -175,13 +173,11 @@ def test_tensors_of_something_else_are_refused(change, message):
 def test_unknown_types_and_impossible_values_are_refused():
     tensors = small_encoder(8, 16)
     with pytest.raises(UnsupportedModelError, match=r"'restyle'.*e4e and psp"):
-        build_encoder("restyle", shapes_of(tensors))
+        load_encoder("restyle", tensors)
     tensors["body.3.res_layer.0.running_var"] = torch.full((4,), -1.0)
     with pytest.raises(UnsupportedModelError, match=r"'body\.3\.res_layer\.0\.running_var'"):
         load_encoder("e4e", tensors)
     assert encoder_specs({"style.1.weight": (512, 512)}) is None
-    with pytest.raises(UnsupportedModelError, match=r"Found: style\.1\.weight"):
-        build_encoder("e4e", {"style.1.weight": (512, 512)})
 
 
 def test_weights_fit_the_public_class_state_strictly():

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from .architectures.capabilities import Capabilities, PhotoEditor
-from .architectures.registry import detect_architecture
-from .bundled import bundled_file
-from .errors import FaceLatentsError, UnsupportedModelError
-from .files.model_directions import DIRECTION_PREFIX, json_object, read_directions
-from .files.model_directions import direction_names as direction_names
-from .files.tensors import check_expected, load_tensors, read_header, save_tensors, tensors_hash
-from .geometry.templates import FFHQ, TIGHT, WHOLE, WIDE, AlignmentTemplate
-from .space import LatentSpace, layered_spaces, require_same_space
-from .values import Direction
-
-_TEMPLATES = {template.name: template for template in (TIGHT, WIDE, FFHQ, WHOLE)}
+from ..architectures.capabilities import Capabilities, PhotoEditor
+from ..errors import FaceLatentsError
+from ..geometry.templates import AlignmentTemplate
+from ..space import LatentSpace, require_same_space
+from ..values import Direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,107 +256,3 @@ class FaceModel:
             codes = codes * std
         codes = codes * truncation_psi
         return codes if self.space.mean is None else codes + self.space.mean
-
-
-def load_face_model(path: str | Path) -> FaceModel:
-    """Load a face model; its architecture is told by tensor names and shapes.
-
-    Raises:
-        UnsupportedModelError: no safetensors file, unknown architecture, damaged tensors,
-            or a direction that does not fit.
-    """
-    header = read_header(path)
-    shapes = {n: s for n, s in header.shapes.items() if not n.startswith(DIRECTION_PREFIX)}
-    architecture = detect_architecture(header, shapes)
-    check_expected(header, architecture.expected(shapes), shapes)
-    tensors, metadata = load_tensors(path)
-    net_tensors = {name: tensors[name] for name in shapes}
-    model_id = tensors_hash(net_tensors)
-    if metadata.get("model_id", model_id) != model_id:
-        raise UnsupportedModelError(
-            f"{path}: the tensors do not match the identity written in the file; the file is "
-            "damaged or was altered. Fetch it again."
-        )
-    net = architecture.load(net_tensors, metadata)
-    able = net.capabilities()
-    space = LatentSpace(net.space_name, net.code_shape, model_id, able.code_mean, able.code_std)
-    spaces = {} if able.layers is None else layered_spaces(space, able.layers.z_dim)
-    return FaceModel(
-        module=net,
-        capabilities=able,
-        space=space,
-        template=_template(path, metadata, net.size),
-        directions=read_directions(path, tensors, metadata, space),
-        metadata=metadata,
-        name=metadata.get("name", Path(path).stem),
-        spaces=spaces,
-    )
-
-
-def save_face_model(
-    path: str | Path,
-    net_tensors: Mapping[str, Tensor],
-    metadata: Mapping[str, str],
-    template: AlignmentTemplate,
-    directions: Mapping[str, Direction] | None = None,
-) -> str:
-    """Write a face model file and return its model identity.
-
-    Args:
-        path: the target; replaced atomically.
-        net_tensors: the network's own tensors, as its architecture expects them.
-        metadata: facts to keep (name, licence, training_data, metrics, ...).
-        template: the alignment it was trained with.
-        directions: bundled directions; they do not enter the identity.
-    """
-    model_id = tensors_hash(net_tensors)
-    tensors, described = dict(net_tensors), {}
-    for name, direction in (directions or {}).items():
-        tensors[DIRECTION_PREFIX + name] = direction.vector.float()
-        described[name] = {
-            "unit": direction.unit,
-            "safe_range": list(direction.safe_range),
-            "accuracy": direction.accuracy,
-            "method": direction.method,
-        }
-    facts = dict(metadata)
-    facts["model_id"] = model_id
-    facts["template"] = json.dumps(
-        {"name": template.name, "points": template.points.tolist(), "size": template.size}
-    )
-    facts["directions"] = json.dumps(described)
-    save_tensors(path, tensors, facts)
-    return model_id
-
-
-def bundled_face_model_path() -> Path:
-    """The face model that ships with the package."""
-    return bundled_file("face.safetensors")
-
-
-def bundled_digits_model_path() -> Path:
-    """The model of handwritten digits that ships with the package."""
-    return bundled_file("digits.safetensors")
-
-
-@lru_cache(maxsize=1)
-def bundled_direction_names() -> list[str]:
-    """Names of the bundled directions, read from the file's header only."""
-    return direction_names(bundled_face_model_path())
-
-
-def _template(path: str | Path, metadata: Mapping[str, str], size: int) -> AlignmentTemplate:
-    facts = json_object(path, metadata, "template")
-    name = str(facts.get("name", TIGHT.name))
-    if "points" not in facts:
-        return _TEMPLATES.get(name, TIGHT).resized(size)
-    try:
-        points = torch.tensor(facts["points"], dtype=torch.float64)
-        if points.numel() == 0:
-            points = points.reshape(0, 2)
-        return AlignmentTemplate(name, points, size)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UnsupportedModelError(
-            f"{path}: the alignment template must list 5 points (x, y) as fractions of the crop, "
-            f"or none for whole pictures ({error})."
-        ) from error
