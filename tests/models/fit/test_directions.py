@@ -396,7 +396,7 @@ def test_broken_tables_are_refused_with_their_place(text: str, words: str) -> No
 # Pictures
 
 
-class LargeNet(torch.nn.Module):
+class LargeNet(TinyNet):
     """Smooth pictures of 64 pixels; the first component moves an edge, the others shade."""
 
     def decode(self, codes: Tensor) -> Tensor:

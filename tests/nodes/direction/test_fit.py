@@ -45,7 +45,7 @@ def input_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pixels = torch.from_numpy(np.asarray(Image.open(path).convert("RGB"), dtype=np.float32))
         return pixels.permute(2, 0, 1) / 255
 
-    monkeypatch.setattr(photo_folders, "_aligned", whole)
+    monkeypatch.setattr(photo_folders, "_align", whole)
     return root
 
 
