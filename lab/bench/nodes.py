@@ -30,7 +30,7 @@ from ...nodes.model.paste_back import PasteBack
 from ..results import markdown_table
 from .spectral import spectral_benchmark, spectral_report
 
-Step = Callable[[], object]
+Step = Callable[[], Any]
 
 ROUND_SECONDS = 0.2  # a quick step is repeated until a round takes about this long
 DIRECTION = "smile"
@@ -57,19 +57,13 @@ def run_benchmark(photo: Tensor, settings: NodeBenchmark) -> dict[str, Any]:
     """
     model, rounds = load_face_model(bundled_face_model_path()), settings.rounds
     with torch.inference_mode():
-        steps = {
-            **_single_steps(photo, model),
-            "encode + edit + paste back": (
-                lambda: _through_nodes(photo, model),
-                lambda: _directly(photo, model),
-            ),
-        }
+        pairs = step_pairs(photo, model)
         return {
             "photo": f"{photo.shape[1]} x {photo.shape[0]}",
             "rounds": rounds,
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
-            "steps": {name: _compare(*pair, rounds) for name, pair in steps.items()},
+            "steps": {name: _compare(*pair, rounds) for name, pair in pairs.items()},
             "spectral": spectral_benchmark(rounds),
         }
 
@@ -111,88 +105,83 @@ def _seconds(step: Step, repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def _single_steps(photo: Tensor, model: FaceModel) -> dict[str, tuple[Step, Step]]:
-    latent, edited = _edited(photo, model)
-    batch = FaceLatent(edited.samples.expand(32, -1).clone(), model.space)
-    context = edited.contexts[0]
-    assert context is not None  # Encode Face always states the photo
-
-    def paste() -> Tensor:
-        return _paste(photo, context, model, edited.samples[0])
-
-    return {
-        "encode": (
-            lambda: _encode_node(photo, model),
-            lambda: _encode(photo, model),
-        ),
-        "add + decode, 1 face": (
-            lambda: _add_and_decode_nodes(latent, model),
-            lambda: _add_and_decode(latent.samples, model),
-        ),
-        "decode, 32 faces": (
-            lambda: _run(DecodeFace, face_model=model, face_latent=batch),
-            lambda: _as_image(model.decode(batch.samples)),
-        ),
-        "paste back": (lambda: _run(PasteBack, face_model=model, face_latent=edited), paste),
-    }
-
-
 def _run(node: Any, **inputs: object) -> Any:
-    """What a node hands on; inputs left out have their defaults."""
-    return node().execute(**inputs)
+    """What a node hands on first; inputs left out have their defaults."""
+    return node().execute(**inputs)[0]
 
 
-def _encode_node(photo: Tensor, model: FaceModel) -> Any:
-    return _run(EncodeFace, image=photo[None], face_model=model)
+@dataclass(frozen=True, eq=False)
+class _Nodes:
+    """The steps as nodes do them."""
+
+    photo: Tensor
+    model: FaceModel
+
+    def encode(self) -> FaceLatent:
+        latent: FaceLatent = _run(EncodeFace, image=self.photo[None], face_model=self.model)
+        return latent
+
+    def add(self, latent: FaceLatent) -> FaceLatent:
+        direction = self.model.directions[DIRECTION]
+        edited: FaceLatent = _run(
+            AddDirection, face_latent=latent, direction=direction, strength=STRENGTH
+        )
+        return edited
+
+    def decode(self, latent: FaceLatent) -> object:
+        return _run(DecodeFace, face_model=self.model, face_latent=latent)
+
+    def paste(self, latent: FaceLatent) -> object:
+        return _run(PasteBack, face_model=self.model, face_latent=latent)
 
 
-def _encode(photo: Tensor, model: FaceModel) -> tuple[Tensor, Tensor]:
-    face = load_finder().find(photo)[0]
-    crop, transform = align(photo, face.landmarks, model.template)
-    return model.encode(crop[None]), transform
+@dataclass(frozen=True, eq=False)
+class _DirectCalls:
+    """The steps as a script would do them."""
+
+    photo: Tensor
+    model: FaceModel
+
+    def encode(self) -> PhotoContext:
+        face = load_finder().find(self.photo)[0]
+        crop, transform = align(self.photo, face.landmarks, self.model.template)
+        code = self.model.encode(crop[None])[0]
+        size = self.model.template.size
+        return PhotoContext(self.photo, transform, size, face.landmarks, code, "benchmark", 0)
+
+    def add(self, codes: Tensor) -> Tensor:
+        return latent_ops.add(codes, self.model.directions[DIRECTION].vector, STRENGTH)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Pictures in the host's layout, which a script that hands them on needs as well."""
+        return self.model.decode(codes).clamp(0, 1).permute(0, 2, 3, 1).contiguous()
+
+    def paste(self, context: PhotoContext, code: Tensor) -> Tensor:
+        (edit,) = plan_edits(self.model, [PhotoFace(context)], code[None])
+        return paste_back(self.photo, context, edit)
+
+    def edit_photo(self) -> Tensor:
+        context = self.encode()
+        return self.paste(context, self.add(context.code))
 
 
-def _add_and_decode(codes: Tensor, model: FaceModel) -> Tensor:
-    vector = model.directions[DIRECTION].vector
-    return _as_image(model.decode(latent_ops.add(codes, vector, STRENGTH)))
-
-
-def _as_image(pictures: Tensor) -> Tensor:
-    """The host's IMAGE layout, which a script that hands pictures on needs as well."""
-    return pictures.clamp(0, 1).permute(0, 2, 3, 1).contiguous()
-
-
-def _add_and_decode_nodes(latent: FaceLatent, model: FaceModel) -> object:
-    (edited,) = _run(
-        AddDirection, face_latent=latent, direction=model.directions[DIRECTION], strength=STRENGTH
-    )
-    return _run(DecodeFace, face_model=model, face_latent=edited)
-
-
-def _edited(photo: Tensor, model: FaceModel) -> tuple[FaceLatent, FaceLatent]:
-    latent, _ = _encode_node(photo, model)
-    (edited,) = _run(
-        AddDirection, face_latent=latent, direction=model.directions[DIRECTION], strength=STRENGTH
-    )
-    return latent, edited
-
-
-def _through_nodes(photo: Tensor, model: FaceModel) -> object:
-    _, edited = _edited(photo, model)
-    return _run(PasteBack, face_model=model, face_latent=edited)
-
-
-def _directly(photo: Tensor, model: FaceModel) -> Tensor:
-    face = load_finder().find(photo)[0]
-    crop, transform = align(photo, face.landmarks, model.template)
-    code = model.encode(crop[None])
-    edited = latent_ops.add(code, model.directions[DIRECTION].vector, STRENGTH)
-    context = PhotoContext(
-        photo, transform, model.template.size, face.landmarks, code[0], "benchmark", 0
-    )
-    return _paste(photo, context, model, edited[0])
-
-
-def _paste(photo: Tensor, context: PhotoContext, model: FaceModel, code: Tensor) -> Tensor:
-    (edit,) = plan_edits(model, [PhotoFace(context)], code[None])
-    return paste_back(photo, context, edit)
+def step_pairs(photo: Tensor, model: FaceModel) -> dict[str, tuple[Step, Step]]:
+    """Every step as nodes and as direct calls do it."""
+    nodes, direct = _Nodes(photo, model), _DirectCalls(photo, model)
+    latent, context = nodes.encode(), direct.encode()
+    edited, code = nodes.add(latent), direct.add(context.code)
+    codes = code.expand(32, -1).clone()
+    batch = FaceLatent(codes, model.space)
+    return {
+        "encode": (nodes.encode, direct.encode),
+        "add + decode, 1 face": (
+            lambda: nodes.decode(nodes.add(latent)),
+            lambda: direct.decode(direct.add(context.code[None])),
+        ),
+        "decode, 32 faces": (lambda: nodes.decode(batch), lambda: direct.decode(codes)),
+        "paste back": (lambda: nodes.paste(edited), lambda: direct.paste(context, code)),
+        "encode + edit + paste back": (
+            lambda: nodes.paste(nodes.add(nodes.encode())),
+            direct.edit_photo,
+        ),
+    }

@@ -195,8 +195,8 @@ def _timed(step: Step) -> tuple[float, float]:
 
 def _peak_apart(kind: str, directory: Path, size: int) -> float:
     command = [sys.executable, "-m", __spec__.name, kind, str(directory), str(size)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(process.stdout.split()[-1])
 
 
 def _peak(kind: str, directory: Path, size: int) -> float:
@@ -214,10 +214,10 @@ def _peak(kind: str, directory: Path, size: int) -> float:
         _steps(theirs, ours)[kind]()
     # not getrusage: its peak of a new process is that of the process that started it
     status = Path("/proc/self/status")
-    told = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
-    if told is None:
+    peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    if peak is None:
         raise FaceLatentsError("Peak memory can only be measured on Linux.")
-    return int(told[1]) / 1024
+    return int(peak[1]) / 1024
 
 
 if __name__ == "__main__":
