@@ -26,7 +26,7 @@ def sharpness(crops: Tensor) -> Tensor:
     return response.flatten(1).var(1)
 
 
-def own_percentile(edited: Tensor, originals: Tensor) -> Tensor:
+def identity_percentile(edited: Tensor, originals: Tensor) -> Tensor:
     """How surely each edited face is still itself: `(N,)` in [0, 1].
 
     Args:
@@ -37,9 +37,9 @@ def own_percentile(edited: Tensor, originals: Tensor) -> Tensor:
         The share of the other people who are farther from the edited face than its own original.
     """
     distance = torch.cdist(edited, originals)
-    own = distance.diagonal()[:, None]
+    original = distance.diagonal()[:, None]
     others = len(originals) - 1
-    return (distance > own).sum(1).float() / max(others, 1)
+    return (distance > original).sum(1).float() / max(others, 1)
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ class _Region:
         return float(slope[self.band].mean())
 
     def tile(self, picture: Tensor) -> Tensor:
-        """The face region as ``(3, T, T)``."""
+        """The face region as `(3, T, T)`."""
         return torch.nn.functional.interpolate(
             self._cut(picture), (_TILE, _TILE), mode="bicubic", align_corners=False, antialias=True
         )[0]

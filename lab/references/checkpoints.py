@@ -162,8 +162,8 @@ def _converted(file: Path) -> tuple[FaceModel, Report]:
     """Convert and load a file; every tensor in it is accounted for."""
     out = file.parent / "new.safetensors"
     report = convert(file, out, licence="random weights", source="a check")
-    told = [*report.taken.values(), *report.dropped]
-    if sorted(told) != sorted(tensors_in(open_source(file).value)):
+    reported = [*report.taken.values(), *report.dropped]
+    if sorted(reported) != sorted(tensors_in(open_source(file).value)):
         raise SystemExit("the report and the file differ in their tensors")
     return load_face_model(out), report
 

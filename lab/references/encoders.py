@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ...models.architectures.stylegan2.encoders import (
-    COARSE,
     INPUT_SIZE,
-    MIDDLE,
     encoder_specs,
-    layout_of,
     load_encoder,
 )
-from ...models.architectures.stylegan2.ir_se50 import STAGES
 from .checks import Outputs
 
 CLASSES = {"e4e": "Encoder4Editing", "psp": "GradualStyleEncoder"}
@@ -50,28 +45,6 @@ def compare_encoders(directory: Path, encoder_type: str) -> Outputs:
         generator = torch.Generator().manual_seed(1)
         pictures = torch.rand((1, 3, INPUT_SIZE, INPUT_SIZE), generator=generator) * 2 - 1
         yield f"{encoder_type} encoder", ours(pictures), theirs(pictures)
-
-
-def golden(
-    directory: Path, encoder_type: str, tensors: Mapping[str, Tensor], pictures: Tensor
-) -> Tensor:
-    """Codes that the reference's own layers give with narrower widths.
-
-    Args:
-        directory: checkout of the reference.
-        encoder_type: "e4e" or "psp".
-        tensors: of a narrow encoder, in the reference's names.
-        pictures: (B, 3, 256, 256) in [-1, 1].
-    """
-    layout = layout_of({name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    if layout is None:
-        raise SystemExit("no encoder's tensors")
-    with encoder_module(directory, "models.encoders.psp_encoders") as encoders:
-        net = narrow(encoders, encoder_type, layout)
-        net.load_state_dict(dict(tensors))
-        with torch.no_grad():
-            codes: Tensor = net.eval()(pictures)
-            return codes
 
 
 @contextmanager
@@ -126,35 +99,6 @@ def published(encoders: ModuleType, encoder_type: str) -> nn.Module:
     options = SimpleNamespace(stylegan_size=1024, n_styles=18, input_nc=3)
     net: nn.Module = getattr(encoders, CLASSES[encoder_type])(50, "ir_se", options)
     return net.eval()
-
-
-def narrow(encoders: ModuleType, encoder_type: str, layout: Any) -> nn.Module:
-    """The reference's class around layers of other widths than those written into it."""
-    kind = getattr(encoders, CLASSES[encoder_type])
-    net: Any = kind.__new__(kind)
-    nn.Module.__init__(net)
-    widths, w_dim = layout.widths, layout.w_dim
-    stem = widths.stem
-    net.input_layer = nn.Sequential(
-        nn.Conv2d(3, stem, 3, 1, 1, bias=False), nn.BatchNorm2d(stem), nn.PReLU(stem)
-    )
-    blocks, channels = [], stem
-    for count, depth, squeezed in zip(STAGES, widths.stages, widths.squeezed, strict=True):
-        for number in range(count):
-            block = encoders.bottleneck_IR_SE(channels, depth, 1 if number else 2)
-            block.res_layer[5].fc1 = nn.Conv2d(depth, squeezed, 1, bias=False)
-            block.res_layer[5].fc2 = nn.Conv2d(squeezed, depth, 1, bias=False)
-            blocks.append(block)
-            channels = depth
-    net.body = nn.Sequential(*blocks)
-    net.style_count, net.coarse_ind, net.middle_ind = layout.num_ws, COARSE, MIDDLE
-    grids = [16 if i < COARSE else 32 if i < MIDDLE else 64 for i in range(layout.num_ws)]
-    net.styles = nn.ModuleList(encoders.GradualStyleBlock(w_dim, w_dim, grid) for grid in grids)
-    net.latlayer1 = nn.Conv2d(widths.stages[2], w_dim, 1)
-    net.latlayer2 = nn.Conv2d(widths.stages[1], w_dim, 1)
-    if encoder_type == "e4e":
-        net.progressive_stage = encoders.ProgressiveStage.Inference
-    return cast(nn.Module, net)
 
 
 def randomise(net: nn.Module, seed: int) -> None:

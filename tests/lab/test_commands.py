@@ -1,4 +1,4 @@
-"""Settings of ``train`` and ``evaluate``: what cannot be one is said."""
+"""Settings of `train` and `evaluate`: what cannot be one is said."""
 
 from __future__ import annotations
 

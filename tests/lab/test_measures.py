@@ -9,7 +9,7 @@ import pytest
 import torch
 from face_latents.lab.data.faces import FaceSet
 from face_latents.lab.evaluation.face.recogniser import load_recogniser, measure_of
-from face_latents.lab.measures import own_percentile, psnr, sharpness
+from face_latents.lab.measures import identity_percentile, psnr, sharpness
 from face_latents.lab.training.face.directions import held_out
 from face_latents.lab.training.judge import JudgeTraining, disturb, train_judge
 from face_latents.lab.training.loop import Session
@@ -50,8 +50,8 @@ def test_descriptor_tells_pictures_apart() -> None:
     descriptors = gradient_descriptor(people)
     assert torch.allclose(descriptors.norm(dim=1), torch.ones(20), atol=1e-5)
     changed = (people * 0.8 + 0.1 + 0.02 * torch.randn_like(people)).clamp(0, 1)
-    assert own_percentile(gradient_descriptor(changed), descriptors).min() == 1.0
-    swapped = own_percentile(descriptors.roll(1, 0), descriptors)
+    assert identity_percentile(gradient_descriptor(changed), descriptors).min() == 1.0
+    swapped = identity_percentile(descriptors.roll(1, 0), descriptors)
     assert swapped.max() < 1.0
 
 

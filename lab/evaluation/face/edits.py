@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ....models.judge import PROBABILITIES, Judge, read
 from ....models.values import Direction
-from ...measures import own_percentile
+from ...measures import identity_percentile
 from .recogniser import Recogniser, measure_of
 from .smile_shape import smile_geometry
 from .subjects import Subjects
@@ -60,7 +60,7 @@ def levels(limit: float) -> list[float]:
 def find_strengths(
     subjects: Subjects,
     direction: Direction,
-    own: int,
+    column: int,
     start: Tensor,
     look: Callable[[Tensor], Tensor],
 ) -> Outcome:
@@ -73,7 +73,7 @@ def find_strengths(
     Args:
         subjects: the faces.
         direction: what to add.
-        own: the attribute's column in the readings.
+        column: of the attribute in the readings.
         start: `(N, A)`, readings of the unedited crops.
         look: pictures to readings `(B, A)` in [0, 1].
     """
@@ -86,7 +86,7 @@ def find_strengths(
             return index.bool()
         edited = subjects.edited(index, sign * level * direction.vector)
         found = look(edited)
-        good = (found[:, own] - start[index, own]).abs() >= TARGET_CHANGE
+        good = (found[:, column] - start[index, column]).abs() >= TARGET_CHANGE
         kept = good if least else torch.ones_like(good)
         strength[index[kept]] = level
         readings[index[kept]], pictures[index[kept]] = found[kept], edited[kept]
@@ -94,7 +94,7 @@ def find_strengths(
 
     tried = subjects.tried(direction.name)
     for sign, limit in ((1, direction.safe_range[1]), (-1, -direction.safe_range[0])):
-        waiting = (tried & ((start[:, own] < 0.5) == (sign > 0))).nonzero().flatten()
+        waiting = (tried & ((start[:, column] < 0.5) == (sign > 0))).nonzero().flatten()
         failed = 0.0
         for level in levels(limit):
             good = attempt(waiting, sign, level, least=False)
@@ -136,19 +136,19 @@ def evaluate_edits(
     }
     by_attribute: dict[str, object] = {}
     effects: dict[str, list[float]] = {}
-    successes, side_effects, kept = [], [], []
+    successes, side_effects, percentiles = [], [], []
     for number, (name, direction) in enumerate(directions.items()):
         progress("edits", number, len(directions))
-        own, tried = names.index(name), subjects.tried(name)
+        column, tried = names.index(name), subjects.tried(name)
         effects[name] = _effect(subjects, direction.vector, look)
-        outcome = find_strengths(subjects, direction, own, start, look)
+        outcome = find_strengths(subjects, direction, column, start, look)
         successes.append(torch.where(tried, outcome.done.float(), torch.nan))
-        percentile = own_percentile(recogniser(outcome.pictures), identity)[tried]
-        kept.append(percentile)
+        percentile = identity_percentile(recogniser(outcome.pictures), identity)[tried]
+        percentiles.append(percentile)
         done = outcome.done
         counted = done if int(done.sum()) >= FEW else tried
         change = (outcome.readings - start).abs()[counted].mean(0)
-        change[own] = 0
+        change[column] = 0
         by_attribute[name] = {
             "faces": int(tried.sum()),
             "success_rate": share(done[tried]),
@@ -164,7 +164,7 @@ def evaluate_edits(
     figures: dict[str, object] = {
         "success_rate": share(succeeded),
         "worst_side_effect": round(float(torch.stack(side_effects).max()), 3),
-        "identity_percentile": share(torch.cat(kept) >= 0.99),
+        "identity_percentile": share(torch.cat(percentiles) >= 0.99),
         "identity_measure": measure_of(recogniser),
         "by_attribute": by_attribute,
         "effect_columns": names,

@@ -79,7 +79,7 @@ def measure_speed(model: FaceModel) -> dict[str, float | int | str]:
     crop = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     code, vector = model.encode(crop), next(iter(model.directions.values())).vector
     precision = model.capabilities.precision
-    kept = None if precision is None else precision.dtype
+    given = None if precision is None else precision.dtype
     kinds = {"float32": torch.float32}
     if precision is not None:
         kinds["bfloat16"] = torch.bfloat16
@@ -101,8 +101,8 @@ def measure_speed(model: FaceModel) -> dict[str, float | int | str]:
                             spent = time.perf_counter() - began
                             times[f"{name}_ms_{kind}"].append(1000 * spent)
     finally:
-        if precision is not None and kept is not None:
-            precision.dtype = kept
+        if precision is not None and given is not None:
+            precision.dtype = given
     medians = {name: round(statistics.median(values), 2) for name, values in times.items()}
     best = min(kinds, key=lambda kind: medians[f"slider_ms_{kind}"])
     return {

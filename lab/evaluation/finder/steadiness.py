@@ -49,9 +49,9 @@ def measure_steadiness(
         places = []
         for frame in range(frames):
             to_frame = _camera(frame, landmarks)
-            seen = align_with_transform(photo, to_frame, max(photo.shape[:2])).permute(1, 2, 0)
-            noise = _NOISE * torch.randn(seen.shape, generator=generator)
-            face = largest(finder.find((seen + noise).clamp(0, 1)))
+            picture = align_with_transform(photo, to_frame, max(photo.shape[:2])).permute(1, 2, 0)
+            noise = _NOISE * torch.randn(picture.shape, generator=generator)
+            face = largest(finder.find((picture + noise).clamp(0, 1)))
             count += 1
             if face is None:
                 lost += 1

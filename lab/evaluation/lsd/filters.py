@@ -75,8 +75,8 @@ def _restoration():  # type: ignore[no-untyped-def]
 
 
 def _each(pictures: Tensor, denoise: Callable[[np.ndarray], np.ndarray]) -> Tensor:
-    done = [denoise(picture) for picture in pictures[:, 0].double().numpy()]
-    return torch.from_numpy(np.stack(done))[:, None].float().clamp(0, 1)
+    denoised = [denoise(picture) for picture in pictures[:, 0].double().numpy()]
+    return torch.from_numpy(np.stack(denoised))[:, None].float().clamp(0, 1)
 
 
 FILTERS: tuple[Filter, ...] = (

@@ -16,8 +16,9 @@ from face_latents.models.architectures.stylegan2.encoders import (
 )
 from face_latents.models.errors import UnsupportedModelError
 
-# The first four numbers of each layer that the public implementations give for
-# `small_encoder(num_ws, 16)` and `pictures(1)` (lab/references/encoders.py, `golden`).
+# The first four numbers of each layer that the layers of the public implementations give, with the
+# widths and weights of `small_encoder(num_ws, 16)`, for `pictures(1)`. `lab/references/outputs.py`
+# compares encoders of the published size.
 GOLDEN = {
     "e4e": [
         [0.17506, -0.09034, -0.1442, -0.02187],
