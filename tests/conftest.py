@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import host_server
@@ -55,6 +56,22 @@ def astronaut() -> torch.Tensor:
     from skimage import data
 
     return torch.from_numpy(data.astronaut().copy()).float() / 255
+
+
+@pytest.fixture(scope="session")
+def portrait_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The astronaut's head as `portrait/example.png`, 240 pixels, with example folders beside it.
+
+    `portrait/serious` and `portrait/smiling` are what workflows that fit directions read.
+    """
+    from face_latents.cli.example_folders import make_example_folders
+    from PIL import Image
+    from skimage import data
+
+    file = tmp_path_factory.mktemp("portrait") / "example.png"
+    Image.fromarray(data.astronaut()).crop((110, 0, 350, 240)).save(file)
+    make_example_folders(file, file.parent)
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import torch
 from face_latents.cli import demo as demo_module
-from face_latents.cli.example_folders import GROUPS, VARIATIONS, make_example_folders
+from face_latents.cli import example_folders
+from face_latents.cli.example_folders import GROUPS, VARIATIONS
 from face_latents.cli.main import main
-from face_latents.models.face_model import bundled_face_model_path, load_face_model
+from face_latents.cli.runner.session import call_node
 from face_latents.models.files.values import load_latent
+from face_latents.models.imaging.photos import load_image
 from PIL import Image
 from skimage import data
+
+pytestmark = pytest.mark.usefixtures("face_model")  # loaded once, not by every command
 
 
 @pytest.fixture(scope="module")
@@ -191,20 +195,16 @@ def test_saved_picture_of_a_shipped_workflow_carries_it(portraits, tmp_path):
     assert np.array_equal(np.asarray(saved), np.asarray(Image.open(portraits / "a.png")))
 
 
-def test_example_folders_hold_photos_that_differ_in_the_smile(portraits, tmp_path):
-    make_example_folders(portraits / "a.png", tmp_path)
-    model = load_face_model(bundled_face_model_path())
-    smile = model.directions["smile"].vector
+def test_example_folders_hold_photos_that_differ_in_the_smile(portrait_file, face_model):
+    smile = face_model.directions["smile"].vector
     means = {}
     for group in GROUPS:
-        paths = sorted((tmp_path / group).iterdir())
+        paths = sorted((portrait_file.parent / group).iterdir())
         assert len(paths) == len(VARIATIONS)
         assert len({path.read_bytes() for path in paths}) == len(paths)
-        codes = []
-        for path in paths:
-            assert main(["encode", str(path), str(tmp_path / "code.safetensors")]) == 0
-            codes.append(load_latent(tmp_path / "code.safetensors").samples[0])
-        means[group] = torch.stack(codes).mean(0)
+        images = [load_image(path)[0] for path in paths]
+        encoded = [call_node("FaceLatentsEncode", image=i, face_model=face_model) for i in images]
+        means[group] = torch.cat([latent.samples for latent, _ in encoded]).mean(0)
     assert float((means["smiling"] - means["serious"]) @ smile) > 1
 
 
@@ -215,21 +215,33 @@ def test_run_takes_a_folder_for_a_workflow_that_loads_no_picture(portraits, tmp_
     assert "no Load Image node" in capsys.readouterr().err
 
 
-def test_demo_writes_the_sheet_and_prints_its_path_last(portraits, tmp_path, capsys):
+@pytest.fixture
+def one_example_photo(monkeypatch):
+    """A photo in each example folder of a demo."""
+    monkeypatch.setattr(example_folders, "VARIATIONS", VARIATIONS[:1])
+
+
+@pytest.mark.usefixtures("one_example_photo")
+def test_demo_writes_the_sheet_and_prints_its_path_last(portraits, tmp_path, monkeypatch, capsys):
+    """On a few workflows; tests/test_workflows.py runs every one."""
+    shown, needs_model = {"add_a_smile", "morph_two_faces", "vae_latent_arithmetic"}, "style_mix"
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    for name in (*shown, needs_model):
+        (flows / f"{name}.json").write_bytes((demo_module.WORKFLOWS / f"{name}.json").read_bytes())
+    monkeypatch.setattr(demo_module, "WORKFLOWS", flows)
     assert main(["demo", str(portraits / "a.png"), "--output", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == str(tmp_path / "contact_sheet.jpg")
-    sheet = Image.open(lines[-1])
-    flows = list(demo_module.WORKFLOWS.glob("*.json"))
-    assert sum(line.startswith("[") for line in lines) == len(flows)
+    assert sum(line.startswith("[") for line in lines) == len(shown) + 1
     # those whose model cannot be shipped are named, with the reason
-    needs_model = {flow.name for flow in flows if "stylegan2-ffhq.safetensors" in flow.read_text()}
-    skipped = {line.split(":")[0] for line in lines if "skipped: it needs a model" in line}
-    assert skipped == needs_model
-    assert len(flows) - len(skipped) >= 7
-    assert sheet.height > 250 * (len(flows) - len(skipped))
+    skipped = [line.split(":")[0] for line in lines if "skipped: it needs a model" in line]
+    assert skipped == [f"{needs_model}.json"]
+    assert Image.open(lines[-1]).height > 250 * len(shown)
+    assert {path.name for path in (tmp_path / "input").iterdir() if path.is_dir()} == set(GROUPS)
 
 
+@pytest.mark.usefixtures("one_example_photo")
 def test_demo_tells_of_a_workflow_that_fails(portraits, tmp_path, monkeypatch, capsys):
     flows = tmp_path / "flows"
     flows.mkdir()
