@@ -103,7 +103,7 @@ def load_faces(
     template: AlignmentTemplate = TIGHT,
     max_tier: int = 2,
     cache_dir: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> FaceSet:
     """Read, align and keep every face of a split; landmarks come from the table.
 
@@ -113,7 +113,7 @@ def load_faces(
         template: alignment; also sets the crop size.
         max_tier: 1 for the stricter part of the data, 2 for all of it.
         cache_dir: where the crops are kept between runs; None keeps nothing.
-        progress: called with (done, all).
+        progress: called with (stage, done, total).
 
     Raises:
         FaceLatentsError: the table or a shard is missing or damaged.
@@ -132,8 +132,8 @@ def load_faces(
     try:
         for i, row in enumerate(rows):
             crops[i] = _aligned(_photo(faces_folder(data_dir), row, archives), row, template)
-            if progress is not None and (i + 1) % 64 == 0:
-                progress(i + 1, len(rows))
+            if (i + 1) % 64 == 0:
+                progress(f"align {split}", i + 1, len(rows))
     finally:
         for archive in archives.values():
             archive.close()

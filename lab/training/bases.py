@@ -141,16 +141,8 @@ def face_basis(
     attributes = {attribute.name: attribute for attribute in ATTRIBUTES}
     codes, values = {}, {}
     for split in ("train", "val"):
-
-        def aligned(done: int, total: int, split: str = split) -> None:
-            progress(f"align {split}", done, total)
-
         faces = load_faces(
-            data_dir,
-            split,
-            template=net.template,
-            cache_dir=cache_dir,
-            progress=aligned,
+            data_dir, split, template=net.template, cache_dir=cache_dir, progress=progress
         )
         parts = torch.arange(len(faces)).split(ENCODE_BATCH)
         codes[split] = torch.cat([net.encode(faces.floats(part)) for part in parts])

@@ -144,7 +144,8 @@ def make_judge(
     """
     session = Session.start(settings.resume, settings.minutes, progress)
     train, held = (
-        load_faces(data_dir, split, cache_dir=settings.cache_dir) for split in ("train", "val")
+        load_faces(data_dir, split, cache_dir=settings.cache_dir, progress=progress)
+        for split in ("train", "val")
     )
     judge = train_judge(train, settings, Path(out_file).with_suffix(""), session)
     metadata = judge_metadata(judge, held, len(train))

@@ -60,7 +60,7 @@ def evaluate_face(
         settings.split,
         template=model.template,
         cache_dir=settings.cache_dir,
-        progress=lambda done, total: progress("align", done, total),
+        progress=progress,
     )
     with torch.no_grad():
         crops = faces.floats()

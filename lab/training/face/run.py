@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -83,8 +84,8 @@ def train_face(
     device, seed, out_file = training_device(settings.device), settings.seed, Path(out_file)
     session = Session.start(settings.resume, settings.minutes, progress)
     stem = out_file.with_suffix("")
-    train = _load(data_dir, "train", settings.max_tier, settings.cache_dir, progress)
-    val = _load(data_dir, "val", 2, settings.cache_dir, progress)
+    load = partial(load_faces, data_dir, cache_dir=settings.cache_dir, progress=progress)
+    train, val = load("train", max_tier=settings.max_tier), load("val")
     tensors = _kept(stem, "linear", session, lambda: _linear_part(train, settings, progress))
     tensors |= _kept(stem, "control", session, lambda: control_tensors(train, progress))
     on_device = train.to(device)
@@ -144,18 +145,6 @@ def _train_networks(
     cleaning = spotless.SpotlessTraining(lessons, stages[2], _part(stem, "spotless"), session)
     cleaning.run()
     return cleaning.net.cpu()
-
-
-def _load(
-    data_dir: str | Path, split: str, tier: int, cache_dir: Path | None, progress: Progress
-) -> FaceSet:
-    return load_faces(
-        data_dir,
-        split,
-        max_tier=tier,
-        cache_dir=cache_dir,
-        progress=lambda done, total: progress(f"align {split}", done, total),
-    )
 
 
 def untrained_net(tensors: Mapping[str, Tensor], renderer: Renderer) -> RenderedFaceNet:
