@@ -51,7 +51,7 @@ class Judge(nn.Module):
 
         Every picture is brought to mean 0 and deviation 1, so that light alone says nothing.
         """
-        x = small(crops)
+        x = shrink(crops)
         x = x - x.mean((1, 2, 3), keepdim=True)
         x = x / (x.square().mean((1, 2, 3), keepdim=True).sqrt() + 0.02)
         x = F.relu(self.first(x.contiguous(memory_format=torch.channels_last)))
@@ -68,8 +68,8 @@ def _layer(before: int, after: int, stride: int) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(after))
 
 
-def small(crops: Tensor) -> Tensor:
-    """Crops as the judge looks at them: float32 in [0, 1], 64 px, by averaging."""
+def shrink(crops: Tensor) -> Tensor:
+    """Shrink crops to what the judge looks at: float32 in [0, 1], 64 px, by averaging."""
     crops = crops.float().clamp(0, 1)
     if crops.shape[-1] == INPUT_SIZE:
         return crops
@@ -84,7 +84,7 @@ def read(judge: Judge, crops: Tensor, batch: int = 256) -> dict[str, Tensor]:
     at each face and at its mirror image.
     """
     with torch.no_grad():
-        parts = [small(part) for part in crops.split(batch)]
+        parts = [shrink(part) for part in crops.split(batch)]
         raw = torch.cat([(judge(x) + judge(x.flip(-1)) * MIRRORED) / 2 for x in parts])
     result = {name: raw[:, i].sigmoid() for i, name in enumerate(PROBABILITIES)}
     result["age"] = raw[:, len(PROBABILITIES)] * AGE_SCALE + AGE_MEAN

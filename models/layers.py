@@ -34,7 +34,7 @@ def parse_layers(text: str, count: int) -> tuple[int, ...]:
 
     Args:
         text: `all` (or nothing), `coarse` (0-3), `middle` (4-7), `fine` (8 and up), numbers and
-            ranges, or several of these: ``"0-3"``, ``"8-"`` (8 and up), ``"coarse, 10"``.
+            ranges, or several of these: `"0-3"`, `"8-"` (8 and up), `"coarse, 10"`.
         count: layers of a code; they are numbered from 0.
 
     Raises:
@@ -76,11 +76,11 @@ def _bounds(word: str, text: str, count: int) -> tuple[int, int]:
     return first, last + 1
 
 
-def chosen_layers(text: str, space: LatentSpace) -> tuple[int, ...] | None:
+def choose_layers(text: str, space: LatentSpace) -> tuple[int, ...] | None:
     """Layers of a code of `space` that a text names; None for all of them.
 
     Raises:
-        FaceLatentsError: see :func:`parse_layers`; or the codes have no layers and the text names
+        FaceLatentsError: see `parse_layers`; or the codes have no layers and the text names
             some.
     """
     count = layer_count(space)
@@ -95,8 +95,8 @@ def chosen_layers(text: str, space: LatentSpace) -> tuple[int, ...] | None:
     return None if len(layers) == count else layers
 
 
-def only_layers(vector: Tensor, layers: Sequence[int] | None) -> Tensor:
-    """A copy of `vector` ``(*, L, d)`` that is 0 outside `layers`; `vector` itself for None."""
+def keep_layers(vector: Tensor, layers: Sequence[int] | None) -> Tensor:
+    """Copy `vector` `(*, L, d)` with 0 outside `layers`; `vector` itself for None."""
     if layers is None:
         return vector
     kept = torch.zeros_like(vector)
@@ -104,8 +104,8 @@ def only_layers(vector: Tensor, layers: Sequence[int] | None) -> Tensor:
     return kept.index_copy(-2, index, vector.index_select(-2, index))
 
 
-def mixed_layers(a: Tensor, b: Tensor, layers: Sequence[int] | None) -> Tensor:
-    """Codes ``(*, L, d)`` with `layers` of `b` and the other layers of `a`; batches broadcast."""
+def mix_layers(a: Tensor, b: Tensor, layers: Sequence[int] | None) -> Tensor:
+    """Mix codes `(*, L, d)`: `layers` of `b`, the other layers of `a`; batches broadcast."""
     a, b = torch.broadcast_tensors(a, b)
     if layers is None:
         return b.clone()
@@ -113,8 +113,8 @@ def mixed_layers(a: Tensor, b: Tensor, layers: Sequence[int] | None) -> Tensor:
     return a.clone().index_copy(-2, index, b.index_select(-2, index))
 
 
-def lifted(direction: Direction, space: LatentSpace) -> Direction:
-    """`direction` in `space`, where it is one of w and `space` is the same model's w_plus.
+def lift_direction(direction: Direction, space: LatentSpace) -> Direction:
+    """Lift a direction of w to `space`, if that is the same model's w_plus.
 
     The same step in each layer. Any other direction is returned as it is.
     """

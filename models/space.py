@@ -16,14 +16,14 @@ SHOWN_DIGITS = 16  # of the model identity, in messages
 class LatentSpace:
     """Name, shape and model identity of a latent space, with the code statistics where known.
 
-    Two spaces are the same when name, shape and model identity agree (:meth:`same_as`);
+    Two spaces are the same when name, shape and model identity agree (`same_as`);
     the statistics do not take part.
 
     Attributes:
-        name: ``"z"``, ``"w"``, ``"w_plus"`` or ``"vae"``.
+        name: `"z"`, `"w"`, `"w_plus"` or `"vae"`.
         shape: shape of one code, without the batch dimension.
-        model_id: hash of the checkpoint's tensors; ``"vae:<channels>"`` for a host VAE latent.
-        mean: mean of the training codes, ``(*shape)`` float32 on the CPU, or None.
+        model_id: hash of the checkpoint's tensors; `"vae:<channels>"` for a host VAE latent.
+        mean: mean of the training codes, `(*shape)` float32 on the CPU, or None.
         std: standard deviation of the training codes, same shape, or None.
     """
 
@@ -51,7 +51,7 @@ class LatentSpace:
         return (self.name, self.shape, self.model_id) == (other.name, other.shape, other.model_id)
 
     def describe(self) -> str:
-        """One phrase for messages, e.g. ``'z' (512) of model 0123456789abcdef``."""
+        """One phrase for messages, e.g. `'z' (512) of model 0123456789abcdef`."""
         shape = " x ".join(str(n) for n in self.shape)
         return f"'{self.name}' ({shape}) of model {self.model_id[:SHOWN_DIGITS]}"
 
@@ -80,10 +80,10 @@ def require_same_space(a: LatentSpace, b: LatentSpace, what: str) -> None:
 
     Args:
         a, b: the two spaces.
-        what: names both sides, e.g. ``"Add Direction: the face latent and the direction"``.
+        what: names both sides, e.g. `"Add Direction: the face latent and the direction"`.
 
     Raises:
-        SpaceMismatchError: when :meth:`LatentSpace.same_as` is false; names both spaces.
+        SpaceMismatchError: when `LatentSpace.same_as` is false; names both spaces.
     """
     if a.same_as(b):
         return

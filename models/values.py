@@ -17,17 +17,17 @@ class PhotoContext:
     """Where a face came from: all that is needed to put its edit back into the photo.
 
     Attributes:
-        photo: ``(H, W, 3)`` float32 on the CPU, nominally in [0, 1].
-        transform: ``(2, 3)`` float64, photo pixel (x, y, 1) -> aligned crop pixel; pixel centres
+        photo: `(H, W, 3)` float32 on the CPU, nominally in [0, 1].
+        transform: `(2, 3)` float64, photo pixel (x, y, 1) -> aligned crop pixel; pixel centres
             lie at integer coordinates.
-        size: the aligned crop is ``size x size`` pixels.
-        landmarks: ``(5, 2)`` float64 in photo pixels: left eye, right eye, nose, left mouth
-            corner, right mouth corner, left being the viewer's left; ``(0, 2)`` where the model
+        size: the aligned crop is `size x size` pixels.
+        landmarks: `(5, 2)` float64 in photo pixels: left eye, right eye, nose, left mouth
+            corner, right mouth corner, left being the viewer's left; `(0, 2)` where the model
             encodes whole pictures.
-        code: ``(*shape)``, the unedited code; an edit is measured against it.
+        code: `(*shape)`, the unedited code; an edit is measured against it.
         photo_key: equal for faces of the same photo.
         face_index: which face of that photo, 0 being the largest.
-        alpha: ``(H, W)`` in [0, 1] where the photo had an alpha channel.
+        alpha: `(H, W)` in [0, 1] where the photo had an alpha channel.
     """
 
     photo: Tensor
@@ -55,9 +55,9 @@ class FaceLatent:
     """A batch of codes in one latent space, each with the photo it came from, if any.
 
     Attributes:
-        samples: ``(B, *space.shape)``, floating point, B >= 1.
+        samples: `(B, *space.shape)`, floating point, B >= 1.
         space: the space of every code.
-        contexts: one :class:`PhotoContext` or None per code; all None when left out.
+        contexts: one `PhotoContext` or None per code; all None when left out.
         extras: the other entries of a host LATENT dict, handed back by To VAE Latent.
     """
 
@@ -89,7 +89,7 @@ class FaceLatent:
         return self.samples.shape[0]
 
     def with_samples(self, samples: Tensor) -> FaceLatent:
-        """The same faces with new codes ``(N, *space.shape)``.
+        """The same faces with new codes `(N, *space.shape)`.
 
         Contexts stay when N equals the old batch size; a single context serves all N codes
         (morph frames of one photo). Otherwise no code can be traced to a photo, and the
@@ -130,10 +130,10 @@ class Direction:
     """A vector of a latent space along which one attribute changes.
 
     Attributes:
-        vector: ``(*space.shape)``, or ``(N, *space.shape)`` for a batch; adding it once is
+        vector: `(*space.shape)`, or `(N, *space.shape)` for a batch; adding it once is
             strength 1.
         space: the space it belongs to.
-        name: the attribute, e.g. ``"smile"``.
+        name: the attribute, e.g. `"smile"`.
         unit: what strength 1 means, e.g. "one standard deviation of smile".
         safe_range: strengths (low, high) at which pictures were found natural.
         accuracy: held-out figure, as `method` words it; None where not measured.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..models.errors import FaceLatentsError
-from ..models.layers import chosen_layers, lifted, only_layers
+from ..models.layers import choose_layers, keep_layers, lift_direction
 from ..models.space import LatentSpace, require_same_space
 from ..models.values import Direction, FaceLatent, PhotoContext
 
@@ -30,12 +30,12 @@ def vector_for(latent: FaceLatent, direction: Direction, node: str, layers: str 
         FaceLatentsError: a batch of directions that fits neither one face nor one each; layers
             that the codes do not have.
     """
-    direction = lifted(direction, latent.space)
+    direction = lift_direction(direction, latent.space)
     require_same_space(
         latent.space, direction.space, f"{node}: the face latent and direction '{direction.name}'"
     )
     chosen = layers_for(layers, latent.space, node)
-    vector = only_layers(direction.vector.to(latent.samples.device), chosen)
+    vector = keep_layers(direction.vector.to(latent.samples.device), chosen)
     count = len(vector) if vector.ndim > latent.space.latent_dims else 1
     if count not in (1, len(latent)) and len(latent) != 1:
         raise FaceLatentsError(
@@ -65,9 +65,9 @@ def vectors_by_name(
 
 
 def layers_for(text: str, space: LatentSpace, node: str) -> tuple[int, ...] | None:
-    """As `models.layers.chosen_layers`, with the node's name in errors."""
+    """As `models.layers.choose_layers`, with the node's name in errors."""
     try:
-        return chosen_layers(text, space)
+        return choose_layers(text, space)
     except FaceLatentsError as error:
         raise FaceLatentsError(f"{node}: {error}") from error
 

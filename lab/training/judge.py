@@ -27,7 +27,7 @@ from ...models.judge import (
     Judge,
     read,
     save_judge,
-    small,
+    shrink,
 )
 from ..data.faces import ATTRIBUTION, FaceSet, load_faces
 from ..data.mouths import open_mouths, seen_mouths
@@ -85,7 +85,7 @@ def train_judge(faces: FaceSet, settings: JudgeTraining, stem: Path, session: Se
     torch.manual_seed(settings.seed)
     wanted = targets(faces)
     parts = torch.arange(len(faces)).split(512)
-    crops = torch.cat([(small(faces.floats(p)) * 255).round().to(torch.uint8) for p in parts])
+    crops = torch.cat([(shrink(faces.floats(p)) * 255).round().to(torch.uint8) for p in parts])
     judge = Judge().to(memory_format=torch.channels_last)
 
     def loss_of(index: Tensor, done: int, generator: torch.Generator) -> Tensor:

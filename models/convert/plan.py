@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..architectures.stylegan2.layers import Dense, leaky, normalise
+from ..architectures.stylegan2.layers import Dense, leaky_relu, normalise
 from ..architectures.stylegan2.layout import Layout
 from .inert import Refusal
 from .torch_files.storage import TensorRef
@@ -113,7 +113,7 @@ def drawn_mean(tensors: Mapping[str, Tensor], layout: Layout) -> Tensor:
         layer = Dense(weight.shape[1], weight.shape[0], MAPPING_RATE)
         bias = tensors[f"style.{number}.bias"].float()
         layer.load_state_dict({"weight": weight, "bias": bias})
-        x = leaky(layer(x))
+        x = leaky_relu(layer(x))
     return x.mean(0)
 
 

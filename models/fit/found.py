@@ -10,7 +10,7 @@ from torch import Tensor
 from ... import latent_ops
 from ..errors import FaceLatentsError
 from ..face_model import FaceModel
-from ..layers import layer_count, only_layers
+from ..layers import keep_layers, layer_count
 from ..values import Direction
 
 _TRIED = 256  # random faces that tell how far codes lie apart, where the model does not
@@ -104,7 +104,7 @@ def sefa_directions(
     shares = (values / values.sum())[:count]
     # for codes of several layers: the same step in each of them
     vectors = vectors[:count].reshape(count, *[1] * (len(shape) - 1), size).expand(count, *shape)
-    vectors = only_layers(vectors, layers)
+    vectors = keep_layers(vectors, layers)
     unit = vectors / vectors.flatten(1).norm(dim=1).reshape(-1, *[1] * len(shape))
     deviation = _deviation(model, unit).reshape(-1, *[1] * len(shape))
     direction = Direction(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ... import latent_ops
 from ...models.errors import FaceLatentsError
-from ...models.layers import lifted
+from ...models.layers import lift_direction
 from ...models.space import require_same_space
 from ...models.values import Direction, FaceLatent
 from .. import validate, widgets
@@ -62,7 +62,9 @@ class ConditionDirection:
     OPTIONAL = widgets.directions(FIXED[1:], FIXED_TOOLTIP)
 
     def execute(self, direction: Direction, **others: Direction | None) -> tuple[Direction]:
-        given = [lifted(other, direction.space) for other in others.values() if other is not None]
+        given = [
+            lift_direction(other, direction.space) for other in others.values() if other is not None
+        ]
         for other in given:
             require_same_space(
                 direction.space,

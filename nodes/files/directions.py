@@ -9,7 +9,7 @@ from typing import Any
 from ...models.errors import FaceLatentsError, UnsupportedModelError
 from ...models.face_model import FaceModel, bundled_face_model_path, direction_names
 from ...models.files.values import load_direction, save_direction
-from ...models.layers import lifted
+from ...models.layers import lift_direction
 from ...models.values import Direction
 from .. import host, validate, widgets
 from ..registry import node
@@ -53,7 +53,7 @@ class LoadDirection:
         if direction in face_model.directions:
             found = face_model.directions[direction]
         elif direction in list_direction_files():
-            found = lifted(load_direction(model_file_path(direction)), face_model.space)
+            found = lift_direction(load_direction(model_file_path(direction)), face_model.space)
             validate.same_model(
                 face_model, found.space, "Load Direction", f"direction '{found.name}'"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ... import latent_ops
 from ...models.errors import FaceLatentsError
-from ...models.layers import layer_count, mixed_layers
+from ...models.layers import layer_count, mix_layers
 from ...models.values import FaceLatent
 from .. import widgets
 from ..combine import layers_for, pair, result_of_pair
@@ -50,5 +50,5 @@ class StyleMix:
             )
         chosen = layers_for(layers, a.space, NODE)
         blend = latent_ops.lerp(start, end, amount, latent_dims=a.space.latent_dims)
-        samples = mixed_layers(start.to(blend.dtype), blend, chosen)
+        samples = mix_layers(start.to(blend.dtype), blend, chosen)
         return (result_of_pair(a, b, samples),)

@@ -17,7 +17,7 @@ from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel, direction_names
 from ...models.files.tensors import read_header
 from ...models.files.values import load_direction
-from ...models.layers import lifted
+from ...models.layers import lift_direction
 from ...models.space import LatentSpace, require_same_space
 from ...models.values import Direction
 from .. import validate
@@ -77,7 +77,7 @@ def panel_of(model: FaceModel, extras: Mapping[str, Direction] | None = None) ->
     """
     sliders = {name: Slider(direction, MODEL) for name, direction in model.directions.items()}
     for socket, given in (extras or {}).items():
-        direction = lifted(given, model.space)
+        direction = lift_direction(given, model.space)
         require_same_space(
             model.space,
             direction.space,
@@ -156,7 +156,7 @@ def _read(path: Path, state: str) -> tuple[Any, str]:
 
 def _find_in_space(direction: Direction, space: LatentSpace) -> Direction | None:
     """The one direction of a file in `space`; None where it belongs to another or is a batch."""
-    found = lifted(direction, space)
+    found = lift_direction(direction, space)
     fits = found.space.same_as(space) and tuple(found.vector.shape) == space.shape
     return found if fits else None
 

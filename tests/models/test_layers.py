@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
 from face_latents.models.files.values import load_direction, save_direction
-from face_latents.models.layers import chosen_layers, lifted, only_layers, parse_layers
+from face_latents.models.layers import choose_layers, keep_layers, lift_direction, parse_layers
 from face_latents.models.space import LatentSpace
 from face_latents.models.values import Direction, FaceLatent
 from face_latents.nodes import host
@@ -72,29 +74,29 @@ def test_groups_end_where_a_small_model_ends():
 
 def test_only_codes_of_layers_have_layers():
     plain = tiny_model().space
-    assert chosen_layers("all", plain) is None
-    assert chosen_layers("0-9", W_PLUS) is None  # all of them
-    assert chosen_layers("1", W_PLUS) == (1,)
+    assert choose_layers("all", plain) is None
+    assert choose_layers("0-9", W_PLUS) is None  # all of them
+    assert choose_layers("1", W_PLUS) == (1,)
     with pytest.raises(FaceLatentsError, match="have no layers"):
-        chosen_layers("coarse", plain)
+        choose_layers("coarse", plain)
 
 
 def test_directions_of_w_move_every_layer_alike():
-    there = lifted(w_direction(), W_PLUS)
+    there = lift_direction(w_direction(), W_PLUS)
     assert there.space is W_PLUS
     assert there.vector.shape == (LAYERS, SIZE)
     assert torch.equal(there.vector[0], there.vector[-1])
     batch = Direction(torch.randn(3, SIZE), W, "three")
-    assert torch.equal(lifted(batch, W_PLUS).vector[:, 4], batch.vector)
+    assert torch.equal(lift_direction(batch, W_PLUS).vector[:, 4], batch.vector)
     other = w_direction(LatentSpace("w", (SIZE,), "d" * 16))
-    assert lifted(other, W_PLUS) is other
-    assert lifted(there, W_PLUS) is there
-    assert lifted(w_direction(), tiny_model().space).space is W
+    assert lift_direction(other, W_PLUS) is other
+    assert lift_direction(there, W_PLUS) is there
+    assert lift_direction(w_direction(), tiny_model().space).space is W
 
 
 def test_only_layers_leaves_the_given_vector_alone():
     vector = torch.ones(2, LAYERS, SIZE)
-    kept = only_layers(vector, (0, 9))
+    kept = keep_layers(vector, (0, 9))
     assert kept.sum(dim=(0, 2)).tolist() == [12.0, *[0.0] * 8, 12.0]
     assert vector.min() == 1
 
@@ -162,11 +164,13 @@ def test_add_direction_names_itself_when_layers_are_wrong():
 def test_a_w_direction_works_in_every_node_that_takes_one():
     faces, older = latent(2), w_direction()
     aged = run("FaceLatentsSetAttribute", face_latent=faces, direction=older, value=1.0)[0]
-    flat = lifted(older, W_PLUS).vector.flatten()
+    flat = lift_direction(older, W_PLUS).vector.flatten()
     torch.testing.assert_close(
         aged.samples.flatten(1) @ flat / (flat @ flat), torch.ones(2), atol=1e-5, rtol=0
     )
-    coarse = Direction(only_layers(lifted(older, W_PLUS).vector, (0, 1)), W_PLUS, "coarse age")
+    coarse = Direction(
+        keep_layers(lift_direction(older, W_PLUS).vector, (0, 1)), W_PLUS, "coarse age"
+    )
     clean = run("FaceLatentsConditionDirection", direction=coarse, independent_of_1=older)[0]
     assert abs(float(clean.vector.flatten() @ flat)) < 1e-4
 
@@ -178,7 +182,7 @@ def test_a_saved_w_direction_loads_for_the_model_of_its_space(tmp_path, monkeypa
     save_direction(path, w_direction())
     assert load_direction(path).vector.shape == (SIZE,)
     model = tiny_model()
-    layered = type(model)(model.module, W_PLUS, model.template, {}, {}, "layered")
+    layered = replace(model, space=W_PLUS, spaces={}, directions={}, name="layered")
     loaded = run(
         "FaceLatentsLoadDirection", face_model=layered, direction="directions/older.safetensors"
     )[0]

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ....models.architectures.face.planes import soft
+from ....models.architectures.face.planes import blur
 from ...data.faces import FaceSet, landmarks_of
 from ...evaluation.face.smile_shape import mouth_shape
 from ..classifier import Fitting, fit_classifier
@@ -148,7 +148,7 @@ def view_drawn(crops: Tensor, generator: torch.Generator) -> Tensor:
     padded = F.pad(crops.float(), (3, 3, 3, 3), mode="replicate")
     x = padded[..., top : top + size, left : left + size]
     share = 0.6 * _chances(len(x), generator)
-    return torch.lerp(x, soft(x), share) + 0.03 * _chances(len(x), generator) * _noise(x, generator)
+    return torch.lerp(x, blur(x), share) + 0.03 * _chances(len(x), generator) * _noise(x, generator)
 
 
 def train_attribute_net(

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ....models.architectures.face.planes import soft
+from ....models.architectures.face.planes import blur
 
 SLOPE = 0.2
 DETAIL = 16.0  # factor on fine detail
@@ -60,7 +60,7 @@ class Critic(nn.Module):
         crops = crops.float()
         crops = crops + NOISE * torch.randn_like(crops)
         # fine detail apart and larger: next to the whole picture half precision would lose it
-        x = torch.cat([crops * 4 - 2, (crops - soft(crops)) * DETAIL], 1)
+        x = torch.cat([crops * 4 - 2, (crops - blur(crops)) * DETAIL], 1)
         x = x.contiguous(memory_format=torch.channels_last)
         x = F.leaky_relu(self.enter(F.pixel_unshuffle(x, 2)), SLOPE)
         features = [x]

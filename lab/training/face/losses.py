@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ....models.architectures.face.net import RenderedFaceNet
-from ....models.architectures.face.planes import soft
+from ....models.architectures.face.planes import blur
 from ....models.imaging.light import luminance, weighted_deviation
 from .attribute_net import AttributeNet, as_values, reading_loss, view_drawn
 from .directions import ATTRIBUTES
@@ -28,9 +28,9 @@ def linear_change(net: RenderedFaceNet, codes: Tensor, edit: Tensor, before: Ten
     Each pixel is where it was before it moved: what motion does is not for the drawing to do once
     more.
     """
-    acted = net.acted(codes, codes + edit)
-    after = net.linear_picture(acted.drawn).clamp(0, 1)
-    return net.move(after, codes - acted.moving) - before.clamp(0, 1)
+    parts = net.split_edit(codes, codes + edit)
+    after = net.linear_picture(parts.target).clamp(0, 1)
+    return net.move(after, codes - parts.shift) - before.clamp(0, 1)
 
 
 def departure(change: Tensor, expected: Tensor, weight: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def detail_distance(real: Tensor, fake: Tensor) -> Tensor:
     """
     distances = []
     for scale in range(2):
-        wanted, made = (F.avg_pool2d((x - soft(x)).square(), 8, 4) + 1e-6 for x in (real, fake))
+        wanted, made = (F.avg_pool2d((x - blur(x)).square(), 8, 4) + 1e-6 for x in (real, fake))
         distances.append(F.l1_loss(made.sqrt(), wanted.sqrt()))
         if scale == 0:
             ratio = made.mean((1, 2, 3)) / wanted.mean((1, 2, 3))
@@ -101,7 +101,7 @@ def reading_losses(
     before, after = pictures
     # Colours and fine detail are for the critic to judge: a reader is moved by violet lips as much
     # as by red ones, and by speckles more than by teeth.
-    coarse = soft(soft(luminance(after)))
+    coarse = blur(blur(luminance(after)))
     after = after.detach() + (coarse - coarse.detach())
     view = view_drawn(torch.cat([before, after]), generator)
     with torch.autocast(view.device.type, torch.bfloat16):

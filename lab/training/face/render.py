@@ -92,8 +92,8 @@ class RenderTraining(AdversarialTraining):
         crops, codes, values = self.next_faces()
         strengths, wanted, example = edits_for(values, self.generator)
         number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
-        acted = self.net.acted(codes, codes + strengths @ self.directions)
-        every = torch.cat([codes, acted.drawn])
+        parts = self.net.split_edit(codes, codes + strengths @ self.directions)
+        every = torch.cat([codes, parts.target])
         linear = self.net.linear_picture(every)
         example_change = linear_change(self.net, codes, example @ self.directions, linear[:number])
         with self.precision():
@@ -103,7 +103,7 @@ class RenderTraining(AdversarialTraining):
             change = edited - drawn.detach()
             # what users get back: their photo plus the change, moved
             allowed = FACE.to(self.device)
-            pasted = self.net.put(crops, allowed * change, acted, codes.new_zeros(number))
+            pasted = self.net.carry_over(crops, allowed * change, parts, codes.new_zeros(number))
             with torch.no_grad():
                 real_features = self.critic(crops)
             # not clamped: nothing would call back what has left the range
@@ -111,7 +111,7 @@ class RenderTraining(AdversarialTraining):
             fake_features = self.critic(pictures)
             shown = torch.cat([values[:, :count], values[:, :count] + wanted])
             fake = self.critic.scores(fake_features, shown)
-            seen_change = self.net.move(allowed * change.detach(), acted.moving)
+            seen_change = self.net.move(allowed * change.detach(), parts.shift)
             places = weights_of(fake, seen_change)
         read, apart = reading_losses(
             self.reader(),

@@ -192,18 +192,18 @@ class RetouchTraining(AdversarialTraining):
 
     def pasted(self, edits: Edits) -> tuple[Tensor, Tensor, Tensor]:
         """Changes, edited photos, and changes as they show in those, `(B, 3, S, S)`."""
-        acted = self.net.acted(edits.codes, edits.codes + edits.change)
+        parts = self.net.split_edit(edits.codes, edits.codes + edits.change)
         with torch.no_grad():
-            drawn = self.net.draw(torch.cat([edits.codes, acted.drawn]))
+            drawn = self.net.draw(torch.cat([edits.codes, parts.target]))
         before, after = drawn.chunk(2)
         allowed = FACE.to(self.device)
         with self.precision():
-            strengths = self.net.strengths(acted.drawn - edits.codes)
+            strengths = self.net.strengths(parts.target - edits.codes)
             change = self.learner(edits.photos, before, after, strengths)
             # not clamped: nothing would call back what has left the range
             framed = edits.codes.new_zeros(len(change))
-            pasted = self.net.put(edits.photos, allowed * change, acted, framed)
-            seen_change = self.net.move(allowed * change.detach(), acted.moving)
+            pasted = self.net.carry_over(edits.photos, allowed * change, parts, framed)
+            seen_change = self.net.move(allowed * change.detach(), parts.shift)
         return change, pasted, seen_change
 
     def losses(self, edits: Edits, change: Tensor, pasted: Tensor) -> dict[str, Tensor]:

@@ -115,9 +115,10 @@ class SpotlessTraining:
         codes = self.example.encode(photos)
         frown = _FROWN_SHARE * older * (strength / _WHOLE_FROWN).clamp(0, 1)
         with torch.no_grad():
-            acted = self.example.acted(codes, codes + strength[:, None] * self.directions[which])
-            told = self.example.strengths(acted.drawn - codes)
-            before, after = self.example.draw(torch.cat([codes, acted.drawn])).chunk(2)
+            edited = codes + strength[:, None] * self.directions[which]
+            parts = self.example.split_edit(codes, edited)
+            told = self.example.strengths(parts.target - codes)
+            before, after = self.example.draw(torch.cat([codes, parts.target])).chunk(2)
             made = _retouched(self.example, photos, before, after, told)
             clean, spots = remove_spots(photos, made, self.usual, frown)
             older, glasses = (x[:, None, None, None] for x in (older, glasses))

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....models.architectures.face.planes import soft
+from ....models.architectures.face.planes import blur
 from ....models.imaging.light import luminance, with_brightness
 from ...data.faces import FaceSet
 
@@ -23,7 +23,7 @@ _LIGHTENED, _LINES = 0.5, 1.5  # shares of what new glasses lighten, and of thei
 
 def band(pictures: Tensor) -> Tensor:
     """What of pictures `(B, C, S, S)` is finer than some ten pixels, and coarser than three."""
-    return soft(soft(pictures)) - coarse(pictures)
+    return blur(blur(pictures)) - coarse(pictures)
 
 
 def coarse(pictures: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def remove_spots(
     least, most = torch.minimum(usual[0], own), torch.maximum(usual[1], own)
     beyond = own + more - (own + more).clamp(least, most)
     share = (beyond / torch.where(more.abs() < 1e-4, 1e-4, more)).clamp(0, 1)
-    share = soft(soft(F.max_pool2d(share, 5, 1, 2)))
+    share = blur(blur(F.max_pool2d(share, 5, 1, 2)))
     share = torch.maximum(share, frown[:, None, None, None] * _frowning(pictures))
     return change - share * (change - coarse(change)), share
 

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....models.architectures.face.motion import moved
+from ....models.architectures.face.motion import move_pictures
 from ....models.architectures.face.mouth import to_frame
 from ....models.architectures.face.net import RenderedFaceNet
-from ....models.architectures.face.planes import soft
+from ....models.architectures.face.planes import blur
 from ....models.imaging.light import luminance
 from ...data.faces import FaceSet
 
@@ -35,7 +35,7 @@ def in_frame(net: RenderedFaceNet, faces: FaceSet) -> FaceSet:
     for part in torch.arange(len(faces)).split(_BATCH):
         photos = faces.floats(part)
         offsets = net.lip_offsets(net.encode(photos))
-        framed = moved(photos, to_frame(offsets, net.size)).clamp(0, 1)
+        framed = move_pictures(photos, to_frame(offsets, net.size)).clamp(0, 1)
         crops[part] = (framed * 255).round().to(torch.uint8)
     return FaceSet(crops, faces.rows)
 
@@ -57,7 +57,7 @@ def vary_photos(crops: Tensor, generator: torch.Generator) -> Tensor:
     shift = SHIFT * 2 / size * normal(2)
     rows = torch.stack([cosine, -sine, shift[:, 0], sine, cosine, shift[:, 1]], 1)
     x = _resampled(crops, rows.reshape(-1, 2, 3))
-    x = x + between(SHARPER) * (x - soft(x))
+    x = x + between(SHARPER) * (x - blur(x))
     light = luminance(x)
     tint = TINT * normal(3, 1, 1)
     colour = between(CHROMA) * (x - light) + tint - luminance(tint)

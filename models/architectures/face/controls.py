@@ -1,4 +1,4 @@
-"""Codes with controls: the linear part of a rendered face model, see `rendered.py`."""
+"""Codes with controls: the linear part of a rendered face model, see `file.py`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ...imaging.light import luminance
 from .eigenfaces import Eigenfaces
-from .lighting import lit_by, relit
+from .lighting import relight, shade_of
 from .mouth import lip_offsets
-from .opening import ALONE, DRAWN, Acted
+from .opening import ALONE, DRAWN, EditParts
 
 CONTROL = 0.2  # what a control gains per unit of strength: little beside the whole of a direction
 USUAL_STRENGTH = 0.5  # of edits, as a standard deviation, beside which codes are measured
@@ -118,19 +118,19 @@ class ControlledFaceNet(Eigenfaces):
         """Codes `(B, K)` without their edits along controls, `(B, K)`."""
         return codes - self.edit_of(self.strengths(codes))
 
-    def unlit(self, codes: Tensor) -> Tensor:
-        """Codes `(B, K)` without their light, `(B, K)`."""
+    def remove_light(self, codes: Tensor) -> Tensor:
+        """Take the light out of codes `(B, K)`."""
         return codes - self.edit_of(self.lights * self.strengths(codes))
 
-    def lighted(self, pictures: Tensor, before: Tensor, after: Tensor) -> Tensor:
-        """Pictures `(B, 3, S, S)` whose light goes from that of one code to that of another,
-        `(B, K)` each; those of equal lights as they are."""
+    def relight(self, pictures: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        """Change the light of pictures `(B, 3, S, S)` from that of one code to that of another,
+        `(B, K)` each; pictures whose light stays come back as they are."""
         old, new = (self.lights * self.strengths(codes) for codes in (before, after))
         differs = (old != new).any(1)
         if not bool(differs.any()):
             return pictures
-        shades = [lit_by(self.mean_face, self.light_maps, lights) for lights in (old, new)]
-        return torch.where(differs[:, None, None, None], relit(pictures, *shades), pictures)
+        shades = [shade_of(self.mean_face, self.light_maps, lights) for lights in (old, new)]
+        return torch.where(differs[:, None, None, None], relight(pictures, *shades), pictures)
 
     def lip_offsets(self, codes: Tensor) -> Tensor:
         """Where lips meet on the unedited faces of codes `(B, K)`, see `mouth.lip_offsets`."""
@@ -141,9 +141,8 @@ class ControlledFaceNet(Eigenfaces):
         coefficients = self.coefficients(self.at_rest(codes)).float()
         return (coefficients @ self.open[:-1] + self.open[-1]).sigmoid()
 
-    def acted(self, before: Tensor, after: Tensor) -> Acted:
-        """What an edit from one code to another leaves to drawing, moving and filling, `(B, K)`
-        each, see `opening.py`."""
+    def split_edit(self, before: Tensor, after: Tensor) -> EditParts:
+        """Split an edit from one code to another, `(B, K)` each: draw, move, fill."""
         per_strength, edit = self.mouth
         openness = self.openness(before)
         let_go = LET_GO * openness * self._held_open(after - before)
@@ -155,7 +154,7 @@ class ControlledFaceNet(Eigenfaces):
         undrawn = (1 - DRAWN) * turns * opens.clamp(min=0)
         more = (ALONE - 1) * turns * opens + ALONE * openness * (-opens - _MET).clamp(min=0)
         moved = F.one_hot(edit.argmax(), len(edit)) * CONTROL
-        return Acted(
+        return EditParts(
             after - self.edit_of(undrawn[:, None] * edit),
             change + F.pad(more[:, None] * moved, (len(self.std), 0)),
             turns * (opens / _ALL_FILLED).clamp(0, 1),

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...imaging.light import luminance, with_brightness
-from .planes import opponent_matrix, soft
+from .planes import blur, opponent_matrix
 
 _CHEEKS = ((64.0, 79.0), (28.0, 46.0))  # rows, and columns from either side, of 128
 # Bounds of colour at the skin's brightness, where the skin's own is (1, 0): along it, and across,
@@ -32,18 +32,20 @@ def cheek_colour(pictures: Tensor) -> Tensor:
     return cheeks.mean((2, 3), keepdim=True)
 
 
-def hued(photos: Tensor, change: Tensor) -> Tensor:
-    """Changes of photos `(B, 3, S, S)`, of the same brightness at every pixel, in the photos' own
-    hues and in colours near their skin's, without fine detail: finer it would be specks."""
+def keep_hue(photos: Tensor, change: Tensor) -> Tensor:
+    """Bring changes of photos `(B, 3, S, S)` to the photos' own hues and near their skin's colour.
+
+    Brightness stays the same at every pixel. Colour has no fine detail: it would be specks.
+    """
     wanted = photos + change
     shaded = with_brightness(photos, luminance(wanted))
-    colour = soft(soft(wanted - shaded))
-    made = near_skin(shaded + colour, shaded, photos)
+    colour = blur(blur(wanted - shaded))
+    made = keep_near_skin(shaded + colour, shaded, photos)
     return made + luminance(wanted - made) - photos
 
 
-def near_skin(pictures: Tensor, shaded: Tensor, photos: Tensor) -> Tensor:
-    """Pictures whose colours are those that faces have, or lie on the way there from their own.
+def keep_near_skin(pictures: Tensor, shaded: Tensor, photos: Tensor) -> Tensor:
+    """Bring the colours of pictures to those that faces have, or no further from them than now.
 
     Args:
         pictures: `(B, 3, S, S)`.

@@ -25,7 +25,7 @@ _FACE = 0.9  # radius, in halves of the side, within which contrast is measured
 _LEAST = 0.05  # added to contrasts: what has none may gain some
 
 
-def lit_by(mean: Tensor, maps: Tensor, strengths: Tensor) -> Tensor:
+def shade_of(mean: Tensor, maps: Tensor, strengths: Tensor) -> Tensor:
     """Brightness `(B, S, S)` of the mean face `(S, S)` under lights.
 
     Args:
@@ -36,7 +36,7 @@ def lit_by(mean: Tensor, maps: Tensor, strengths: Tensor) -> Tensor:
     return mean + torch.einsum("bc,cxy->bxy", strengths, maps)
 
 
-def relit(pictures: Tensor, before: Tensor, after: Tensor) -> Tensor:
+def relight(pictures: Tensor, before: Tensor, after: Tensor) -> Tensor:
     """Pictures `(B, 3, S, S)` under another light, not clamped.
 
     Args:

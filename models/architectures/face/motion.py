@@ -41,9 +41,12 @@ def motion_of(velocity: Tensor, side: int) -> Tensor:
     )
 
 
-def moved(pictures: Tensor, motion: Tensor, mode: str = "bicubic") -> Tensor:
-    """Pictures or maps `(B, C, S, S)` after motions `(B, 2, S, S)` in shares of the side, float32;
-    those that do not move come back bit for bit."""
+def move_pictures(pictures: Tensor, motion: Tensor, mode: str = "bicubic") -> Tensor:
+    """Move pictures or maps `(B, C, S, S)` by motions `(B, 2, S, S)` in shares of the side.
+
+    Returns:
+        The same shape, float32; pictures that do not move come back bit for bit.
+    """
     still = (motion == 0).flatten(1).all(1)
     if bool(still.all()):
         return pictures
@@ -51,16 +54,16 @@ def moved(pictures: Tensor, motion: Tensor, mode: str = "bicubic") -> Tensor:
     return torch.where(still[:, None, None, None], pictures, _read(pictures.float(), grid, mode))
 
 
-def one_after_other(first: Tensor, second: Tensor) -> Tensor:
+def compose_motions(first: Tensor, second: Tensor) -> Tensor:
     """The motion that is two motions in turn, `(B, 2, S, S)` each."""
-    return second + moved(first, second, "bilinear")
+    return second + move_pictures(first, second, "bilinear")
 
 
-def followed_back(motion: Tensor) -> Tensor:
+def invert_motion(motion: Tensor) -> Tensor:
     """The motion that undoes one whose steepness is below 1, `(B, 2, S, S)` each."""
     back = torch.zeros_like(motion)
     for _ in range(_INVERTING):
-        back = -moved(motion, back, "bilinear")
+        back = -move_pictures(motion, back, "bilinear")
     return back
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...imaging.light import luminance
-from .motion import followed_back
+from .motion import invert_motion
 
 # Where lips meet, in shares of the side: the darkest row of mean faces with closed mouths.
 LIPS = 0.70
@@ -54,20 +54,20 @@ def to_frame(offsets: Tensor, side: int) -> Tensor:
 
 def from_frame(offsets: Tensor, side: int) -> Tensor:
     """The motion that undoes `to_frame`."""
-    return followed_back(to_frame(offsets, side))
+    return invert_motion(to_frame(offsets, side))
 
 
 def near_mouth(side: int, like: Tensor) -> Tensor:
     """`(side, side)` of the device and type of another: 1 at the mouth, 0 away from it."""
     places = (torch.arange(side, device=like.device, dtype=like.dtype) + 0.5) / side * _SIDE - 0.5
     rows, columns = (
-        smooth((places - a) / (b - a)) * (1 - smooth((places - c) / (d - c)))
+        smoothstep((places - a) / (b - a)) * (1 - smoothstep((places - c) / (d - c)))
         for a, b, c, d in (_ROWS, _ACROSS)
     )
     return rows[:, None] * columns
 
 
-def smooth(x: Tensor) -> Tensor:
+def smoothstep(x: Tensor) -> Tensor:
     """From 0 at 0 to 1 at 1, level beyond both."""
     x = x.clamp(0, 1)
     return x * x * (3 - 2 * x)

@@ -1,4 +1,4 @@
-"""The network of a rendered face model, see `rendered.py`."""
+"""The network of a rendered face model, see `file.py`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 from ..capabilities import Capabilities
 from .controls import ControlledFaceNet
-from .motion import motion_of, moved, one_after_other
+from .motion import compose_motions, motion_of, move_pictures
 from .mouth import from_frame, to_frame
-from .opening import Acted, above_chin, filled
+from .opening import EditParts, fade_below_mouth, fill_mouth
 from .renderer import Renderer
 from .retoucher import Retoucher
 
@@ -61,10 +61,10 @@ class RenderedFaceNet(ControlledFaceNet):
     def draw(self, codes: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Codes `(B, K)` to faces `(B, 3, S, S)` float32 that are neither moved nor lit yet; in the
         frame of lips that have offsets `(B,)`, if those are given."""
-        codes = self.unlit(codes)
+        codes = self.remove_light(codes)
         linear = self.linear_picture(codes)
         if offsets is not None:
-            linear = moved(linear, to_frame(offsets, self.size))
+            linear = move_pictures(linear, to_frame(offsets, self.size))
         with self._precision(linear):
             pictures: Tensor = self.renderer(linear, codes.float(), self.strengths(codes))
             return pictures
@@ -77,37 +77,38 @@ class RenderedFaceNet(ControlledFaceNet):
         lips have offsets `(B,)`, see `motion.motion_of`."""
         velocity = torch.einsum("bm,mcxy->bcxy", self.strengths(codes), self.fields)
         if offsets is not None and bool((velocity != 0).any()):
-            velocity = moved(velocity, from_frame(offsets, velocity.shape[-1]), "bilinear")
+            velocity = move_pictures(velocity, from_frame(offsets, velocity.shape[-1]), "bilinear")
         return motion_of(velocity, self.size)
 
     def move(self, pictures: Tensor, codes: Tensor) -> Tensor:
-        """Pictures `(B, 3, S, S)` in the frame, moved as the controls of codes `(B, K)` say."""
-        return moved(pictures, self.motion(codes))
+        """Move pictures `(B, 3, S, S)` in the frame as the controls of codes `(B, K)` say."""
+        return move_pictures(pictures, self.motion(codes))
 
-    def put(self, photos: Tensor, change: Tensor, acted: Acted, offsets: Tensor) -> Tensor:
-        """Photos `(B, 3, S, S)` whose lips have offsets `(B,)` with what an edit draws on them,
-        moved and filled as it says."""
-        motion = self.motion(acted.moving, offsets)
-        made = moved(photos + above_chin(change, offsets, acted), motion)
-        return filled(made, motion, offsets, acted)
+    def carry_over(
+        self, photos: Tensor, change: Tensor, parts: EditParts, offsets: Tensor
+    ) -> Tensor:
+        """Carry what an edit draws over to photos `(B, 3, S, S)` whose lips have offsets `(B,)`."""
+        motion = self.motion(parts.shift, offsets)
+        made = move_pictures(photos + fade_below_mouth(change, offsets, parts), motion)
+        return fill_mouth(made, motion, offsets, parts)
 
     def motion_between(self, before: Tensor, after: Tensor) -> Tensor:
         """How faces move on the way from one code to another, `(B, K)` each: `(B, 2, S, S)`."""
-        return self.motion(self.acted(before, after).moving, self.lip_offsets(before))
+        return self.motion(self.split_edit(before, after).shift, self.lip_offsets(before))
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes `(B, K)` to crops `(B, 3, S, S)` float32, nominally in [0, 1], not clamped."""
-        edited = self.strengths(self.unlit(codes)).abs().amax(1)
+        edited = self.strengths(self.remove_light(codes)).abs().amax(1)
         if not bool((edited > 0).any()):
-            return self.lighted(self.draw(codes), torch.zeros_like(codes), codes)
+            return self.relight(self.draw(codes), torch.zeros_like(codes), codes)
         # the frame is entered little by little, as the edit grows
         offsets = self.lip_offsets(codes) * edited.clamp(max=1)
-        acted = self.acted(self.at_rest(codes), codes)
-        drawn = self.draw(acted.drawn, offsets)
-        motion = self.motion(acted.moving, offsets)
-        picture = moved(drawn, one_after_other(from_frame(offsets, self.size), motion))
-        picture = filled(picture, motion, offsets, acted)
-        return self.lighted(picture, torch.zeros_like(codes), codes)
+        parts = self.split_edit(self.at_rest(codes), codes)
+        drawn = self.draw(parts.target, offsets)
+        motion = self.motion(parts.shift, offsets)
+        picture = move_pictures(drawn, compose_motions(from_frame(offsets, self.size), motion))
+        picture = fill_mouth(picture, motion, offsets, parts)
+        return self.relight(picture, torch.zeros_like(codes), codes)
 
     def retouches(self, change: Tensor) -> Tensor:
         """Which changes of codes `(B, K)` are fitted to the photo's own face, `(B,)`.
@@ -137,21 +138,21 @@ class RenderedFaceNet(ControlledFaceNet):
         Returns:
             `(B, 3, S, S)` float32, not clamped.
         """
-        differs = self.unlit(after - before).abs().amax(1) > _ROUNDING
+        differs = self.remove_light(after - before).abs().amax(1) > _ROUNDING
         if not bool(differs.any()):
-            return self.lighted(photos, before, after)
-        offsets, acted = self.lip_offsets(before), self.acted(before, after)
-        change = self._own_change(photos, before, acted.drawn, offsets, drawing)
+            return self.relight(photos, before, after)
+        offsets, parts = self.lip_offsets(before), self.split_edit(before, after)
+        change = self._change_photo(photos, before, parts.target, offsets, drawing)
         # another batch is rounded in another way, but no edit is no change
         change = torch.where(differs[:, None, None, None], change, 0.0)
-        made = self.put(photos, allowed * change, acted, offsets)
-        return self.lighted(made, before, after)
+        made = self.carry_over(photos, allowed * change, parts, offsets)
+        return self.relight(made, before, after)
 
     def draw_unedited(self, codes: Tensor) -> Tensor:
         """Draw codes `(B, K)` before any edit, `(B, 3, S, S)`: for `apply_edit` again and again."""
         return self.draw(codes, self.lip_offsets(codes))
 
-    def _own_change(
+    def _change_photo(
         self,
         photos: Tensor,
         before: Tensor,
@@ -166,11 +167,11 @@ class RenderedFaceNet(ControlledFaceNet):
             drawing, edited = self.draw(both, offsets.repeat(2)).chunk(2)
         else:
             edited = self.draw(after, offsets)
-        change, strengths = edited - drawing, self.strengths(self.unlit(after - before))
+        change, strengths = edited - drawing, self.strengths(self.remove_light(after - before))
         fitted = (strengths != 0).any(1)
         if self.retoucher is not None and bool(fitted.any()):
             with self._precision(photos):
-                framed = moved(photos, to_frame(offsets, self.size))
+                framed = move_pictures(photos, to_frame(offsets, self.size))
                 made = self.retoucher(framed, drawing, edited, strengths)
             change = torch.where(fitted[:, None, None, None], made, change)
-        return moved(change, from_frame(offsets, self.size))
+        return move_pictures(change, from_frame(offsets, self.size))

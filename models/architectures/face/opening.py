@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...imaging.light import luminance
 from .hue import cheek_colour
-from .mouth import LIPS, near_mouth, smooth
+from .mouth import LIPS, near_mouth, smoothstep
 
 # How much further than beside a drawing a mouth moves that opens or closes by motion: the fields
 # move one from closed to open at strength 6, the direction makes it open at 2.5.
@@ -48,59 +48,61 @@ _PRESSED, _NEAR, _LINE, _LIGHTER = (1.8, 3.3), 7.0, (14.0, 20.0), (1.9, 1.7, 1.7
 
 
 @dataclass(frozen=True, eq=False)
-class Acted:
-    """What an edit leaves to each part of a model.
+class EditParts:
+    """What an edit leaves to drawing, to motion, and to filling mouths.
 
     Attributes:
-        drawn: `(B, K)`, the codes that are drawn.
-        moving: `(B, K)`, change of the codes by whose controls faces are moved.
-        opened: `(B,)`, how much of a gap that opens between lips is to be filled, from 0 to 1.
-        closed: `(B,)`, how much of a mouth that was open is to be closed, from 0 to 1.
+        target: `(B, K)`, the codes to draw.
+        shift: `(B, K)`, change of the codes by whose controls faces are moved.
+        opening: `(B,)`, how much of a gap that opens between lips to fill, from 0 to 1.
+        closing: `(B,)`, how much of a mouth that was open to close, from 0 to 1.
     """
 
-    drawn: Tensor
-    moving: Tensor
-    opened: Tensor
-    closed: Tensor
+    target: Tensor
+    shift: Tensor
+    opening: Tensor
+    closing: Tensor
 
 
-def above_chin(change: Tensor, offsets: Tensor, acted: Acted) -> Tensor:
-    """What is drawn on faces, `(B, 3, S, S)`, with less of it below a mouth that closes: the chin
-    that is drawn there comes by itself, as it moves up."""
-    closes = acted.closed > 0
+def fade_below_mouth(change: Tensor, offsets: Tensor, parts: EditParts) -> Tensor:
+    """Halve what is drawn on faces, `(B, 3, S, S)`, below a mouth that closes.
+
+    The chin that is drawn there comes by itself, as it moves up.
+    """
+    closes = parts.closing > 0
     if not bool(closes.any()):
         return change
-    places, line = _lines(change, offsets)
-    below = smooth((_pixels(places[:, None] - line) - _CHIN[0]) / (_CHIN[1] - _CHIN[0]))
-    share = 1 - _MOVED * acted.closed[:, None, None] * below
+    places, line = _lip_lines(change, offsets)
+    below = smoothstep((_pixels(places[:, None] - line) - _CHIN[0]) / (_CHIN[1] - _CHIN[0]))
+    share = 1 - _MOVED * parts.closing[:, None, None] * below
     return torch.where(closes[:, None, None, None], change * share[:, None], change)
 
 
-def filled(pictures: Tensor, motion: Tensor, offsets: Tensor, acted: Acted) -> Tensor:
-    """Moved pictures with what shows between lips that part, or where they meet.
+def fill_mouth(pictures: Tensor, motion: Tensor, offsets: Tensor, parts: EditParts) -> Tensor:
+    """Draw what shows between lips that part, or where they meet, on pictures that were moved.
 
     Args:
-        pictures: `(B, 3, S, S)`, moved.
-        motion: `(B, 2, S, S)` in shares of the side, by which they were.
+        pictures: `(B, 3, S, S)`.
+        motion: `(B, 2, S, S)` in shares of the side, by which they were moved.
         offsets: `(B,)`, where lips met, see `mouth.lip_offsets`.
-        acted: of the edit.
+        parts: of the edit.
 
     Returns:
         `(B, 3, S, S)`; pictures whose mouths neither open nor close as they are.
     """
-    changes = (acted.opened > 0) | (acted.closed > 0)
+    changes = (parts.opening > 0) | (parts.closing > 0)
     if not bool(changes.any()):
         return pictures
-    places, line = _lines(motion, offsets)
+    places, line = _lip_lines(motion, offsets)
     from_line = _pixels(places[:, None] + motion[:, 1] - line)  # of what each place shows
     from_middle = _pixels(places - 0.5).abs()
     dark, ivory = _colours(pictures)
-    made = _parted(pictures, from_line, from_middle, acted.opened, dark, ivory)
-    made = _met(made, from_line, from_middle, acted.closed, dark)
+    made = _fill_gap(pictures, from_line, from_middle, parts.opening, dark, ivory)
+    made = _press_lips(made, from_line, from_middle, parts.closing, dark)
     return torch.where(changes[:, None, None, None], made, pictures)
 
 
-def _parted(
+def _fill_gap(
     pictures: Tensor,
     from_line: Tensor,
     from_middle: Tensor,
@@ -108,36 +110,36 @@ def _parted(
     dark: Tensor,
     ivory: Tensor,
 ) -> Tensor:
-    """Pictures with teeth and the dark in the gap between lips."""
+    """Draw teeth and the dark in the gap between lips."""
     pixel = _SIDE / len(from_middle)
-    within = smooth((1 - from_line.abs() / _BAND) * 1.5)
+    within = smoothstep((1 - from_line.abs() / _BAND) * 1.5)
     gap = within.sum(1, keepdim=True) * pixel
     depth = (within.cumsum(1) - within / 2) * pixel  # below the upper lip
     wider = gap - _BETWEEN
-    seen = within * smooth((wider - _LEAST) / _CERTAIN) * opened[:, None, None]
+    seen = within * smoothstep((wider - _LEAST) / _CERTAIN) * opened[:, None, None]
     meet = sum((-((from_middle - place) / _MEETING).square()).exp() for place in _MEET)
     length = (_TEETH * gap).clamp(max=_LONGEST) - _SHORTER * meet
-    row = smooth(depth - 0.3) * (1 - smooth((depth - length) / 1.4 + 0.5))
-    across = 1 - smooth((from_middle - _ACROSS[0]) / (_ACROSS[1] - _ACROSS[0]))
-    teeth = _TEETH_SEEN * row * across * smooth((wider - 2) / _CERTAIN)
+    row = smoothstep(depth - 0.3) * (1 - smoothstep((depth - length) / 1.4 + 0.5))
+    across = 1 - smoothstep((from_middle - _ACROSS[0]) / (_ACROSS[1] - _ACROSS[0]))
+    teeth = _TEETH_SEEN * row * across * smoothstep((wider - 2) / _CERTAIN)
     teeth = teeth * (1 - _BETWEEN_TEETH * meet)
     inside = torch.lerp(dark, ivory, teeth[:, None])
     return torch.lerp(pictures, inside, seen[:, None])
 
 
-def _met(
+def _press_lips(
     pictures: Tensor, from_line: Tensor, from_middle: Tensor, closed: Tensor, dark: Tensor
 ) -> Tensor:
-    """Pictures with a line where what was between lips is pressed together."""
+    """Draw a line where what was between lips is pressed together."""
     pressed = torch.gradient(from_line, dim=1)[0] * len(from_middle) / _SIDE
-    near = smooth(1.5 - from_line.abs() / _NEAR)
-    across = 1 - smooth((from_middle - _LINE[0]) / (_LINE[1] - _LINE[0]))
-    share = smooth((pressed - _PRESSED[0]) / (_PRESSED[1] - _PRESSED[0])) * near * across
+    near = smoothstep(1.5 - from_line.abs() / _NEAR)
+    across = 1 - smoothstep((from_middle - _LINE[0]) / (_LINE[1] - _LINE[0]))
+    share = smoothstep((pressed - _PRESSED[0]) / (_PRESSED[1] - _PRESSED[0])) * near * across
     line = torch.minimum(pictures, dark * dark.new_tensor(_LIGHTER)[:, None, None])
     return torch.lerp(pictures, line, (share * closed[:, None, None])[:, None])
 
 
-def _lines(like: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+def _lip_lines(like: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """Places of rows or columns `(S,)` and where lips meet by place, in shares of the side."""
     side = like.shape[-1]
     places = (torch.arange(side, device=like.device, dtype=torch.float32) + 0.5) / side

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .planes import coarse_colour
+from .planes import blur_colour
 
 SLOPE = 0.2  # of the leaky rectifiers
 
@@ -80,12 +80,12 @@ class Renderer(nn.Module):
         """
         x = (pictures * 4 - 2).contiguous(memory_format=torch.channels_last)
         x = self.before(F.leaky_relu(self.enter(F.pixel_unshuffle(x, 4)), SLOPE))
-        told = torch.cat([codes[:, : self.context], controls], 1)
-        told = self.tell(told)[:, :, None, None]
-        y = self.middle(F.leaky_relu(self.down(F.pixel_unshuffle(x, 2)) + told, SLOPE))
+        condition = torch.cat([codes[:, : self.context], controls], 1)
+        condition = self.tell(condition)[:, :, None, None]
+        y = self.middle(F.leaky_relu(self.down(F.pixel_unshuffle(x, 2)) + condition, SLOPE))
         x = self.after(x + F.pixel_shuffle(self.up(y), 2))
         y = self.detail(F.leaky_relu(F.pixel_shuffle(self.widen(x), 2), SLOPE))
-        return coarse_colour(pictures + F.pixel_shuffle(self.leave(y), 2).float())
+        return blur_colour(pictures + F.pixel_shuffle(self.leave(y), 2).float())
 
 
 def renderer_of(shapes: Mapping[str, tuple[int, ...]], controls: int) -> Renderer:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .hue import hued
+from .hue import keep_hue
 from .renderer import SLOPE, Block
 
 LEAST_CHANGE = 0.015  # mean absolute change in the neighbourhood at which a correction counts half
@@ -27,9 +27,12 @@ _CALM = 0.1  # of corrections: steps of training that move all pixels alike must
 _KEPT = -4.0  # log-odds of the share of the photo's own face that is replaced, unless it is learnt
 
 
-def nearby(change: Tensor) -> Tensor:
-    """How much changes `(B, 3, S, S)` call for corrections around each pixel, `(B, 1, S, S)` from
-    0, where nothing changes, to 1."""
+def correction_weight(change: Tensor) -> Tensor:
+    """Weigh corrections by how much changes `(B, 3, S, S)` around each pixel.
+
+    Returns:
+        `(B, 1, S, S)` from 0, where nothing changes, to 1.
+    """
     size = F.avg_pool2d(change.abs().mean(1, keepdim=True), _CELL)
     size = F.avg_pool2d(F.pad(size, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     size = F.interpolate(size, scale_factor=_CELL, mode="bilinear", align_corners=False)
@@ -92,7 +95,7 @@ class Retoucher(nn.Module):
         made = F.pixel_shuffle(self.leave(F.leaky_relu(x, SLOPE)), 2).float()
         correction, replaced = _CALM * made[:, :3], (made[:, 3:] + _KEPT).sigmoid()
         correction = correction + replaced * (drawn - photos).float()
-        return hued(photos.float(), change + nearby(change) * correction)
+        return keep_hue(photos.float(), change + correction_weight(change) * correction)
 
 
 def retoucher_of(shapes: Mapping[str, tuple[int, ...]]) -> Retoucher:

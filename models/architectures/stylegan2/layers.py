@@ -79,7 +79,7 @@ def normalise(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPSILON)
 
 
-def leaky(x: Tensor) -> Tensor:
+def leaky_relu(x: Tensor) -> Tensor:
     """Leaky ReLU times sqrt(2), a new tensor."""
     return F.leaky_relu(x, _SLOPE) * _GAIN
 
@@ -125,17 +125,17 @@ class StyledConv(nn.Module):
         wanted = torch.is_grad_enabled() and w.requires_grad
         numbers = self.conv.weight.numel()
         if not wanted and numbers < x[0].numel() + self._numbers_out(x):
-            kernel, bias, noise = self.prepared(w, noise, x.dtype)
-            return finished(self._convolve(x, kernel, bias), noise, limit)
+            kernel, bias, noise = self.prepare_kernel(w, noise, x.dtype)
+            return finish(self._convolve(x, kernel, bias), noise, limit)
         styles, factors = self._factors(w)
         reach = styles.abs().amax().clamp_min(EPSILON)  # float16 would run over otherwise
         weight = self.conv.weight[0].to(x.dtype)
         y = self._convolve(x * _per_channel(styles / reach, x), weight, None)
         y = y * _per_channel(factors * reach, y) + _per_channel(self.activate.bias * _GAIN, y)
-        return finished(y, self._noise(noise), limit)
+        return finish(y, self._noise(noise), limit)
 
-    def prepared(self, w: Tensor, noise: Tensor, dtype: torch.dtype) -> Prepared:
-        """What a plain convolution and `finished` need, styles being on the weights."""
+    def prepare_kernel(self, w: Tensor, noise: Tensor, dtype: torch.dtype) -> Prepared:
+        """What a plain convolution and `finish` need, styles being on the weights."""
         styles, factors = self._factors(w)
         kernel = self.conv.weight[0] * (factors[:, None] * styles)[:, :, None, None]
         bias = self.activate.bias * _GAIN
@@ -156,7 +156,7 @@ class StyledConv(nn.Module):
         if not self.up:
             return F.conv2d(x, kernel, bias, padding=1)
         y = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)  # (1, out, 2 h + 1, 2 w + 1)
-        return blurred(y, bias, rows=1)
+        return blur(y, bias, rows=1)
 
 
 class Prepared(NamedTuple):
@@ -167,7 +167,7 @@ class Prepared(NamedTuple):
     noise: Tensor
 
 
-def blurred(y: Tensor, bias: Tensor | None, rows: int) -> Tensor:
+def blur(y: Tensor, bias: Tensor | None, rows: int) -> Tensor:
     """Filtered with [1, 3, 3, 1] / 4 on both axes, and `bias` added.
 
     Args:
@@ -180,9 +180,9 @@ def blurred(y: Tensor, bias: Tensor | None, rows: int) -> Tensor:
     return F.conv2d(y, kernel, bias, padding=(rows, 1), groups=y.shape[1])
 
 
-def finished(y: Tensor, noise: Tensor, limit: float | None) -> Tensor:
+def finish(y: Tensor, noise: Tensor, limit: float | None) -> Tensor:
     """Noise, leaky ReLU and limit, in place; `y` and `noise` already have the gain."""
-    return bounded(F.leaky_relu_(add_noise(y, noise), _SLOPE), limit)
+    return clamp_limit(F.leaky_relu_(add_noise(y, noise), _SLOPE), limit)
 
 
 def _set_energy(module: Any, _keys: object) -> None:
@@ -205,7 +205,7 @@ class ToRGB(nn.Module):
         limit: float | None = None,
     ) -> Tensor:
         y = self.colours(x, self.kernel(w, x.dtype), limit)
-        return y if picture is None else y + doubled(picture)
+        return y if picture is None else y + double_size(picture)
 
     def kernel(self, w: Tensor, dtype: torch.dtype) -> Tensor:
         """`(3, in, 1, 1)` for one code."""
@@ -213,10 +213,10 @@ class ToRGB(nn.Module):
 
     def colours(self, x: Tensor, kernel: Tensor, limit: float | None) -> Tensor:
         """What `(1, in, H, W)` adds to the picture, `(1, 3, H, W)` float32."""
-        return bounded(F.conv2d(x, kernel).float() + self.bias, limit)
+        return clamp_limit(F.conv2d(x, kernel).float() + self.bias, limit)
 
 
-def doubled(picture: Tensor) -> Tensor:
+def double_size(picture: Tensor) -> Tensor:
     """Twice the size with the [1, 3, 3, 1] kernel, zeros beyond the border.
 
     Per axis the new pixels are (1, 3) / 4 and (3, 1) / 4 of two neighbours: linear interpolation.
@@ -236,7 +236,7 @@ def add_noise(y: Tensor, noise: Tensor) -> Tensor:
     return y.add_(noise)
 
 
-def bounded(y: Tensor, limit: float | None) -> Tensor:
+def clamp_limit(y: Tensor, limit: float | None) -> Tensor:
     """Clamped to +-limit, in place; float16 always, since infinities would spread."""
     if y.dtype == torch.float16:
         limit = min(limit or _HALF_LIMIT, _HALF_LIMIT)

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from ...errors import FaceLatentsError
 from ..capabilities import Capabilities, FaceNet
 from .encoders import StyleEncoder, encoder_input
-from .layers import Constant, Dense, StyledConv, ToRGB, leaky, normalise
+from .layers import Constant, Dense, StyledConv, ToRGB, leaky_relu, normalise
 from .layout import Layout
-from .strips import block, worthwhile
+from .strips import block, pays_off
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 _BLOCK = 16  # codes mapped at once, see `map`
@@ -124,7 +124,7 @@ class StyleGAN2Net(FaceNet):
 
     def _mapped(self, x: Tensor) -> Tensor:
         for layer in self.style.children():
-            x = leaky(layer(x))
+            x = leaky_relu(layer(x))
         return x
 
     def _labels(self, class_index: int | Tensor | None, count: int) -> Tensor | None:
@@ -219,7 +219,7 @@ class StyleGAN2Net(FaceNet):
         for k, (up, conv, to_rgb) in enumerate(zip(convs[::2], convs[1::2], to_rgbs, strict=True)):
             own = slice(2 * k + 1, 2 * k + 4)
             (w_up, w_conv, w_rgb), (up_noise, conv_noise) = ws[own], noises[own][:2]
-            if worthwhile(x, up, code):
+            if pays_off(x, up, code):
                 keep = k + 1 < len(to_rgbs)
                 layers, pair = (up, conv, to_rgb), (up_noise, conv_noise)
                 x, picture = block(layers, x, ws[own], pair, picture, limit, keep)

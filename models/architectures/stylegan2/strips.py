@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .layers import Prepared, StyledConv, ToRGB, blurred, doubled, finished
+from .layers import Prepared, StyledConv, ToRGB, blur, double_size, finish
 
 SMALLEST = 1 << 22  # numbers in a layer's map; below, whole maps are as fast
 STRIP = 1 << 21  # numbers in a strip
 FEWEST_ROWS = 8
 
 
-def worthwhile(x: Tensor, up: StyledConv, w_plus: Tensor) -> bool:
+def pays_off(x: Tensor, up: StyledConv, w_plus: Tensor) -> bool:
     """True on a CPU, for large maps, where no gradient is wanted."""
     if x.device.type != "cpu" or (torch.is_grad_enabled() and w_plus.requires_grad):
         return False
@@ -44,7 +44,7 @@ def block(
     """
     up, conv, to_rgb = layers
     first, second = (
-        layer.prepared(w, noise, x.dtype)
+        layer.prepare_kernel(w, noise, x.dtype)
         for layer, w, noise in zip((up, conv), ws[:2], noises, strict=True)
     )
     kernel = to_rgb.kernel(ws[2], x.dtype)
@@ -62,11 +62,11 @@ def block(
         y = F.conv2d(
             _bordered(y, top == 0, bottom == side), second.kernel, second.bias, padding=(0, 1)
         )
-        y = finished(y, second.noise[:, :, top:bottom], limit)
+        y = finish(y, second.noise[:, :, top:bottom], limit)
         if keep:
             maps[:, :, top:bottom] = y
         colours[:, :, top:bottom] = to_rgb.colours(y, kernel, limit)
-    return maps, colours + doubled(picture)
+    return maps, colours + double_size(picture)
 
 
 def _doubled_rows(x: Tensor, layer: Prepared, top: int, bottom: int, limit: float | None) -> Tensor:
@@ -79,8 +79,8 @@ def _doubled_rows(x: Tensor, layer: Prepared, top: int, bottom: int, limit: floa
     start = max(top - 1, 0) - 2 * first
     end = min(bottom + 2, side + 1) - 2 * first
     y = _bordered(y[:, :, start:end], top == 0, bottom == side)
-    y = blurred(y, layer.bias, rows=0)
-    return finished(y, layer.noise[:, :, top:bottom], limit)
+    y = blur(y, layer.bias, rows=0)
+    return finish(y, layer.noise[:, :, top:bottom], limit)
 
 
 def _bordered(y: Tensor, above: bool, below: bool) -> Tensor:

@@ -21,7 +21,7 @@ from face_latents.lab.training.face.edits import (
 from face_latents.lab.training.face.losses import reading_losses
 from face_latents.lab.training.face.views import vary_photos
 from face_latents.models.architectures.face.controls import CONTROL
-from face_latents.models.architectures.face.planes import soft
+from face_latents.models.architectures.face.planes import blur
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.imaging.light import luminance
 from rendered_support import make_face_data
@@ -125,7 +125,7 @@ def test_readers_teach_nothing_about_colours_and_specks() -> None:
     red, green, blue = (gradient / torch.tensor([0.299, 0.587, 0.114])[:, None, None]).unbind(1)
     torch.testing.assert_close(red, green)
     torch.testing.assert_close(blue, green)
-    fine = gradient - soft(gradient)
+    fine = gradient - blur(gradient)
     assert fine.square().sum() < 0.3 * gradient.square().sum()
 
 

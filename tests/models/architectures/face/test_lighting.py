@@ -8,7 +8,7 @@ import pytest
 import torch
 from face_latents.models.architectures.face import file as rendered
 from face_latents.models.architectures.face.controls import CONTROL
-from face_latents.models.architectures.face.lighting import lit_by, relit
+from face_latents.models.architectures.face.lighting import relight, shade_of
 from face_latents.models.architectures.face.net import RenderedFaceNet
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.face_model import load_face_model, save_face_model
@@ -60,12 +60,12 @@ def test_light_is_the_mean_faces_whatever_is_drawn(net: RenderedFaceNet, strengt
     lit = net.apply_edit(photos(), at_rest(), after)
     origin = torch.zeros(1, COUNT + CONTROLS)
     mean, bright = (luminance(net.linear_picture(c)) for c in (origin, lamp(net, strength)))
-    expected = relit(photos(), mean[:, 0], bright[:, 0])
+    expected = relight(photos(), mean[:, 0], bright[:, 0])
     torch.testing.assert_close(lit, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(net.draw(after), net.draw(at_rest()), atol=1e-4, rtol=0)
     decoded = net.decode(after)
     torch.testing.assert_close(
-        decoded, relit(net.decode(at_rest()), mean[:, 0], bright[:, 0]), atol=1e-4, rtol=0
+        decoded, relight(net.decode(at_rest()), mean[:, 0], bright[:, 0]), atol=1e-4, rtol=0
     )
 
 
@@ -95,8 +95,8 @@ def test_other_edits_are_made_beside_the_light(net: RenderedFaceNet) -> None:
     plain = net.apply_edit(photos(), at_rest(), at_rest() + change)
     both = net.apply_edit(photos(), at_rest(), at_rest() + change + lamp(net, 1.5))
     lights = [net.strengths(c) for c in (0 * change, lamp(net, 1.5))]
-    shades = [lit_by(net.mean_face, net.light_maps, light) for light in lights]
-    torch.testing.assert_close(both, relit(plain, *shades), atol=1e-4, rtol=0)
+    shades = [shade_of(net.mean_face, net.light_maps, light) for light in lights]
+    torch.testing.assert_close(both, relight(plain, *shades), atol=1e-4, rtol=0)
 
 
 def test_contrast_grows_by_less_than_the_light_alone_makes_it() -> None:
@@ -104,15 +104,15 @@ def test_contrast_grows_by_less_than_the_light_alone_makes_it() -> None:
     picture = ramp.expand(1, 3, 128, 128).contiguous()
     mean = torch.full((1, 128, 128), 0.45)
     bright = mean + torch.linspace(-0.2, 0.2, 128)
-    lit = relit(picture, mean, bright)
+    lit = relight(picture, mean, bright)
     alone = apply_log_odds(picture, log_odds_change(mean, bright)[:, None])
     assert spread(picture) < spread(lit) < spread(alone)
     grey = torch.full((1, 3, 16, 16), 0.5)
     level = torch.full((1, 16, 16), 0.5)
-    torch.testing.assert_close(relit(grey, level, level + 0.2), grey + 0.2, atol=1e-4, rtol=0)
+    torch.testing.assert_close(relight(grey, level, level + 0.2), grey + 0.2, atol=1e-4, rtol=0)
     slope = torch.linspace(-0.2, 0.2, 16).expand(1, 16, 16)
-    assert spread(relit(grey, level, level + slope)) > 0.05  # flat as it was, it is lit
-    assert torch.equal(relit(grey, level, level), grey)
+    assert spread(relight(grey, level, level + slope)) > 0.05  # flat as it was, it is lit
+    assert torch.equal(relight(grey, level, level), grey)
 
 
 def test_colours_stay_those_of_the_skin(net: RenderedFaceNet) -> None:
@@ -150,7 +150,7 @@ def test_a_file_tells_its_lights(tmp_path: Path) -> None:
     assert model.module.lights.tolist() == [0, 1]
     without = rendered.load(random_tensors())
     assert (without.lights == 0).all()
-    assert torch.equal(without.unlit(codes()), codes())
+    assert torch.equal(without.remove_light(codes()), codes())
     odd = {
         "control.along": torch.zeros(CONTROLS, COUNT + 1),
         "control.lights": torch.tensor([0, 2], dtype=torch.int8),

@@ -7,7 +7,11 @@ import torch
 from face_latents.lab.data.faces import FaceSet
 from face_latents.lab.training.face.views import in_frame
 from face_latents.models.architectures.face import file as rendered
-from face_latents.models.architectures.face.motion import followed_back, moved, one_after_other
+from face_latents.models.architectures.face.motion import (
+    compose_motions,
+    invert_motion,
+    move_pictures,
+)
 from face_latents.models.architectures.face.mouth import (
     LARGEST,
     LIPS,
@@ -58,9 +62,11 @@ def test_the_frame_is_entered_and_left() -> None:
     rows = [LIPS * 128 - 0.5 + down for down in (-4.0, -1.0, 3.0, 5.0)]
     faces = mouths(rows)
     offsets = lip_offsets(faces)
-    framed = moved(faces, to_frame(offsets, SIDE))
+    framed = move_pictures(faces, to_frame(offsets, SIDE))
     assert (lip_offsets(framed).abs() < 0.35 * offsets.abs() + 0.3 / 128).all()
-    torch.testing.assert_close(moved(framed, from_frame(offsets, SIDE)), faces, atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        move_pictures(framed, from_frame(offsets, SIDE)), faces, atol=0.02, rtol=0
+    )
     motion = to_frame(offsets, SIDE)
     torch.testing.assert_close(motion.flip(-1), motion)
     assert (motion[:, 0] == 0).all()
@@ -75,11 +81,11 @@ def test_motions_add_up_and_are_undone() -> None:
     bump = (axis * axis[:, None])[None, None]
     motion = torch.cat([0.03 * bump, -0.04 * bump], 1)
     picture = (0.5 + 0.3 * torch.sin(torch.arange(64) / 5) * axis[:, None])[None, None]
-    twice = moved(moved(picture, motion), 0.5 * motion)
+    twice = move_pictures(move_pictures(picture, motion), 0.5 * motion)
     torch.testing.assert_close(
-        moved(picture, one_after_other(motion, 0.5 * motion)), twice, atol=8e-3, rtol=0
+        move_pictures(picture, compose_motions(motion, 0.5 * motion)), twice, atol=8e-3, rtol=0
     )
-    still = one_after_other(motion, followed_back(motion))
+    still = compose_motions(motion, invert_motion(motion))
     assert still[..., 4:-4, 4:-4].abs().max() < 2e-4
 
 
@@ -123,6 +129,6 @@ def test_training_faces_are_brought_into_the_frame() -> None:
     photos = (torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(4)) * 255).byte()
     framed = in_frame(net, FaceSet(photos, ({}, {}, {})))
     offsets = net.lip_offsets(net.encode(photos.float() / 255))
-    expected = moved(photos.float() / 255, to_frame(offsets, SIZE))
+    expected = move_pictures(photos.float() / 255, to_frame(offsets, SIZE))
     torch.testing.assert_close(framed.floats(), expected.clamp(0, 1), atol=0.003, rtol=0)
     assert (framed.crops != photos).any()

@@ -11,7 +11,12 @@ from face_latents.lab.training.face.openness import fit_openness
 from face_latents.models.architectures.face import file as rendered
 from face_latents.models.architectures.face.mouth import LIPS
 from face_latents.models.architectures.face.net import RenderedFaceNet
-from face_latents.models.architectures.face.opening import DRAWN, Acted, above_chin, filled
+from face_latents.models.architectures.face.opening import (
+    DRAWN,
+    EditParts,
+    fade_below_mouth,
+    fill_mouth,
+)
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.face_model import (
     FaceModel,
@@ -43,9 +48,9 @@ def opened(net: RenderedFaceNet, strength: float) -> torch.Tensor:
     return at_rest() + net.edit_of(torch.eye(CONTROLS)[MOUTH : MOUTH + 1] * strength)
 
 
-def acted(gap: float = 0.0, meeting: float = 0.0) -> Acted:
+def parts_of(gap: float = 0.0, meeting: float = 0.0) -> EditParts:
     code = torch.zeros(1, 4)
-    return Acted(code, code, torch.tensor([gap]), torch.tensor([meeting]))
+    return EditParts(code, code, torch.tensor([gap]), torch.tensor([meeting]))
 
 
 def parting(pixels: float) -> torch.Tensor:
@@ -63,8 +68,8 @@ def skin() -> torch.Tensor:
 
 def test_a_closed_mouth_is_opened_with_little_drawing() -> None:
     net = rendered.load(mouth_tensors(-30.0))
-    parts = net.acted(at_rest(), opened(net, 2.0))
-    torch.testing.assert_close(parts.drawn, opened(net, 2.0 * DRAWN))
+    parts = net.split_edit(at_rest(), opened(net, 2.0))
+    torch.testing.assert_close(parts.target, opened(net, 2.0 * DRAWN))
     photos = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(2))
     made = net.apply_edit(photos, at_rest(), opened(net, 2.0))
     plain = rendered.load(mouth_tensors(0.0) | {"control.mouth": torch.zeros(2, CONTROLS)})
@@ -75,31 +80,31 @@ def test_a_closed_mouth_is_opened_with_little_drawing() -> None:
 def test_an_open_mouth_is_drawn_wider() -> None:
     net = rendered.load(mouth_tensors(30.0))
     after = opened(net, 2.0)
-    parts = net.acted(at_rest(), after)
-    torch.testing.assert_close(parts.drawn, after)
-    torch.testing.assert_close(parts.moving, after - at_rest())
-    assert (parts.opened < 1e-6).all()
-    assert (parts.closed == 0).all()
+    parts = net.split_edit(at_rest(), after)
+    torch.testing.assert_close(parts.target, after)
+    torch.testing.assert_close(parts.shift, after - at_rest())
+    assert (parts.opening < 1e-6).all()
+    assert (parts.closing == 0).all()
 
 
 @pytest.mark.parametrize(("log_odds", "strength"), [(-30.0, 1.5), (30.0, -1.5)])
 def test_mouths_that_turn_move_further(log_odds: float, strength: float) -> None:
     net = rendered.load(mouth_tensors(log_odds))
-    parts = net.acted(at_rest(), opened(net, strength))
-    moved = net.strengths(parts.moving)
+    parts = net.split_edit(at_rest(), opened(net, strength))
+    moved = net.strengths(parts.shift)
     torch.testing.assert_close(moved[:, MOUTH], torch.full((3,), 2.4 * strength))
     assert (moved[:, 1 - MOUTH].abs() < 1e-5).all()
-    amount = parts.opened if strength > 0 else parts.closed
+    amount = parts.opening if strength > 0 else parts.closing
     torch.testing.assert_close(amount, torch.ones(3))
 
 
 def test_without_the_tensors_of_mouths_all_is_drawn() -> None:
     net = rendered.load(random_tensors())
-    parts = net.acted(at_rest(), codes())
-    assert torch.equal(parts.drawn, codes())
-    assert torch.equal(parts.moving, codes() - at_rest())
-    assert not parts.opened.any()
-    assert not parts.closed.any()
+    parts = net.split_edit(at_rest(), codes())
+    assert torch.equal(parts.target, codes())
+    assert torch.equal(parts.shift, codes() - at_rest())
+    assert not parts.opening.any()
+    assert not parts.closing.any()
 
 
 def test_mouths_open_little_by_little() -> None:
@@ -114,7 +119,7 @@ def test_mouths_open_little_by_little() -> None:
 
 def test_a_gap_shows_teeth_above_the_dark_and_lips_stay() -> None:
     picture, motion = skin(), parting(12.0)
-    made = filled(picture, motion, torch.zeros(1), acted(gap=1.0))
+    made = fill_mouth(picture, motion, torch.zeros(1), parts_of(gap=1.0))
     line = round(LIPS * SIDE)
     middle = luminance(made)[0, 0, :, SIDE // 2]
     changed = (middle - luminance(picture)[0, 0, :, SIDE // 2]).abs() > 0.02
@@ -126,13 +131,13 @@ def test_a_gap_shows_teeth_above_the_dark_and_lips_stay() -> None:
     for lips in (slice(0, line - 6), slice(line + 18, SIDE)):
         assert torch.equal(made[:, :, lips], picture[:, :, lips])
     # the dark of a darker face is darker
-    dim = filled(picture / 2, motion, torch.zeros(1), acted(gap=1.0))
+    dim = fill_mouth(picture / 2, motion, torch.zeros(1), parts_of(gap=1.0))
     assert (dim[:, :, rows[-2], SIDE // 2] < made[:, :, rows[-2], SIDE // 2]).all()
 
 
 def test_teeth_are_told_apart() -> None:
     picture, motion = torch.full((1, 3, 128, 128), 0.55), parting(12.0)
-    made = luminance(filled(picture, motion, torch.zeros(1), acted(gap=1.0)))[0, 0]
+    made = luminance(fill_mouth(picture, motion, torch.zeros(1), parts_of(gap=1.0)))[0, 0]
     differs = made[70:110, 60] - made[70:110, 63]  # within a tooth, and between two
     across = made[70 + int(differs.argmax())]
     dips = [x for x in range(55, 73) if across[x - 1] > across[x] <= across[x + 1]]
@@ -144,14 +149,14 @@ def test_teeth_are_told_apart() -> None:
 
 def test_nothing_is_filled_where_nothing_opens_or_closes() -> None:
     picture = skin()
-    assert torch.equal(filled(picture, parting(12.0), torch.zeros(1), acted()), picture)
-    still = filled(picture, parting(0.0), torch.zeros(1), acted(gap=1.0, meeting=1.0))
+    assert torch.equal(fill_mouth(picture, parting(12.0), torch.zeros(1), parts_of()), picture)
+    still = fill_mouth(picture, parting(0.0), torch.zeros(1), parts_of(gap=1.0, meeting=1.0))
     torch.testing.assert_close(still, picture, atol=1e-6, rtol=0)
-    both = filled(
+    both = fill_mouth(
         picture.repeat(2, 1, 1, 1),
         parting(12.0).repeat(2, 1, 1, 1),
         torch.zeros(2),
-        Acted(torch.zeros(2, 4), torch.zeros(2, 4), torch.tensor([0.0, 1.0]), torch.zeros(2)),
+        EditParts(torch.zeros(2, 4), torch.zeros(2, 4), torch.tensor([0.0, 1.0]), torch.zeros(2)),
     )
     assert torch.equal(both[:1], picture)
     assert (both[1:] - picture).abs().max() > 0.2
@@ -162,7 +167,7 @@ def test_lips_that_meet_leave_a_dark_line() -> None:
     rows = torch.arange(SIDE) + 0.5 - LIPS * SIDE
     motion = torch.zeros(1, 2, SIDE, SIDE)
     motion[:, 1] = (8 * ((rows + 1.5) / 3).clamp(0, 1) / SIDE)[:, None]
-    made = filled(picture, motion, torch.zeros(1), acted(meeting=1.0))
+    made = fill_mouth(picture, motion, torch.zeros(1), parts_of(meeting=1.0))
     darker = (luminance(picture) - luminance(made))[0, 0]
     assert darker[:, SIDE // 2].max() > 0.1
     assert darker.min() >= 0
@@ -174,11 +179,11 @@ def test_lips_that_meet_leave_a_dark_line() -> None:
 
 def test_a_chin_that_moves_up_is_not_drawn_there_as_well() -> None:
     change = torch.full((1, 3, SIDE, SIDE), 0.2)
-    kept = above_chin(change, torch.zeros(1), acted(meeting=1.0))
+    kept = fade_below_mouth(change, torch.zeros(1), parts_of(meeting=1.0))
     line = round(LIPS * SIDE)
     assert torch.equal(kept[:, :, : line + 8], change[:, :, : line + 8])
     torch.testing.assert_close(kept[:, :, line + 18 :], 0.5 * change[:, :, line + 18 :])
-    assert torch.equal(above_chin(change, torch.zeros(1), acted(gap=1.0)), change)
+    assert torch.equal(fade_below_mouth(change, torch.zeros(1), parts_of(gap=1.0)), change)
 
 
 def test_mirrored_faces_open_alike() -> None:
@@ -222,13 +227,13 @@ def test_only_the_mouths_own_direction_opens_it(face_model: FaceModel, openness:
     code = looking(net, openness)
     for name, direction in face_model.directions.items():
         for strength in (2.0, -2.0):
-            parts = net.acted(code, code + strength * direction.vector)
+            parts = net.split_edit(code, code + strength * direction.vector)
             if name == "mouth_open" and strength * openness <= 0:
-                assert float(parts.opened if strength > 0 else parts.closed) > 0.1
+                assert float(parts.opening if strength > 0 else parts.closing) > 0.1
             elif name != "mouth_open":
-                assert float(parts.opened) == 0, name
+                assert float(parts.opening) == 0, name
                 # a smile that fades lets an open mouth close a little
-                assert float(parts.closed) == 0 or (name, strength) == ("smile", -2.0), name
+                assert float(parts.closing) == 0 or (name, strength) == ("smile", -2.0), name
 
 
 def test_a_fading_smile_closes_an_open_mouth_a_little(face_model: FaceModel) -> None:
@@ -238,23 +243,23 @@ def test_a_fading_smile_closes_an_open_mouth_a_little(face_model: FaceModel) -> 
     closing = []
     for openness in (-4.0, 4.0):
         code = looking(net, openness)
-        parts = net.acted(code, code - 2 * smile)
-        closing.append(float(parts.closed))
-        change = net.strengths(parts.drawn - code)[0]
+        parts = net.split_edit(code, code - 2 * smile)
+        closing.append(float(parts.closing))
+        change = net.strengths(parts.target - code)[0]
         plain = net.strengths(-2 * smile[None])[0]
         mouth = int(net.mouth[1].argmax())
         assert 0 < change[mouth] <= plain[mouth] + 1e-5  # it is still held open for the most part
-        assert torch.equal(net.acted(code, code).drawn, code)
+        assert torch.equal(net.split_edit(code, code).target, code)
     assert closing[0] < 0.05 < closing[1]
 
 
 def test_lips_that_met_move_no_further() -> None:
     net = rendered.load(mouth_tensors(20.0))
-    far, further = (net.acted(at_rest(), opened(net, -strength)) for strength in (3.0, 5.0))
+    far, further = (net.split_edit(at_rest(), opened(net, -strength)) for strength in (3.0, 5.0))
     torch.testing.assert_close(
-        net.strengths(far.moving)[:, MOUTH], net.strengths(further.moving)[:, MOUTH]
+        net.strengths(far.shift)[:, MOUTH], net.strengths(further.shift)[:, MOUTH]
     )
-    assert (further.drawn - far.drawn).abs().max() > 0.1
+    assert (further.target - far.target).abs().max() > 0.1
 
 
 def test_the_bundled_model_opens_a_closed_mouth_where_its_lips_are(face_model: FaceModel) -> None:

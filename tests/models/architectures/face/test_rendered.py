@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from face_latents.lab.data.faces import FaceSet, load_faces
-from face_latents.lab.training.face import adversarial, export, report, run
+from face_latents.lab.training.face import adversarial, export, run, samples
 from face_latents.lab.training.face.attribute_net import (
     BINARY,
     GEOMETRY,
@@ -44,10 +44,10 @@ from face_latents.lab.training.face.motion_fields import (
 from face_latents.lab.training.face.render import LOSSES
 from face_latents.lab.training.face.run import FaceTraining, train_face
 from face_latents.models.architectures.face import file as rendered
-from face_latents.models.architectures.face.motion import displacement, motion_of, moved
+from face_latents.models.architectures.face.motion import displacement, motion_of, move_pictures
 from face_latents.models.architectures.face.net import RenderedFaceNet
 from face_latents.models.architectures.face.planes import (
-    coarse_colour,
+    blur_colour,
     from_planes,
     opponent_matrix,
     to_planes,
@@ -79,12 +79,12 @@ def test_planes_keep_brightness_and_lengths() -> None:
 
 def test_coarse_colour_keeps_brightness_and_loses_specks() -> None:
     pictures = 0.2 + 0.6 * torch.rand(2, 3, 12, 16, generator=torch.Generator().manual_seed(0))
-    coarse = coarse_colour(pictures)
+    coarse = blur_colour(pictures)
     torch.testing.assert_close(coarse.mean(1), pictures.mean(1))
     grey = pictures[:, :1].expand(-1, 3, -1, -1)
-    torch.testing.assert_close(coarse_colour(grey), grey)
+    torch.testing.assert_close(blur_colour(grey), grey)
     plain = pictures[:, :, :1, :1].expand_as(pictures)
-    torch.testing.assert_close(coarse_colour(plain), plain)
+    torch.testing.assert_close(blur_colour(plain), plain)
     fine = (to_planes(p)[:, 4:] for p in (pictures, coarse))
     before, after = (colour.diff(dim=-1).square().mean() for colour in fine)
     assert after < 0.2 * before
@@ -117,7 +117,7 @@ def test_an_untrained_renderer_returns_the_linear_picture() -> None:
     for name in ("weight", "bias"):
         tensors[f"renderer.leave.{name}"].zero_()
     net = rendered.load(tensors)
-    assert torch.equal(net.decode(at_rest()), coarse_colour(net.linear_picture(codes())))
+    assert torch.equal(net.decode(at_rest()), blur_colour(net.linear_picture(codes())))
 
 
 def test_controls_tell_the_renderer_and_move_what_is_drawn() -> None:
@@ -160,7 +160,7 @@ def test_a_motion_is_followed_twice_as_far_and_undone() -> None:
 
     def move(pictures: torch.Tensor, strengths: torch.Tensor) -> torch.Tensor:
         velocity = torch.einsum("bm,mcxy->bcxy", strengths, fields)
-        return moved(pictures, motion_of(velocity, pictures.shape[-1]))
+        return move_pictures(pictures, motion_of(velocity, pictures.shape[-1]))
 
     twice = move(move(wide, once), once)
     torch.testing.assert_close(move(wide, 2 * once), twice, atol=4e-3, rtol=0)
@@ -453,8 +453,8 @@ def small_training(monkeypatch: pytest.MonkeyPatch) -> None:
         (run, "AttributeNet"): partial(AttributeNet, 8),
         (run, "train_attribute_net"): partial(train_attribute_net, width=8, batch=8),
         (adversarial, "Critic"): partial(Critic, width=8),
-        (adversarial, "measure"): partial(report.measure, number=2),
-        (report, "_SHOWN"): 2,
+        (adversarial, "measure"): partial(samples.measure, number=2),
+        (samples, "_SHOWN"): 2,
         (export, "safe_range"): partial(safe_range, step=2.0),
     }
     for (module, name), value in smaller.items():

@@ -17,10 +17,10 @@ from face_latents.lab.training.face.run import FaceTraining, train_face, untrain
 from face_latents.lab.training.face.views import shift_photos
 from face_latents.lab.training.loop import Session
 from face_latents.models.architectures.face import file as rendered
-from face_latents.models.architectures.face.motion import moved
+from face_latents.models.architectures.face.motion import move_pictures
 from face_latents.models.architectures.face.mouth import from_frame
 from face_latents.models.architectures.face.renderer import Renderer
-from face_latents.models.architectures.face.retoucher import Retoucher, nearby
+from face_latents.models.architectures.face.retoucher import Retoucher, correction_weight
 from face_latents.models.errors import UnsupportedModelError
 from face_latents.models.face_model import FaceModel, load_face_model, save_face_model
 from face_latents.models.files.tensors import load_tensors
@@ -92,13 +92,13 @@ def test_without_a_retoucher_the_change_that_is_drawn_is_added() -> None:
     made = net.apply_edit(photos(), at_rest(), edited_codes())
     offsets = net.lip_offsets(at_rest())
     change = net.draw(edited_codes(), offsets) - net.draw_unedited(at_rest())
-    change = moved(change, from_frame(offsets, SIZE))
+    change = move_pictures(change, from_frame(offsets, SIZE))
     motion = net.motion_between(at_rest(), edited_codes())
-    expected = moved(photos() + change, motion)
+    expected = move_pictures(photos() + change, motion)
     torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
     assert (made - photos()).abs().max() > 0.05
     half = net.apply_edit(photos(), at_rest(), edited_codes(), 0.5)
-    expected = moved(photos() + change / 2, motion)
+    expected = move_pictures(photos() + change / 2, motion)
     torch.testing.assert_close(half, expected, atol=1e-5, rtol=0)
 
 
@@ -170,9 +170,9 @@ def test_half_precision_is_close(model: FaceModel) -> None:
 
 def test_corrections_are_made_where_something_changes() -> None:
     change = torch.zeros(1, 3, 64, 64)
-    assert (nearby(change) == 0).all()
+    assert (correction_weight(change) == 0).all()
     change[..., 8:16, 8:16] = 0.3
-    near = nearby(change)[0, 0]
+    near = correction_weight(change)[0, 0]
     assert near[12, 12] > 0.6
     assert (near[32:] == 0).all()
     assert near.min() >= 0

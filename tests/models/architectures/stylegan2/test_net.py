@@ -98,7 +98,7 @@ def test_doubling_is_the_filter_of_the_paper() -> None:
     row = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64) / 4
     kernel = torch.outer(row, row).expand(3, 1, 4, 4)
     expected = F.conv2d(F.pad(spread, (2, 1, 2, 1)), kernel, groups=3)
-    torch.testing.assert_close(layers.doubled(picture), expected)
+    torch.testing.assert_close(layers.double_size(picture), expected)
 
 
 def test_gradients_of_pictures_are_exact() -> None:

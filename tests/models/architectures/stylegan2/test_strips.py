@@ -89,7 +89,7 @@ def test_only_large_maps_are_cut(net: StyleGAN2Net, code: Tensor) -> None:
     channels = up.energy.shape[0]
     side = int((strips.SMALLEST / (4 * channels)) ** 0.5)
     small = torch.empty(1, up.energy.shape[1], side, side)
-    assert not strips.worthwhile(small, up, code)
+    assert not strips.pays_off(small, up, code)
     large = torch.empty(1, up.energy.shape[1], 2 * side, 2 * side)
-    assert strips.worthwhile(large, up, code)
-    assert not strips.worthwhile(large.to("meta"), up, code)
+    assert strips.pays_off(large, up, code)
+    assert not strips.pays_off(large.to("meta"), up, code)
