@@ -145,12 +145,12 @@ def test_best_method_is_the_one_with_the_highest_figure() -> None:
 
 
 def test_rotation_keeps_style_and_the_rank_1_operator_does_not() -> None:
-    measured, digits = measured_model(), bars(80)
+    measured, digits = measured_model(), bars(40)
     axes = MeasuredBasis(torch.eye(SIZE), LABELS, None, torch.eye(SIZE), signed=True)
     codes = measured.encode(digits.pictures)
     means = torch.stack([codes[digits.labels == k].mean(0) for k in range(LABELS)])
     setup = Setup(measured, {"ours": axes, "paper": axes}, means)
-    found = rotation(setup, digits, per_label=10, per_path=3)
+    found = rotation(setup, digits, per_label=6, per_path=2)
     turned, erased = found["rotate"], found["paper_rank_1"]
     assert turned["success_rate"] == 1
     assert erased["success_rate"] == 1
