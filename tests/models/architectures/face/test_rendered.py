@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from face_latents.lab.data.faces import FaceSet, load_faces
-from face_latents.lab.training.face import adversarial, export, run, samples
+from face_latents.lab.training.face import adversarial, attribute_net, export, run, samples
 from face_latents.lab.training.face.attribute_net import (
     BINARY,
     GEOMETRY,
@@ -19,7 +19,6 @@ from face_latents.lab.training.face.attribute_net import (
     AttributeNet,
     as_values,
     attribute_values,
-    train_attribute_net,
     worst_change,
 )
 from face_latents.lab.training.face.critic import (
@@ -450,8 +449,7 @@ def small_training(monkeypatch: pytest.MonkeyPatch) -> None:
     smaller = {
         (run, "Renderer"): partial(Renderer, wide=8, deep=16, fine=8, blocks=(1, 1, 1)),
         (run, "Retoucher"): partial(Retoucher, fine=8, wide=8, deep=16, blocks=1),
-        (run, "AttributeNet"): partial(AttributeNet, 8),
-        (run, "train_attribute_net"): partial(train_attribute_net, width=8, batch=8),
+        (attribute_net, "AttributeNet"): partial(AttributeNet, 8),
         (adversarial, "Critic"): partial(Critic, width=8),
         (adversarial, "measure"): partial(samples.measure, number=2),
         (samples, "_SHOWN"): 2,
@@ -461,6 +459,7 @@ def small_training(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, value)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_training")
 def test_training_stops_resumes_and_exports(face_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "own.safetensors"
