@@ -58,6 +58,13 @@ QUICKER = {
 }
 
 
+SLOW = {"explore_directions", "fit_own_direction"}
+
+
+def mark_slow(path: Path):
+    return pytest.param(path, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+
+
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder models/face_latents of the stand-alone nodes."""
@@ -104,7 +111,7 @@ def test_a_workflow_has_a_thumbnail_a_note_and_file_names_of_its_own(path):
     assert max(Counter(prefixes).values()) == 1
 
 
-@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [mark_slow(path) for path in EVERY], ids=lambda path: path.stem)
 @pytest.mark.usefixtures("face_model", "digits_model", "fits_look_at_codes_alone")
 def test_a_workflow_runs(path, portrait_file, models, tmp_path):
     if path in STYLEGAN2:
