@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from face_latents.lab.data.faces import FaceSet, load_faces
-from face_latents.lab.training.face import adversarial, attribute_net, export, run, samples
 from face_latents.lab.training.face.attribute_net import (
     BINARY,
     GEOMETRY,
@@ -51,11 +49,8 @@ from face_latents.models.architectures.face.planes import (
     opponent_matrix,
     to_planes,
 )
-from face_latents.models.architectures.face.renderer import Renderer
-from face_latents.models.architectures.face.retoucher import Retoucher
 from face_latents.models.errors import UnsupportedModelError
 from face_latents.models.face_model import FaceModel
-from face_latents.models.fit.safe_range import safe_range
 from face_latents.models.geometry.templates import TIGHT
 from PIL import Image
 from rendered_support import CONTROLS, COUNT, at_rest, codes, make_face_data, random_tensors
@@ -441,22 +436,6 @@ def test_attribute_values_share_one_scale(face_data: Path) -> None:
     assert values.abs().max() <= 2.5
     outputs = AttributeNet(8).eval()(faces.floats())
     assert as_values(outputs)[:, torch.tensor(BINARY)].abs().max() <= 2
-
-
-@pytest.fixture
-def small_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks of few channels, and reports on few faces and strengths: the steps are the same."""
-    smaller = {
-        (run, "Renderer"): partial(Renderer, wide=8, deep=16, fine=8, blocks=(1, 1, 1)),
-        (run, "Retoucher"): partial(Retoucher, fine=8, wide=8, deep=16, blocks=1),
-        (attribute_net, "AttributeNet"): partial(AttributeNet, 8),
-        (adversarial, "Critic"): partial(Critic, width=8),
-        (adversarial, "measure"): partial(samples.measure, number=2),
-        (samples, "_SHOWN"): 2,
-        (export, "safe_range"): partial(safe_range, step=2.0),
-    }
-    for (module, name), value in smaller.items():
-        monkeypatch.setattr(module, name, value)
 
 
 @pytest.mark.slow

@@ -305,6 +305,8 @@ def test_photos_are_moved_by_less_than_a_pixel() -> None:
     assert by.std((2, 3)).max() < 0.05
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_training")
 def test_training_stops_resumes_and_is_exported(tmp_path: Path) -> None:
     data, out = make_face_data(tmp_path / "faces"), tmp_path / "own.safetensors"
     few = FaceTraining(12, 2, 1, 2, 12, retouch_warm_steps=1, retouch_steps=2, spotless_steps=0)
