@@ -240,5 +240,67 @@ check(await page.evaluate(() => window.flt.range("beard").disabled), "a wired sl
 check((await page.locator(".fls-status").innerText()).includes("gone"), "the node does not name it");
 await shot("5_wired");
 
+// Undo removes the node and makes it anew: what is on the page belongs to the new one.
+await open(graph);
+await run();
+async function drag(name, share) {
+  const place = await page.getByRole("slider", { name }).boundingBox();
+  const middle = place.y + place.height / 2;
+  await page.mouse.move(place.x + place.width / 2, middle);
+  await page.mouse.down();
+  await page.mouse.move(place.x + place.width * share, middle, { steps: 6 });
+  await page.mouse.up();
+}
+const preview = () => page.evaluate(() => {
+  const { picture, panel } = window.flt;
+  return { panels: document.querySelectorAll(".face-latents-sliders").length,
+    shown: !!panel() && !picture().hidden && picture().naturalWidth > 0 };
+});
+const whole = JSON.stringify({ panels: 1, shown: true });
+await drag("smile", 0.9);
+await page.mouse.click(60, 900);
+await page.waitForTimeout(500);
+for (const keys of ["Control+z", "Control+y", "Control+z"]) {
+  await page.keyboard.press(keys);
+  await page.waitForTimeout(1500);
+  const seen = JSON.stringify(await preview());
+  check(seen === whole, `${keys}: ${seen}`);
+}
+await drag("age", 0.2);
+await page.waitForTimeout(500);
+check(await page.evaluate(() => window.flt.values().age) < -1, "a drag after undo is lost");
+check(await restingPicture() === await expectedPicture(), "after undo the preview does not follow");
+await run();
+check(await restingPicture() === await expectedPicture(), "after undo a run is not shown");
+await shot("6_undone");
+
+// Another tab and back, and a reload of the page.
+await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.NewBlankWorkflow"));
+await page.waitForTimeout(1500);
+await page.evaluate(() =>
+  window.app.extensionManager.command.execute("Workspace.PreviousOpenedWorkflow"));
+await page.waitForTimeout(3000);
+check(JSON.stringify(await preview()) === whole, `tab: ${JSON.stringify(await preview())}`);
+await shot("7_tab");
+await page.reload();
+await page.waitForFunction(() => window.app?.extensionManager && window.app.graph, null,
+  { timeout: 180000 });
+await page.evaluate(addHelpers);
+await page.waitForTimeout(5000);
+check(JSON.stringify(await preview()) === whole, `reload: ${JSON.stringify(await preview())}`);
+await shot("8_reloaded");
+
+// The node inside a subgraph.
+const errors = lines.length;
+await page.evaluate(() => {
+  const { canvas } = window.app;
+  canvas.selectItems([window.flt.node()]);
+  canvas.graph.convertToSubgraph(canvas.selectedItems);
+});
+await page.waitForTimeout(2500);
+const thrown = lines.slice(errors).filter((line) => /pageerror|NullGraph/.test(line));
+check(thrown.length === 0, `subgraph: ${thrown.join(" | ").slice(0, 400)}`);
+await shot("9_subgraph");
+
 await browser.close();
 fs.writeFileSync(path.join(job.out, "report.json"), JSON.stringify({ ...report, lines }, null, 2));

@@ -1,9 +1,11 @@
 // Where the names of the sliders come from: the model that the node is connected to.
 
+import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
-import { inputIndex } from "./slider_wires.js";
+import { inputIndex, isConnected } from "./slider_wires.js";
 
 const LOADER = "FaceLatentsLoadModel";
+const REMEMBERED = 32; // runs that are looked through for the last one of a node
 const lists = new Map(); // model name -> promise of its rows
 
 // The file name of the face model, found by following the wire; null where it cannot be told.
@@ -11,13 +13,12 @@ export function modelNameOf(node) {
   let origin = node;
   let slot = inputIndex(node, "face_model");
   for (let steps = 0; steps < 50 && origin; steps++) {
-    origin = slot < 0 ? null : origin.getInputNode?.(slot);
+    origin = slot < 0 || !origin.graph ? null : origin.getInputNode?.(slot);
     if (origin?.type !== "Reroute") break;
     slot = 0;
   }
   if (origin?.comfyClass !== LOADER) return null;
-  const linked = inputIndex(origin, "model");
-  if (linked >= 0 && origin.isInputConnected(linked)) return null;
+  if (isConnected(origin, "model")) return null;
   return origin.widgets?.find((widget) => widget.name === "model")?.value ?? null;
 }
 
@@ -46,4 +47,25 @@ export function forgetDirections() {
 export function pictureUrl({ filename, subfolder, type }) {
   const query = new URLSearchParams({ filename, subfolder, type });
   return api.apiURL(`/view?${query}`);
+}
+
+// What the last run of a node reported, as the host holds it; null where it did not run.
+export function lastReport(node) {
+  const id = node.graph.isRootGraph === false ? `${node.graph.id}:${node.id}` : `${node.id}`;
+  return app.nodeOutputs?.[id]?.face_latents_sliders?.at(-1) ?? null;
+}
+
+// The same from the server, which remembers runs when the page is loaded anew.
+export async function reportInHistory(node) {
+  if (node.graph.isRootGraph === false) return null; // such nodes go by other ids there
+  try {
+    const answer = await api.fetchApi(`/history?max_items=${REMEMBERED}`);
+    const runs = Object.values(await answer.json()).reverse(); // the newest first
+    const run = runs.find(({ prompt, outputs }) =>
+      prompt?.[3]?.extra_pnginfo?.workflow?.id === node.graph.id &&
+      outputs?.[node.id]?.face_latents_sliders);
+    return run?.outputs[node.id].face_latents_sliders.at(-1) ?? null;
+  } catch {
+    return null; // the node then asks for a run, as it does without a history
+  }
 }

@@ -10,6 +10,13 @@ export function inputIndex(node, name) {
   return node.inputs?.findIndex((input) => input.name === name) ?? -1;
 }
 
+// Whether something is connected to an input. The host throws for a node that is in no graph: while
+// it is loaded, and after it was removed.
+export function isConnected(node, name) {
+  const index = inputIndex(node, name);
+  return index >= 0 && !!node.graph && node.isInputConnected(index);
+}
+
 // Calls the function that was there before, then `more`. For one node or widget, never a prototype.
 export function chain(before, more) {
   return function (...values) {
@@ -22,11 +29,9 @@ export function chain(before, more) {
 // Names of the sliders that have an input, and whether something is connected to it.
 export function wiredSliders(node) {
   const found = new Map();
-  node.inputs?.forEach((input, index) => {
-    if (input.name.startsWith(PREFIX)) {
-      found.set(input.name.slice(PREFIX.length), node.isInputConnected(index));
-    }
-  });
+  for (const { name } of node.inputs ?? []) {
+    if (name.startsWith(PREFIX)) found.set(name.slice(PREFIX.length), isConnected(node, name));
+  }
   return found;
 }
 

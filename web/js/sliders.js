@@ -5,8 +5,10 @@ import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { LivePreview } from "./live_preview.js";
 import { SliderPanel } from "./slider_panel.js";
-import { findDirections, forgetDirections, modelNameOf, pictureUrl } from "./slider_sources.js";
-import { addWire, chain, findWidget, inputIndex, removeWire, wiredSliders } from "./slider_wires.js";
+import {
+  findDirections, forgetDirections, lastReport, modelNameOf, pictureUrl, reportInHistory,
+} from "./slider_sources.js";
+import { addWire, chain, findWidget, isConnected, removeWire, wiredSliders } from "./slider_wires.js";
 
 const NODE = "FaceLatentsSliders";
 const SIZE = [360, 700];
@@ -19,6 +21,7 @@ class Controller {
     this.strengths = findWidget(node, "strengths");
     this.keepOthers = findWidget(node, "keep_others");
     this.ran = null; // what the last run of this node reported
+    this.asked = false; // the server's history was looked through for it
     this.model = undefined; // name of the model whose directions are shown
     this.panel = new SliderPanel({
       change: (values, settled) => this.write(values, settled),
@@ -45,6 +48,27 @@ class Controller {
     });
     widget.serialize = false;
     this.listen();
+  }
+
+  // Undo and redo make the node anew. Nodes 2.0 keeps the place of its panel on the page, with the
+  // panel of the removed node in it.
+  takePlace() {
+    const { element } = this.panel;
+    element.dataset.node = `${this.node.graph.id}:${this.node.id}`;
+    if (element.isConnected) return;
+    const selector = `.${element.className}[data-node="${CSS.escape(element.dataset.node)}"]`;
+    document.querySelector(selector)?.replaceWith(element);
+  }
+
+  // The last run of this node, after undo, a tab switch or a reload made it anew.
+  async restore() {
+    if (this.ran !== null) return;
+    let report = lastReport(this.node);
+    if (!report && !this.asked) {
+      this.asked = true;
+      report = await reportInHistory(this.node);
+    }
+    if (report && this.ran === null) this.executed({ face_latents_sliders: [report] });
   }
 
   listen() {
@@ -128,12 +152,14 @@ class Controller {
   }
 
   isLinked(name) {
-    const index = inputIndex(this.node, name);
-    return index >= 0 && this.node.isInputConnected(index);
+    return isConnected(this.node, name);
   }
 
   // Which sliders there are, and which of them a wire sets.
   async refresh() {
+    if (!this.node.graph) return; // not placed yet, or removed
+    this.takePlace();
+    this.restore();
     const model = modelNameOf(this.node);
     if (model !== this.model || this.panel.isEmpty()) {
       this.model = model;
@@ -170,6 +196,10 @@ app.registerExtension({
     requestAnimationFrame(() => controller.refresh());
   },
   afterConfigureGraph() {
+    for (const controller of controllers) controller.refresh();
+  },
+  // The host found the last run again: after a reload of the page, or a change of tabs.
+  onNodeOutputsUpdated() {
     for (const controller of controllers) controller.refresh();
   },
   refreshComboInNodes() {
