@@ -219,7 +219,7 @@ class StubFeed:
     def __init__(self, bank: Bank, device: torch.device = CPU) -> None:
         self.device, self.buffers = device, ("close",)
         generator = torch.Generator().manual_seed(4)
-        scenes = detector_scenes(bank, 12, generator)
+        scenes = detector_scenes(bank, 6, generator)
         self.parts = {
             "scenes": (
                 scenes.images,
@@ -228,8 +228,8 @@ class StubFeed:
                 scenes.present,
                 scenes.ignore[:, 4::8, 4::8],
             ),
-            "crops": refiner_crops(bank, 12, generator),
-            "close": polisher_crops(bank, 12, generator),
+            "crops": refiner_crops(bank, 8, generator),
+            "close": polisher_crops(bank, 6, generator),
         }
 
     def draw(self, kind: str, count: int) -> tuple[torch.Tensor, ...]:
@@ -246,14 +246,14 @@ def advance(run: training.FinderRun, stage: str, feed: StubFeed, steps: int) -> 
     step = run.stage(stage, 1.0, feed).step  # type: ignore[arg-type]
     names = ("refine",) if stage == "polish" else ("detect", "judge", "refine")
     rows = [step(training.WARM_UP_STEPS, 0.0) for _ in range(steps)]
-    return [sum(float(row[name]) for name in names) for row in rows]
+    return [sum(row[name].item() for name in names) for row in rows]
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_steps_learn_and_the_mean_follows(bank: Bank, tmp_path: Path, device: torch.device) -> None:
     run, feed = small_run(tmp_path, device), StubFeed(bank, device)
-    losses = advance(run, "find", feed, 12)
-    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+    losses = advance(run, "find", feed, 8)
+    assert sum(losses[-2:]) < 0.8 * sum(losses[:2])
     pairs = zip(run.net.parameters(), run.average.parameters(), strict=True)
     assert any(not torch.equal(value, mean) for value, mean in pairs)
 
@@ -267,8 +267,8 @@ def test_polishing_starts_from_the_refiner_and_changes_only_the_polisher(
         assert torch.equal(value, run.net.polisher.state_dict()[name])
     before = {name: value.clone() for name, value in run.net.state_dict().items()}
     run.run.done["find"] = 0
-    losses = advance(run, "polish", feed, 12)
-    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+    losses = advance(run, "polish", feed, 8)
+    assert sum(losses[-2:]) < 0.8 * sum(losses[:2])
     for name, value in run.net.state_dict().items():
         if not name.startswith("polisher"):
             assert torch.equal(value, before[name])
