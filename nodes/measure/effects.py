@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from ...models.charts import matrix_chart
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
 from ...models.geometry.templates import TIGHT
+from ...models.judge import Judge, load_judge, read
 from ...models.paste.back import paste_back
 from ...models.paste.edit import plan_edits
 from ...models.paste.face import SURROUNDINGS, PhotoFace, cut_face
@@ -23,9 +24,6 @@ from ..combine import mean_of, vectors_by_name
 from ..compute import decode_codes, encode_crops, run_model
 from ..draw import Chart, preview, stack_charts
 from ..registry import node
-
-if TYPE_CHECKING:
-    from ...models.judge import Judge
 
 NODE = "Disentanglement"
 SCORES, JUDGE = MEASURES = ("direction scores", "attribute judge")
@@ -212,8 +210,6 @@ def _paste_faces(model: FaceModel, faces: Sequence[PhotoFace | None], codes: Ten
 
 def _read_attributes(pictures: Tensor) -> Tensor:
     """What the judge sees in `(B, 3, S, S)`: probabilities, and age in tens of years, (B, 6)."""
-    from ...models.judge import read
-
     size = TIGHT.size
     if pictures.shape[-1] != size:
         pictures = torch.nn.functional.interpolate(
@@ -225,7 +221,4 @@ def _read_attributes(pictures: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _load_judge() -> Judge:
-    # Imported when needed: with its training code it takes seconds.
-    from ...models.judge import load_judge
-
     return load_judge()

@@ -49,10 +49,15 @@ export function pictureUrl({ filename, subfolder, type }) {
   return api.apiURL(`/view?${query}`);
 }
 
-// What the last run of a node reported, as the host holds it; null where it did not run.
+// What a node reported in its outputs; null where it did not run.
+export function newestReport(output) {
+  return output?.face_latents_sliders?.at(-1) ?? null;
+}
+
+// What the last run of a node reported, as the host holds it.
 export function lastReport(node) {
   const id = node.graph.isRootGraph === false ? `${node.graph.id}:${node.id}` : `${node.id}`;
-  return app.nodeOutputs?.[id]?.face_latents_sliders?.at(-1) ?? null;
+  return newestReport(app.nodeOutputs?.[id]);
 }
 
 // The same from the server, which remembers runs when the page is loaded anew.
@@ -63,8 +68,8 @@ export async function reportInHistory(node) {
     const runs = Object.values(await answer.json()).reverse(); // the newest first
     const run = runs.find(({ prompt, outputs }) =>
       prompt?.[3]?.extra_pnginfo?.workflow?.id === node.graph.id &&
-      outputs?.[node.id]?.face_latents_sliders);
-    return run?.outputs[node.id].face_latents_sliders.at(-1) ?? null;
+      newestReport(outputs?.[node.id]));
+    return newestReport(run?.outputs[node.id]);
   } catch {
     return null; // the node then asks for a run, as it does without a history
   }

@@ -6,7 +6,8 @@ import { api } from "../../../scripts/api.js";
 import { LivePreview } from "./live_preview.js";
 import { SliderPanel } from "./slider_panel.js";
 import {
-  findDirections, forgetDirections, lastReport, modelNameOf, pictureUrl, reportInHistory,
+  findDirections, forgetDirections, lastReport, modelNameOf, newestReport, pictureUrl,
+  reportInHistory,
 } from "./slider_sources.js";
 import { addWire, chain, findWidget, isConnected, removeWire, wiredSliders } from "./slider_wires.js";
 
@@ -68,14 +69,17 @@ class Controller {
       this.asked = true;
       report = await reportInHistory(this.node);
     }
-    if (report && this.ran === null) this.executed({ face_latents_sliders: [report] });
+    if (report && this.ran === null) this.showRun(report);
   }
 
   listen() {
     const { node } = this;
     this.strengths.callback = chain(this.strengths.callback, () => this.read(true));
     this.keepOthers.callback = chain(this.keepOthers.callback, () => this.move(true));
-    node.onExecuted = chain(node.onExecuted, (output) => this.executed(output));
+    node.onExecuted = chain(node.onExecuted, (output) => {
+      const report = newestReport(output);
+      if (report) this.showRun(report);
+    });
     node.onConfigure = chain(node.onConfigure, () => this.read(false));
     node.onConnectionsChange = chain(node.onConnectionsChange, () => {
       // The links of a workflow are complete only after all its nodes were made.
@@ -133,9 +137,7 @@ class Controller {
     }, settled);
   }
 
-  executed(output) {
-    const report = output?.face_latents_sliders?.at(-1);
-    if (!report) return;
+  showRun(report) {
     this.ran = { ...report, model: modelNameOf(this.node) };
     this.panel.say(report.warnings.join("\n"));
     this.preview.drop();
@@ -184,6 +186,10 @@ class Controller {
 
 const controllers = new Set();
 
+function refreshAll() {
+  for (const controller of controllers) controller.refresh();
+}
+
 app.registerExtension({
   name: "FaceLatents.AttributeSliders",
   nodeCreated(node) {
@@ -195,18 +201,11 @@ app.registerExtension({
     node.setSize([Math.max(width, SIZE[0]), Math.max(height, SIZE[1])]);
     requestAnimationFrame(() => controller.refresh());
   },
-  afterConfigureGraph() {
-    for (const controller of controllers) controller.refresh();
-  },
-  // The host found the last run again: after a reload of the page, or a change of tabs.
-  onNodeOutputsUpdated() {
-    for (const controller of controllers) controller.refresh();
-  },
+  afterConfigureGraph: refreshAll,
+  onNodeOutputsUpdated: refreshAll, // the host found the last run again, after a change of tabs
   refreshComboInNodes() {
     forgetDirections();
-    for (const controller of controllers) {
-      controller.model = undefined;
-      controller.refresh();
-    }
+    for (const controller of controllers) controller.model = undefined;
+    refreshAll();
   },
 });
