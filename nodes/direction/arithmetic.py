@@ -25,7 +25,7 @@ class ScaleDirection:
     slider, or to turn 'older' into 'younger' with a factor of -1.
     """
 
-    ALIASES = "multiply direction, invert direction, negate, opposite, gain"
+    ALIASES = "multiply direction, invert direction, negate, opposite, gain, weaker, stronger"
     OUTPUTS = widgets.output_direction("The scaled direction; its safe range is adapted.")
     INPUTS = {
         "direction": widgets.direction("The direction to scale."),
@@ -51,7 +51,10 @@ class ConditionDirection:
     All connected directions are taken into account at once.
     """
 
-    ALIASES = "orthogonalise, orthogonalize, disentangle, independent, gram-schmidt, interfacegan"
+    ALIASES = (
+        "orthogonalise, orthogonalize, disentangle, independent, gram-schmidt, interfacegan, "
+        "keep identity, keep age"
+    )
     OUTPUTS = widgets.output_direction(
         "The direction without what it shared with the others, as long as before."
     )
@@ -95,7 +98,10 @@ class DirectionBetween:
     glasses to faces with glasses. Strength 1 is the whole way between their means.
     """
 
-    ALIASES = "difference, class means, make direction, fit direction, subtract, attribute vector"
+    ALIASES = (
+        "difference, class means, before and after, make direction, fit direction, own direction, "
+        "subtract, attribute vector"
+    )
     OUTPUTS = widgets.output_direction("Mean of the second group minus mean of the first.")
     INPUTS = {
         "from_faces": widgets.face_latent("Where the direction starts: one face or many."),

@@ -63,7 +63,10 @@ class PCADirections(_FoundDirections):
     what each one does; choose one by its number and give it a name.
     """
 
-    ALIASES = "ganspace, principal components, unsupervised, explore, discover"
+    ALIASES = (
+        "ganspace, principal components, unsupervised, explore, discover directions, "
+        "find directions, stylegan"
+    )
     OPTIONAL = {
         "face_latent": widgets.face_latent(
             "The faces whose variation is looked for, many and different ones; the sheet starts "
@@ -114,7 +117,10 @@ class SeFaDirections(_FoundDirections):
     and no photos. The contact sheet shows what each one does.
     """
 
-    ALIASES = "closed-form factorization, unsupervised, semantics, explore, sefa"
+    ALIASES = (
+        "closed-form factorization, unsupervised, semantics, explore, discover directions, "
+        "find directions, sefa, stylegan"
+    )
     OPTIONAL = {
         "face_latent": widgets.face_latent(
             "A face to show the directions on (the first of a batch). Without it, the model's "

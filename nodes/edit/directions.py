@@ -17,7 +17,10 @@ class AddDirection:
     face exactly as it is; a negative strength goes the other way.
     """
 
-    ALIASES = "edit face, smile, age, attribute, latent add, move along"
+    ALIASES = (
+        "edit face, attribute, expression, smile, laugh, age, older, younger, glasses, beard, "
+        "gender, mouth open, brightness, light, head turn, pose, latent add, move along"
+    )
     OUTPUTS = widgets.output_faces("The moved faces.")
     INPUTS = {
         "face_latent": widgets.face_latent("The faces to edit."),
@@ -54,7 +57,10 @@ class RemoveFeature:
     model's average.
     """
 
-    ALIASES = "remove attribute, subtract, project out, neutralise, erase, orthogonal"
+    ALIASES = (
+        "remove attribute, remove glasses, remove beard, remove smile, subtract, project out, "
+        "neutralise, neutralize, erase, orthogonal"
+    )
     OUTPUTS = widgets.output_faces("The faces without the feature.")
     INPUTS = {
         "face_latent": widgets.face_latent("The faces to edit."),
@@ -94,7 +100,10 @@ class SetAttribute:
     the direction above it. Faces that start differently end equal in this attribute.
     """
 
-    ALIASES = "set to value, attribute value, match attribute, project, absolute"
+    ALIASES = (
+        "set to value, set age, set smile, set expression, age, older, younger, smile, glasses, "
+        "beard, attribute value, match attribute, project, absolute"
+    )
     OUTPUTS = widgets.output_faces("The faces with the attribute at the value.")
     INPUTS = {
         "face_latent": widgets.face_latent("The faces to edit."),

@@ -29,7 +29,7 @@ class StrengthCurve(Chart):
     then runs once per frame.
     """
 
-    ALIASES = "keyframes, schedule, animation curve, float list, easing, tween"
+    ALIASES = "keyframes, schedule, animation curve, float list, easing, tween, timeline, video"
     OUTPUTS = {
         "strengths": ("FLOAT", "A list of numbers, one per frame."),
         "image": ("IMAGE", "The curve as a picture."),
@@ -62,7 +62,10 @@ class AddDirectionFrames:
     Curve, from a node that listens to audio, or from any list of numbers.
     """
 
-    ALIASES = "animate direction, audio reactive, float list, schedule, keyframes"
+    ALIASES = (
+        "animate direction, animate face, animate smile, video, audio reactive, float list, "
+        "schedule, keyframes, age over time"
+    )
     OUTPUTS = widgets.output_faces("One face per frame, for Decode Face or Paste Back.")
     # Both kinds of list arrive: the host's own, and a Python list on a single FLOAT wire.
     INPUT_IS_LIST = True

@@ -29,7 +29,11 @@ class LoadDirection:
     or one you saved with Save Direction.
     """
 
-    ALIASES = "smile, age, light, attribute, concept, edit vector, boundary"
+    ALIASES = (
+        "attribute, expression, smile, age, older, younger, glasses, beard, gender, mouth open, "
+        "brightness, light, head turn, pose, concept, edit vector, boundary, open direction, "
+        "safetensors"
+    )
     OUTPUTS = {
         "direction": (
             widgets.FACE_DIRECTION,

@@ -23,7 +23,7 @@ class SaveFaceLatent:
     also works after loading. Never replaces a file: the name is counted up.
     """
 
-    ALIASES = "export face, store face, write latent, safetensors"
+    ALIASES = "export face, store face, write latent, keep face, safetensors"
     OUTPUTS = widgets.output_faces("The face latent, unchanged.")
     OUTPUT_NODE = True
     INPUTS = {
@@ -42,7 +42,7 @@ class LoadFaceLatent:
     folder.
     """
 
-    ALIASES = "import face, open latent, restore face, safetensors"
+    ALIASES = "import face, open latent, saved face, restore face, safetensors"
     OUTPUTS = widgets.output_faces("The saved faces, with their photos.")
     INPUTS = {
         "file": widgets.listing(

@@ -32,7 +32,10 @@ MOST_FACES = 64  # in one table
 class LatentDistance:
     """Measures how different two faces are to the model: 0 is identical."""
 
-    ALIASES = "similarity, compare faces, face distance, cosine, euclidean, identity"
+    ALIASES = (
+        "similarity, compare faces, same person, face distance, cosine, euclidean, identity, "
+        "likeness"
+    )
     OUTPUTS = {
         "distance": (
             "FLOAT",
@@ -64,7 +67,7 @@ class DistanceMatrix(Chart):
     edges. Dark is alike, bright is different.
     """
 
-    ALIASES = "similarity matrix, heatmap, compare faces, confusion, plot, table"
+    ALIASES = "similarity matrix, heatmap, compare faces, same person, confusion, plot, table"
     OUTPUTS = {
         "image": ("IMAGE", "The table as a picture."),
         "text": ("STRING", "The table as comma-separated numbers."),

@@ -37,7 +37,10 @@ class AttributeSheet(Chart):
     directions that have none.
     """
 
-    ALIASES = "contact sheet, xy plot, grid, strengths, compare directions, traversal"
+    ALIASES = (
+        "contact sheet, xy plot, grid, strengths, compare directions, traversal, compare smile, "
+        "compare age, older, younger, expression sheet"
+    )
     OUTPUTS = {"image": ("IMAGE", "The contact sheet.")}
     INPUTS = {
         "face_model": widgets.face_model(),

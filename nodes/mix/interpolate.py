@@ -37,7 +37,10 @@ class Lerp(_Blend):
     faces it tends to the average face, where Slerp keeps more character.
     """
 
-    ALIASES = "interpolate, blend faces, mix faces, linear interpolation, crossfade"
+    ALIASES = (
+        "interpolate, blend faces, mix faces, merge faces, linear interpolation, crossfade, "
+        "lerp faces"
+    )
 
     def execute(self, a: FaceLatent, b: FaceLatent, t: float) -> tuple[FaceLatent]:
         start, end = pair(a, b, "Lerp")
@@ -51,7 +54,10 @@ class Slerp(_Blend):
     much character as the two ends.
     """
 
-    ALIASES = "spherical interpolation, interpolate, blend faces, mix faces, arc"
+    ALIASES = (
+        "spherical interpolation, interpolate, blend faces, mix faces, merge faces, arc, "
+        "slerp faces"
+    )
 
     def execute(self, a: FaceLatent, b: FaceLatent, t: float) -> tuple[FaceLatent]:
         start, end = pair(a, b, "Slerp")

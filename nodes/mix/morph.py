@@ -29,7 +29,10 @@ class Morph(Chart):
     pictures; Paste Back puts them into the first face's photo.
     """
 
-    ALIASES = "animation, keyframes, transition, video, walk, path, tween, easing"
+    ALIASES = (
+        "morph faces, face morph, animation, keyframes, transition, video, walk, path, tween, "
+        "easing"
+    )
     OUTPUTS = widgets.output_faces(
         "One face per frame, which belong to the photo of the first face."
     )

@@ -17,7 +17,7 @@ class DecodeFace:
     into its photo, use Paste Back instead.
     """
 
-    ALIASES = "face decoder, latent to image, generate face, render, synthesis"
+    ALIASES = "face decoder, latent to image, generate face, portrait, render, synthesis, stylegan"
     OUTPUTS = {"image": ("IMAGE", "One square picture per face.")}
     INPUTS = {
         "face_model": widgets.face_model(),

@@ -60,8 +60,9 @@ class EncodeFace:
     """
 
     ALIASES = (
-        "face encoder, invert face, inversion, project face, optimise latent, refine, find face, "
-        "align face, face to latent"
+        "face encoder, portrait, face detection, find face, detect face, align face, crop face, "
+        "face crop, invert face, inversion, project face, optimise latent, optimize latent, "
+        "refine, face to latent, image to latent, stylegan, e4e, psp"
     )
     OUTPUTS = {
         "face_latent": (

@@ -42,7 +42,10 @@ class LoadFaceModel:
     'face-latents convert').
     """
 
-    ALIASES = "face checkpoint, face vae, eigenfaces, load model, generator"
+    ALIASES = (
+        "face checkpoint, load model, open model, face vae, eigenfaces, generator, stylegan, "
+        "stylegan2 weights, ffhq, e4e, psp, gan, safetensors"
+    )
     OUTPUTS = {
         "face_model": (
             widgets.FACE_MODEL,
@@ -105,7 +108,10 @@ class SampleFace:
     truncation gives more typical ones.
     """
 
-    ALIASES = "random face, generate face, seed, truncation, psi, noise"
+    ALIASES = (
+        "random face, generate face, new face, face generator, portrait, stylegan, seed, "
+        "truncation, psi, noise"
+    )
     OUTPUTS = widgets.output_faces(
         "Random faces. They come from no photo, so Paste Back does not apply."
     )

@@ -27,7 +27,10 @@ class PasteBack:
     edited leaves the photo untouched to the last bit.
     """
 
-    ALIASES = "composite face, uncrop, insert face, face back into photo, merge, face swap back"
+    ALIASES = (
+        "composite face, uncrop, insert face, face back into photo, stitch, blend, seam, merge, "
+        "face swap back"
+    )
     OUTPUTS = {
         "image": (
             "IMAGE",

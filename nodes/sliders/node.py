@@ -26,7 +26,12 @@ class AttributeSliders:
     the faces stay exactly as they are.
     """
 
-    ALIASES = "portrait sliders, live preview, edit face, smile, age, attributes, photo editor"
+    ALIASES = (
+        "portrait sliders, face sliders, face editor, edit face, photo editor, live preview, "
+        "attributes, expression, expression editor, smile slider, laugh, "
+        "age slider, older, younger, grow older, de-age, rejuvenate, glasses, eyeglasses, beard, "
+        "gender, masculine, feminine, mouth open, brightness, light, head turn, pose, retouch"
+    )
     OUTPUTS = {
         "face_latent": (widgets.FACE_LATENT, "The moved faces, for Paste Back or Decode Face."),
         "image": ("IMAGE", "The moved faces as the model draws them, one picture per face."),

@@ -24,7 +24,9 @@ class LoadBasis:
     and Anomaly Map.
     """
 
-    ALIASES = "quasi-eigenvectors, lsd, spectrum, eigenvectors, label vectors"
+    ALIASES = (
+        "open basis, quasi-eigenvectors, lsd, spectrum, eigenvectors, label vectors, safetensors"
+    )
     OUTPUTS = {
         "basis": (widgets.LATENT_BASIS, "The basis, for the LSD nodes and Anomaly Map."),
         "info": ("STRING", "Its labels, its size, how independent they are, and how it was made."),

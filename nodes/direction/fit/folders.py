@@ -28,7 +28,8 @@ class FitDirectionFolders(FitNode):
     """
 
     ALIASES = (
-        "make direction, train from folder, two folders, dataset, attribute, lda, own direction"
+        "make direction, train direction, train from folder, two folders, dataset, attribute, lda, "
+        "own direction, own slider, custom slider"
     )
     INPUTS = {
         "face_model": widgets.face_model("to encode with"),
@@ -81,7 +82,10 @@ class FitDirectionTable(FitNode):
     works on photos it has not seen.
     """
 
-    ALIASES = "csv, labels, scores, make direction, regression, dataset, spreadsheet"
+    ALIASES = (
+        "make direction, train direction, own direction, custom slider, csv, labels, scores, "
+        "regression, dataset, spreadsheet"
+    )
     INPUTS = {
         "face_model": widgets.face_model("to encode with"),
         "folder": widgets.text("", "Folder inside the input folder that holds the photos."),

@@ -18,8 +18,8 @@ class FitDirection(FitNode):
     """
 
     ALIASES = (
-        "make direction, train direction, attribute, lda, logistic regression, svm, "
-        "interfacegan, boundary, mean difference"
+        "make direction, train direction, own direction, own slider, custom slider, attribute, "
+        "lda, logistic regression, svm, interfacegan, boundary, mean difference"
     )
     INPUTS = {
         "face_model": widgets.face_model(),
