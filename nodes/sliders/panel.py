@@ -58,10 +58,44 @@ class Panel:
 
     def rows(self) -> list[dict[str, Any]]:
         """What the canvas needs to draw the sliders, in their order."""
-        return [
-            _row(name, slider.direction.unit, slider.direction.safe_range, slider.source)
-            for name, slider in self.sliders.items()
-        ]
+        rows = Rows()
+        for name, slider in self.sliders.items():
+            found = slider.direction
+            rows.add(name, found.name, found.unit, found.safe_range, slider.source)
+        return list(rows.by_name.values())
+
+
+class Rows:
+    """The rows of a panel, as the canvas reads them.
+
+    Attributes:
+        by_name: rows by the name that workflows save.
+    """
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, dict[str, Any]] = {}
+
+    def add(
+        self, name: str, own_name: str, unit: str, safe_range: tuple[float, float], source: str
+    ) -> None:
+        """Append a row.
+
+        Args:
+            name: its name in workflows.
+            own_name: the name of its direction, which a user's file is shown under. Where it is
+                taken, the file's name is added.
+            unit: what strength 1 means.
+            safe_range: where it looks natural.
+            source: MODEL, WIRE or FILE.
+        """
+        label = name
+        if source == FILE:
+            label = own_name
+            if _spaced(label) in (row["label"] for row in self.by_name.values()):
+                label = f"{own_name} ({_COUNTED.sub('', name.rsplit('/', 1)[-1])})"
+        low, high = safe_range
+        shown = {"name": name, "label": _spaced(label), "unit": unit}
+        self.by_name[name] = {**shown, "low": low, "high": high, "source": source}
 
 
 def panel_of(model: FaceModel, extras: Mapping[str, Direction] | None = None) -> Panel:
@@ -116,18 +150,18 @@ def rows_of_model(name: str) -> list[dict[str, Any]]:
     path = load_model.model_path(name)
     metadata = read_header(path).metadata
     described = json.loads(metadata.get("directions", "{}"))
-    rows = {}
+    rows = Rows()
     for direction in direction_names(path):
         facts = described.get(direction, {})
         low, high = (float(bound) for bound in facts.get("safe_range", (-3.0, 3.0)))
-        rows[direction] = _row(direction, str(facts.get("unit", "")), (low, high), MODEL)
+        rows.add(direction, direction, str(facts.get("unit", "")), (low, high), MODEL)
     model_id = metadata.get("model_id")
     for file_name, found, problem in _read_user_directions():
         # The shape is checked when the node runs; the identity tells models apart already.
-        if not problem and found.space.model_id == model_id and len(rows) < MOST_SLIDERS:
-            free = _free_name(file_name, FILE, rows)
-            rows[free] = _row(free, found.unit, found.safe_range, FILE)
-    return list(rows.values())
+        if not problem and found.space.model_id == model_id and len(rows.by_name) < MOST_SLIDERS:
+            free = _free_name(file_name, FILE, rows.by_name)
+            rows.add(free, found.name, found.unit, found.safe_range, FILE)
+    return list(rows.by_name.values())
 
 
 def state_of_files() -> str:
@@ -166,9 +200,5 @@ def _free_name(wanted: str, origin: str, taken: Mapping[str, Any]) -> str:
     return f"{wanted} ({origin})" if wanted in taken else wanted
 
 
-def _row(name: str, unit: str, safe_range: tuple[float, float], source: str) -> dict[str, Any]:
-    low, high = safe_range
-    label = _COUNTED.sub("", name.rsplit("/", 1)[-1]).replace("_", " ")
-    label = label if source == FILE else name.replace("_", " ")
-    shown = {"name": name, "label": label, "unit": unit}
-    return {**shown, "low": low, "high": high, "source": source}
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")

@@ -10,12 +10,23 @@ function addStyle() {
   document.head.append(make("link", "", { rel: "stylesheet", href: STYLE }));
 }
 
+// The values that a node keeps. Zeros are left out; only where the others are kept still they name
+// the user's own directions, which are kept still by being named.
+export function valuesToSave(rows, values, keepsOthers) {
+  const saved = {};
+  for (const { name, source } of rows) {
+    const value = values[name] ?? 0;
+    if (value !== 0 || (keepsOthers && source === "file")) saved[name] = value;
+  }
+  return saved;
+}
+
 export class SliderPanel {
-  // change(values, settled): the sliders moved. wire(name): its plug was pressed.
-  // enter(): the pointer or the keyboard came in.
-  constructor({ change, wire, enter }) {
+  // change(values, settled): the sliders moved. wire(name, label): its plug was pressed.
+  // enter(): the pointer or the keyboard came in. keepsOthers(): whether others are kept still.
+  constructor({ change, wire, enter, keepsOthers }) {
     addStyle();
-    this.actions = { change, wire };
+    this.actions = { change, wire, keepsOthers };
     this.rows = new Map();
     this.values = {};
     this.wired = new Map();
@@ -96,7 +107,7 @@ export class SliderPanel {
   addRow(direction, missing) {
     this.rows.set(direction.name, new SliderRow(direction, missing, {
       change: (value, settled) => this.changed(direction.name, value, settled),
-      wire: () => this.actions.wire(direction.name),
+      wire: () => this.actions.wire(direction.name, direction.label),
       remove: () => this.removed(direction.name),
     }));
   }
@@ -144,14 +155,9 @@ export class SliderPanel {
     this.actions.change(this.toSave(), true);
   }
 
-  // Zeros are left out, but for the user's own directions: being named, they are kept still.
   toSave() {
-    const saved = {};
-    for (const [name, row] of this.rows) {
-      const value = this.values[name] ?? 0;
-      if (value !== 0 || row.source === "file") saved[name] = value;
-    }
-    return saved;
+    const rows = [...this.rows.values()].map((row) => row.direction);
+    return valuesToSave(rows, this.values, this.actions.keepsOthers());
   }
 
   showPicture(url) {

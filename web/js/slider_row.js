@@ -29,7 +29,6 @@ export class SliderRow {
   // change(value, settled), wire(), remove()
   constructor(direction, missing, { change, wire, remove }) {
     this.direction = direction;
-    this.source = direction.source;
     this.missing = missing;
     this.change = change;
     this.value = 0;
@@ -37,9 +36,10 @@ export class SliderRow {
     // as wide to the left as to the right.
     this.reach = Math.max(Math.abs(direction.low), Math.abs(direction.high), FINE);
     const id = `face-latents-slider-${++count}`;
+    const file = direction.source === "file" ? `Your file ${direction.name}\n` : "";
     const hint = missing
       ? "This direction does not exist for the model: it is left out."
-      : `${direction.unit || direction.name}\nLooks natural from ${direction.low} to ` +
+      : `${direction.unit || direction.name}\n${file}Looks natural from ${direction.low} to ` +
         `${direction.high}. Double-click for zero.`;
     this.element = make("div", `fls-row${missing ? " fls-missing" : ""}`, { title: hint });
     this.element.dataset.name = direction.name;

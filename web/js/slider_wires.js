@@ -35,10 +35,10 @@ export function wiredSliders(node) {
   return found;
 }
 
-export function addWire(node, name) {
+export function addWire(node, name, label) {
   const size = [...node.size];
   const input = node.addInput(PREFIX + name, "FLOAT");
-  if (input) input.label = name.replaceAll("_", " ");
+  if (input) input.label = label;
   node.setSize([size[0], Math.max(size[1], node.computeSize()[1])]);
 }
 

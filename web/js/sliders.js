@@ -26,8 +26,10 @@ class Controller {
     this.model = undefined; // name of the model whose directions are shown
     this.panel = new SliderPanel({
       change: (values, settled) => this.write(values, settled),
-      wire: (name) => this.toggleWire(name),
+      wire: (name, label) => this.toggleWire(name, label),
       enter: () => this.refresh(),
+      // What comes by wire is known only to a run, so that names them too.
+      keepsOthers: () => !!this.keepOthers.value || this.isLinked("keep_others"),
     });
     this.preview = new LivePreview({
       send: (body) => api.fetchApi("/face_latents/preview", {
@@ -75,7 +77,9 @@ class Controller {
   listen() {
     const { node } = this;
     this.strengths.callback = chain(this.strengths.callback, () => this.read(true));
-    this.keepOthers.callback = chain(this.keepOthers.callback, () => this.move(true));
+    this.keepOthers.callback = chain(this.keepOthers.callback, () => {
+      if (this.values() !== null) this.write(this.panel.toSave(), true);
+    });
     node.onExecuted = chain(node.onExecuted, (output) => {
       const report = newestReport(output);
       if (report) this.showRun(report);
@@ -176,9 +180,9 @@ class Controller {
     this.panel.setLocked(this.isLinked("strengths"), this.ran?.strengths ?? {});
   }
 
-  toggleWire(name) {
+  toggleWire(name, label) {
     if (wiredSliders(this.node).has(name)) removeWire(this.node, name);
-    else addWire(this.node, name);
+    else addWire(this.node, name, label);
     this.refresh();
     this.node.graph?.setDirtyCanvas?.(true, true);
   }

@@ -208,6 +208,21 @@ def test_strengths_survive_the_text(strengths):
     assert parse_strengths(json.dumps(strengths)) == strengths
 
 
+def test_a_saved_direction_is_listed_by_its_own_name(models):
+    model = load_model.LoadFaceModel().execute(model=load_model.BUNDLED)[0]
+    (models / "directions").mkdir()
+    names = {"a_first_00001_": "calm_look", "b_second_00001_": "calm_look", "c_third": "smile"}
+    for stem, name in names.items():
+        direction = replace(model.directions["age"], name=name)
+        save_direction(models / "directions" / f"{stem}.safetensors", direction)
+    rows = [row for row in rows_of_model(load_model.BUNDLED) if row["source"] == "file"]
+    assert {row["name"]: row["label"] for row in rows} == {
+        "a_first_00001_": "calm look",
+        "b_second_00001_": "calm look (b second)",  # the name is taken
+        "c_third": "smile (c third)",
+    }
+
+
 def test_the_list_for_the_canvas_is_that_of_the_run(models):
     model = load_model.LoadFaceModel().execute(model=load_model.BUNDLED)[0]
     save_own(models, model)
