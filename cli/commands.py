@@ -44,6 +44,12 @@ def _face_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _force_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--force", action="store_true", help="the result may take the place of the original"
+    )
+
+
 def _add_run(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "run",
@@ -99,7 +105,9 @@ def _add_edit(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "edit",
         help="edit the face in a photo",
-        description="Move the face along directions and put it back into the photo.",
+        description="Move the face along directions and put it back into the photo. Bit depth, "
+        "transparency, colour profile, EXIF data and dpi stay as in the photo; what the format of "
+        "OUT cannot hold is said.",
     )
     parser.add_argument("photo", type=Path, metavar="PHOTO")
     parser.add_argument(
@@ -119,7 +127,8 @@ def _add_edit(subparsers: Subparsers) -> None:
         "--faces", choices=("largest", "all"), default="largest", help="default: largest"
     )
     _face_options(parser)
-    parser.set_defaults(run=_lazy("faces", "edit"), crop=False)
+    _force_option(parser)
+    parser.set_defaults(run=_lazy("edit", "run"), crop=False)
 
 
 def _add_morph(subparsers: Subparsers) -> None:
@@ -132,6 +141,7 @@ def _add_morph(subparsers: Subparsers) -> None:
     parser.add_argument("--path", choices=("slerp", "lerp", "spline"), default="slerp")
     parser.add_argument("--loop", action="store_true", help="return to the first face")
     parser.add_argument("--fps", type=float, default=12.0, help="speed (default 12)")
+    _force_option(parser)
     _face_options(parser)
     parser.set_defaults(run=_lazy("faces", "morph"))
 

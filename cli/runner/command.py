@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,20 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.workflow} can run: {len(job.passes)} pass(es).")
         return 0
     failed: list[Outcome] = []
+    lost: Counter[str] = Counter()
     with _Bars(args.progress) as bars:
         for outcome in job.run(bars.node, bars.photo, keep_going=not args.stop_on_error):
             bars.clear()
             _tell(outcome)
+            lost.update(_lost(outcome))
             if outcome.error is not None:
                 failed.append(outcome)
+    if lost:
+        listed = ", ".join(f"{what} ({count} photos)" for what, count in lost.items())
+        print(
+            f"Save Image does not keep, as in ComfyUI: {listed}. face-latents edit does.",
+            file=sys.stderr,
+        )
     if failed:
         print(f"{len(failed)} of {len(job.passes)} photos failed:", file=sys.stderr)
         for outcome in failed:
@@ -46,6 +55,17 @@ def _tell(outcome: Outcome) -> None:
             print(f"{label(outcome.prompt, key)}: {text}")
     for path in outcome.saved():
         print(path, flush=True)
+
+
+def _lost(outcome: Outcome) -> list[str]:
+    """What the photo's file holds and the first picture saved of it does not."""
+    from ...models.imaging.photo_files.read import read_header
+    from ...models.imaging.photo_files.write import name_lost
+
+    saved = [path for path in outcome.saved("output") if path.suffix == ".png"]
+    if outcome.photo is None or not saved:
+        return []
+    return name_lost(read_header(outcome.photo), read_header(saved[0]))
 
 
 class _Bars:

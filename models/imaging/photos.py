@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
@@ -56,18 +58,18 @@ def load_image(
 
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
+    with readable(path), open_picture(path, most_pixels) as picture:
+        for frame in turned_frames(picture, first_only):
+            images.append(rgb(frame))
+            masks.append(_mask(frame))
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say of what Pillow raises which file it is and what to do."""
     try:
-        with _tolerant(path, most_pixels) as picture:
-            first_only = first_only or picture.format == "MPO"
-            for frame in ImageSequence.Iterator(picture):
-                turned = ImageOps.exif_transpose(frame)
-                pixels = _rgb(turned)
-                if images and pixels.shape != images[0].shape:
-                    continue
-                images.append(pixels)
-                masks.append(_mask(turned))
-                if first_only:
-                    break
+        yield
     except FaceLatentsError:
         raise
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
@@ -77,12 +79,34 @@ def load_image(
         ) from error
     except Image.DecompressionBombError as error:
         raise FaceLatentsError(f"'{path}' is too large to open safely: {error}") from error
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
 
 
-def _tolerant(path: Path, most_pixels: int | None = None) -> Image.Image:
-    """Open and decode a picture; a truncated one (half a download) gives what is there."""
-    picture = Image.open(path)
+def turned_frames(picture: Image.Image, first_only: bool = False) -> Iterator[Image.Image]:
+    """The frames of a picture that have the size of the first, turned as EXIF data says.
+
+    Of an MPO file only the first counts.
+    """
+    size = None
+    for frame in ImageSequence.Iterator(picture):
+        turned = ImageOps.exif_transpose(frame)
+        if size in (None, turned.size):
+            size = turned.size
+            yield turned
+        if first_only or picture.format == "MPO":
+            break
+
+
+def open_picture(
+    path: Path, most_pixels: int | None = None, layout: str | None = None
+) -> Image.Image:
+    """Open and decode a picture; a truncated one (half a download) gives what is there.
+
+    Args:
+        path: the file.
+        most_pixels: see :func:`load_image`.
+        layout: how its pixels lie in the file, in Pillow's words, if not as Pillow thinks.
+    """
+    picture = _open(path, layout)
     width, height = picture.size
     if most_pixels is not None and width * height > most_pixels:
         picture.close()
@@ -97,18 +121,41 @@ def _tolerant(path: Path, most_pixels: int | None = None) -> Image.Image:
         ImageFile.LOAD_TRUNCATED_IMAGES = True
         try:
             picture.close()
-            picture = Image.open(path)
+            picture = _open(path, layout)
             picture.load()
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
     return picture
 
 
-def _rgb(frame: Image.Image) -> np.ndarray:
+class _Tile(NamedTuple):
+    """Where a part of the pixels lies in a file; older Pillow has plain tuples."""
+
+    codec_name: str
+    extents: Any
+    offset: int
+    args: Any
+
+
+def _open(path: Path, layout: str | None) -> Image.Image:
+    picture = Image.open(path)
+    if layout is not None and isinstance(picture, ImageFile.ImageFile):
+        tiles = []
+        for codec, extents, offset, args in picture.tile:
+            changed = (layout, *args[1:]) if isinstance(args, tuple) else layout
+            tiles.append(_Tile(codec, extents, offset, changed))
+        picture.tile = tiles  # type: ignore[assignment]
+    return picture
+
+
+def rgb(frame: Image.Image) -> np.ndarray:
+    """Pixels `(H, W, 3)` float32; numbers of a float picture as they are."""
     if frame.mode in _WIDE_GREY:
         # FFmpeg, and so the host, multiplies by the reciprocal; dividing differs in the last bit.
         grey = np.asarray(frame).astype(np.float32) * np.float32(1.0 / 65535.0)
         return np.repeat(grey.clip(0.0, 1.0)[..., None], 3, axis=-1)
+    if frame.mode == "F":
+        return np.repeat(np.asarray(frame)[..., None], 3, axis=-1)
     return np.array(frame.convert("RGB")).astype(np.float32) / 255.0
 
 

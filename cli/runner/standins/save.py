@@ -7,21 +7,26 @@ import os
 import random
 import string
 from collections.abc import Mapping
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from ....models.errors import FaceLatentsError
+from ....models.imaging.photo_files.read import read_header
+from ....models.imaging.photo_files.traits import PhotoTraits
+from ....models.imaging.photo_files.write import metadata_options
 from ....models.imaging.photos import to_uint8
 from ..folders import Folders
 from ..naming import next_file
+from ..prompts import Prompt, upstream
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_HIDDEN = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}
+_HIDDEN = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", "unique_id": "UNIQUE_ID"}
 _MODEL, _MAKE = 0x0110, 0x010F  # EXIF tags
 
 
@@ -54,19 +59,19 @@ class SaveImage:
         filename_prefix: str = "ComfyUI",
         prompt: Any = None,
         extra_pnginfo: Mapping[str, Any] | None = None,
+        unique_id: str = "",
     ) -> dict[str, Any]:
         folder = self.folders.temp if self.KIND == "temp" else self.folders.output
         pictures = pictures_of(images)
         target, stem, number, subfolder = next_file(
             folder, filename_prefix + self.append, pictures[0].width, pictures[0].height
         )
+        texts = metadata(prompt, extra_pnginfo)
+        options = kept_options(self.folders, prompt, unique_id, texts)
         saved = []
         for index, picture in enumerate(pictures):
             name = f"{stem.replace('%batch_num%', str(index))}_{number + index:05}_.png"
-            info = PngInfo()
-            for key, text in metadata(prompt, extra_pnginfo).items():
-                info.add_text(key, text)
-            write(picture, target / name, pnginfo=info, compress_level=self.COMPRESSION)
+            write(picture, target / name, **options, compress_level=self.COMPRESSION)
             saved.append({"filename": name, "subfolder": subfolder, "type": self.KIND})
         return {"ui": {"images": saved}, "result": (images,)}
 
@@ -119,6 +124,7 @@ class SaveAnimatedWEBP:
         method: str,
         prompt: Any = None,
         extra_pnginfo: Mapping[str, Any] | None = None,
+        unique_id: str = "",
     ) -> dict[str, Any]:
         pictures = pictures_of(images)
         target, stem, number, subfolder = next_file(
@@ -140,6 +146,7 @@ class SaveAnimatedWEBP:
             duration=int(1000.0 / fps),
             append_images=pictures[1:],
             exif=exif,
+            icc_profile=kept_options(self.folders, prompt, unique_id, {}).get("icc_profile"),
             lossless=lossless,
             quality=quality,
             method=self.METHODS[method],
@@ -166,11 +173,42 @@ def metadata(prompt: Any, extra: Mapping[str, Any] | None) -> dict[str, str]:
     return texts
 
 
+def kept_options(
+    folders: Folders, prompt: Prompt | None, node: str, texts: Mapping[str, str]
+) -> dict[str, Any]:
+    """Options of Pillow's PNG writer: the texts, and what the photo's file holds besides pixels.
+
+    ComfyUI knows no more than pixels at this point; here the file that they come from is known.
+    A picture made from several photos gets their colour profile if they share it, and nothing else.
+    """
+    found = [read_header(path) for path in _photos_of(folders, prompt, node)]
+    traits = found[0] if len(found) == 1 else PhotoTraits()
+    if len({item.profile for item in found}) == 1:
+        traits = replace(traits, profile=found[0].profile)
+    return metadata_options(traits, "PNG", texts=texts)
+
+
+def _photos_of(folders: Folders, prompt: Prompt | None, node: str) -> list[Path]:
+    """The files of the loaders that a node's pictures may come from."""
+    if prompt is None or node not in prompt:
+        return []
+    nodes = [prompt[key] for key in upstream(prompt, [node])]
+    names = {str(n["inputs"].get("image")) for n in nodes if n["class_type"] == "LoadImage"}
+    return [path for path in map(folders.find, sorted(names)) if path is not None]
+
+
 def write(picture: Image.Image, path: Path, **options: Any) -> None:
     """Write a picture whole or not at all, also when the run is interrupted."""
+    file = BytesIO()
+    picture.save(file, format=Image.registered_extensions()[path.suffix.lower()], **options)
+    write_whole(file.getvalue(), path)
+
+
+def write_whole(data: bytes, path: Path) -> None:
+    """Write a file whole or not at all."""
     partial = path.with_name(f".{path.name}.part")
     try:
-        picture.save(partial, format=Image.registered_extensions()[path.suffix.lower()], **options)
+        partial.write_bytes(data)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,0 +1,131 @@
+"""A photo file with all that is in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ..photos import open_picture, readable, rgb, turned_frames
+from .deep import read_deep
+from .traits import PhotoTraits, raw_mode, read_traits
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """Pixels of a photo, turned upright, and what else its file holds.
+
+    Attributes:
+        frames: `(B, H, W, 3)` float32, nominally in [0, 1], in the full depth of the file.
+        alpha: `(B, H, W)` in [0, 1], or None for a photo without transparency.
+        traits: the rest.
+    """
+
+    frames: Tensor
+    alpha: Tensor | None
+    traits: PhotoTraits
+
+
+def read_header(path: Path) -> PhotoTraits:
+    """What a photo file holds besides pixels, without decoding them.
+
+    Raises:
+        FaceLatentsError: the file is not a picture.
+    """
+    with readable(path), Image.open(path) as opened:
+        return read_traits(opened, path.read_bytes(), raw_mode(opened))
+
+
+def read_photo(path: Path) -> Photo:
+    """Read a photo with what else its file holds.
+
+    8-bit colours are those of `photos.load_image`.
+
+    Raises:
+        FaceLatentsError: the file is not a picture, is damaged or too large.
+    """
+    import torch
+
+    with readable(path):
+        data = path.read_bytes()
+        with Image.open(path) as opened:
+            raw, mode = raw_mode(opened), opened.mode
+            # a TIFF loses tags in decoding, a PNG may have texts behind its pixels
+            early = None if opened.format == "PNG" else read_traits(opened, data, raw)
+        with open_picture(path) as picture:
+            traits = early or read_traits(picture, data, raw)
+            deep = read_deep(mode, raw, partial(_decode, path))
+            if deep is not None:
+                key = picture.info.get("transparency")
+                frames, alphas, durations = [_deep_colours(deep)], [_deep_alpha(deep, key)], [0]
+            else:
+                found = [
+                    (rgb(frame), _alpha(frame), int(frame.info.get("duration") or 0))
+                    for frame in turned_frames(picture)
+                ]
+                frames, alphas, durations = (list(part) for part in zip(*found, strict=True))
+    pixels = torch.from_numpy(np.stack(frames))
+    if traits.depth == 32:
+        traits = replace(traits, white=_white(float(pixels.max())))
+        pixels = pixels / traits.white
+    if ";16" in raw and deep is None and mode in ("RGB", "RGBA", "CMYK"):
+        traits = replace(traits, depth=8, notes=(*traits.notes, "half of its 16 bits"))
+    traits = replace(traits, durations=tuple(durations) if len(durations) > 1 else ())
+    return Photo(pixels, _stacked(alphas), traits)
+
+
+def _decode(path: Path, layout: str) -> Image.Image:
+    return open_picture(path, layout=layout)
+
+
+def _alpha(frame: Image.Image) -> np.ndarray | None:
+    if "A" in frame.getbands():
+        channel = frame.getchannel("A")
+    elif "transparency" in frame.info and frame.mode[0] == "I":
+        return _opacity(np.asarray(frame) != frame.info["transparency"], 1)
+    elif "transparency" in frame.info:
+        channel = frame.convert("RGBA").getchannel("A")
+    else:
+        return None
+    return _opacity(np.asarray(channel), 255)
+
+
+def _deep_colours(numbers: np.ndarray) -> np.ndarray:
+    colours = numbers[..., : 3 if numbers.shape[-1] > 2 else 1].astype(np.float32)
+    return np.broadcast_to(colours / np.float32(65535.0), (*numbers.shape[:2], 3))
+
+
+def _deep_alpha(numbers: np.ndarray, key: object) -> np.ndarray | None:
+    if numbers.shape[-1] in (2, 4):
+        return _opacity(numbers[..., -1], 65535)
+    if isinstance(key, tuple) and len(key) == numbers.shape[-1]:
+        return _opacity((numbers != np.array(key)).any(-1), 1)
+    return None
+
+
+def _opacity(numbers: np.ndarray, most: int) -> np.ndarray:
+    opacity: np.ndarray = numbers.astype(np.float32) / np.float32(most)
+    return opacity
+
+
+def _stacked(alphas: list[np.ndarray | None]) -> Tensor | None:
+    """Frames without alpha are opaque where others have some."""
+    import torch
+
+    shape = next((alpha.shape for alpha in alphas if alpha is not None), None)
+    if shape is None:
+        return None
+    opaque = np.ones(shape, np.float32)
+    return torch.from_numpy(np.stack([opaque if alpha is None else alpha for alpha in alphas]))
+
+
+def _white(most: float) -> float:
+    """What white is in a float picture: floats are nominally in [0, 1], integers sometimes kept."""
+    return next((white for white in (1.0, 255.0) if most <= white * 1.5), 65535.0)

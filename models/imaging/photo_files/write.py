@@ -1,0 +1,171 @@
+"""Photos to files that keep what the format can hold, and what it cannot, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from ..photos import to_uint8
+from .deep import write_deep_png, write_deep_tiff
+from .read import Photo
+from .traits import PhotoTraits, raw_mode, read_traits, tiff_tags
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+QUALITY = 95  # of lossy formats where the source has no tables of its own
+_LONGEST_MARKER = 65_500  # bytes of EXIF or XMP data in a JPEG
+_WITH_ALPHA = ("PNG", "WEBP", "TIFF")
+_WITH_GREY = ("PNG", "JPEG", "TIFF", "BMP")
+
+
+def format_of(path: Path) -> str:
+    """Pillow's name of the format that a file name means, or an empty string."""
+    return Image.registered_extensions().get(path.suffix.lower(), "")
+
+
+def encode_photo(photo: Photo, path: Path) -> tuple[bytes, list[str]]:
+    """A photo as a file of the format that `path` names.
+
+    Colours are not converted: the profile stays with the pixels that it is of. A JPEG keeps
+    quantisation tables and subsampling of a JPEG.
+
+    Returns:
+        the file, and a phrase for each thing of the photo that is not in it.
+    """
+    kind = format_of(path)
+    numbers = _numbers(photo, kind)
+    options = metadata_options(photo.traits, kind, numbers.shape[-1] < 3)
+    options |= _pixel_options(photo.traits, kind)
+    if kind in ("PNG", "TIFF") and numbers.dtype == np.uint16 and numbers.shape[-1] > 1:
+        small = np.zeros((1, 1, numbers.shape[-1]), np.uint8)
+        write = write_deep_png if kind == "PNG" else write_deep_tiff
+        options.pop("compression", None)
+        data = write(numbers, _saved(_picture(small), kind, options))
+    else:
+        data = _saved(_picture(numbers), kind, options)
+    with Image.open(BytesIO(data)) as opened:
+        kept = read_traits(opened, data, raw_mode(opened))
+    return data, name_lost(photo.traits, kept)
+
+
+def _numbers(photo: Photo, kind: str) -> np.ndarray:
+    """`(H, W, C)` uint8, uint16 or float32 of the first frame, C as the photo and `kind` have."""
+    traits, colours = photo.traits, photo.frames[0].cpu().numpy()
+    alpha = None if photo.alpha is None or kind not in _WITH_ALPHA else photo.alpha[:1]
+    deep = traits.depth > 8 and kind in ("PNG", "TIFF")
+    wide = kind == "TIFF" and deep and alpha is not None  # Pillow reads no 16-bit grey with alpha
+    if traits.grey and kind in _WITH_GREY and not wide:
+        colours = _grey(colours)
+    if deep and traits.depth == 32 and kind == "TIFF" and alpha is None and colours.shape[-1] == 1:
+        floats: np.ndarray = colours * np.float32(traits.white)
+        return floats
+    numbers = np.rint(colours.clip(0, 1) * 65535).astype(np.uint16) if deep else to_uint8(colours)
+    if alpha is None:
+        return numbers
+    most = np.iinfo(numbers.dtype).max
+    opacity = np.rint(alpha[0].cpu().numpy().clip(0, 1) * most).astype(numbers.dtype)
+    return np.concatenate([numbers, opacity[..., None]], axis=-1)
+
+
+def _grey(colours: np.ndarray) -> np.ndarray:
+    """`(H, W, 1)`: the brightness (Rec. 601), of a grey pixel exactly its own."""
+    red, green, blue = (colours[..., n : n + 1] for n in range(3))
+    brightness: np.ndarray = green + 0.299 * (red - green) + 0.114 * (blue - green)
+    return brightness
+
+
+def _picture(numbers: np.ndarray) -> Image.Image:
+    return Image.fromarray(numbers[..., 0] if numbers.shape[-1] == 1 else numbers)
+
+
+def _saved(picture: Image.Image, kind: str, options: dict[str, Any]) -> bytes:
+    file = BytesIO()
+    picture.save(file, format=kind, **options)
+    return file.getvalue()
+
+
+def metadata_options(
+    traits: PhotoTraits, kind: str, grey: bool = False, texts: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Options of Pillow's writer for all but the pixels.
+
+    Args:
+        traits: of the photo that a picture is made from.
+        kind: the format, in Pillow's words.
+        grey: the picture is grey.
+        texts: of a PNG, besides the photo's own and before them.
+    """
+    options: dict[str, Any] = {} if traits.dpi is None else {"dpi": traits.dpi}
+    if traits.profile and (traits.profile[16:20] == b"GRAY") == grey:
+        options["icc_profile"] = traits.profile
+    most = _LONGEST_MARKER if kind == "JPEG" else len(traits.exif) + len(traits.xmp)
+    for name in ("exif", "xmp"):
+        if 0 < len(getattr(traits, name)) <= most:
+            options[name] = getattr(traits, name)
+    if kind == "PNG":
+        options["pnginfo"] = _png_info(traits, {**traits.texts, **(texts or {})})
+    elif kind == "TIFF":
+        options["exif"] = tiff_tags(traits.exif, traits.xmp)
+    return options
+
+
+def _pixel_options(traits: PhotoTraits, kind: str) -> dict[str, Any]:
+    if kind == "TIFF":
+        return {"compression": "tiff_adobe_deflate"}
+    if kind == "JPEG":
+        return traits.jpeg or {"quality": QUALITY, "subsampling": 0}
+    if kind == "WEBP":
+        return {"lossless": True, "exact": True} if traits.lossless else {"quality": QUALITY}
+    return {}
+
+
+def _png_info(traits: PhotoTraits, texts: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    for key, text in texts.items():
+        info.add_text(key, text)
+    if traits.xmp:
+        info.add_itxt("XML:com.adobe.xmp", traits.xmp.decode("utf-8", "replace"))
+    for name, data in traits.colours:
+        info.add(name, data)
+    return info
+
+
+def name_lost(traits: PhotoTraits, kept: PhotoTraits) -> list[str]:
+    """A phrase for each thing of a photo that a file made from it does not have."""
+    lost = list(traits.notes)
+    if traits.alpha and not kept.alpha:
+        lost.append("its transparency (what it hid shows)")
+    if traits.depth > kept.depth:
+        lost.append(f"its depth of {traits.depth} bits ({kept.depth} here)")
+    if traits.profile != kept.profile:
+        lost.append("its colour profile")
+    if traits.exif and not kept.exif:
+        lost.append("its EXIF data")
+    if traits.xmp and not kept.xmp:
+        lost.append("its XMP data")
+    if traits.texts.keys() - kept.texts.keys():
+        lost.append("its texts")
+    if traits.colours and not kept.colours and not kept.profile:
+        lost.append("its gamma or primaries")
+    if traits.dpi is not None and (
+        kept.dpi is None or max(abs(a - b) for a, b in zip(traits.dpi, kept.dpi, strict=True)) > 1
+    ):
+        lost.append("its dpi")
+    return lost
+
+
+def with_frame(photo: Photo, frame: Tensor) -> Photo:
+    """The photo with other pixels `(1, H, W, 3)`, of the same size or not.
+
+    Pixels of another size (a cut-out face) have no alpha.
+    """
+    if frame.shape[1:3] == photo.frames.shape[1:3]:
+        return replace(photo, frames=frame)
+    return Photo(frame, None, replace(photo.traits, alpha=False))
