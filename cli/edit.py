@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     for image, path in zip(images, paths, strict=True):
         _write(image[None], path, photo, args.photo)
         print(path)
-    return 0
+    return 0 if photo.complete else 1
 
 
 def _write(image: Tensor, path: Path, photo: Photo, source: Path) -> None:

@@ -25,11 +25,12 @@ def encode(args: argparse.Namespace) -> int:
 
     check_output(args.out, (".safetensors",))
     set_up(args)
-    latent = encode_photo(args, load_model(args), args.photo, read(args.photo))
+    photo = read(args.photo)
+    latent = encode_photo(args, load_model(args), args.photo, photo)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_latent(args.out, latent)
     print(f"{args.out} ({len(latent)} face(s))")
-    return 0
+    return 0 if photo.complete else 1
 
 
 def morph(args: argparse.Namespace) -> int:
@@ -71,12 +72,12 @@ def morph(args: argparse.Namespace) -> int:
             icc_profile=profile,
         )
         print(args.output)
-        return 0
+        return 0 if all(photo.complete for photo in photos) else 1
     for number, picture in enumerate(pictures, 1):
         path = args.output / f"frame_{number:05}.png"
         _write(picture, path, icc_profile=profile)
         print(path)
-    return 0
+    return 0 if all(photo.complete for photo in photos) else 1
 
 
 def distance(args: argparse.Namespace) -> int:
@@ -98,7 +99,7 @@ def distance(args: argparse.Namespace) -> int:
     print(" " * width, *(name.rjust(width) for name in names))
     for name, row in zip(names, matrix, strict=True):
         print(name.ljust(width), *(f"{value:.4f}".rjust(width) for value in row))
-    return 0
+    return 0 if all(photo.complete for photo in photos) else 1
 
 
 def load_model(args: argparse.Namespace) -> Any:

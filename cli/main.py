@@ -17,8 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit status: 0; 1 where some photos of several failed; 2 for an error, told in one
-        sentence on stderr; 130 after Ctrl-C.
+        The exit status: 0; 1 where some photos of several failed, or a photo's file is damaged; 2
+        for an error, told in one sentence on stderr; 130 after Ctrl-C.
     """
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)

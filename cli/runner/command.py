@@ -27,12 +27,14 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.workflow} can run: {len(job.passes)} pass(es).")
         return 0
     failed: list[Outcome] = []
+    damaged: list[Path] = []
     lost: Counter[str] = Counter()
     with _Bars(args.progress) as bars:
         for outcome in job.run(bars.node, bars.photo, keep_going=not args.stop_on_error):
             bars.clear()
             _tell(outcome)
             lost.update(_lost(outcome))
+            damaged += outcome.damaged
             if outcome.error is not None:
                 failed.append(outcome)
     if lost:
@@ -45,8 +47,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"{len(failed)} of {len(job.passes)} photos failed:", file=sys.stderr)
         for outcome in failed:
             print(f"  {outcome.photo}: {outcome.error}", file=sys.stderr)
-        return 1
-    return 0
+    if damaged:
+        print(f"{len(damaged)} photos are damaged, a part is missing:", file=sys.stderr)
+        for path in damaged:
+            print(f"  {path}", file=sys.stderr)
+    return 1 if failed or damaged else 0
 
 
 def _tell(outcome: Outcome) -> None:

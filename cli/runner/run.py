@@ -11,6 +11,7 @@ from typing import Any
 from ...models.errors import FaceLatentsError
 from ...models.imaging.photos import list_pictures
 from .convert import load_prompt
+from .damaged import collect_damaged
 from .execute import Executor, Progress, RunResult
 from .folders import Folders
 from .graph import WorkflowError, read_workflow_file
@@ -34,6 +35,7 @@ class Outcome:
     prompt: Prompt
     folders: Folders
     error: FaceLatentsError | None = None
+    damaged: tuple[Path, ...] = ()  # files that were read in part
 
     def saved(self, kind: str | None = None) -> list[Path]:
         """Files written, in order; `kind` "output" or "temp" (previews) for one of them."""
@@ -93,14 +95,16 @@ class Job:
         for number, (photo, prompt, workflow) in enumerate(self.passes):
             if photo_started is not None:
                 photo_started(photo, number, len(self.passes))
+            damaged: list[Path] = []
+            result, failure = RunResult(), None
             try:
-                result = executor.run(prompt, workflow, progress)
+                with collect_damaged(damaged):
+                    result = executor.run(prompt, workflow, progress)
             except FaceLatentsError as error:
                 if not keep_going or len(self.passes) == 1:
                     raise
-                yield Outcome(photo, RunResult(), prompt, self.folders, error)
-            else:
-                yield Outcome(photo, result, prompt, self.folders)
+                failure = error
+            yield Outcome(photo, result, prompt, self.folders, failure, tuple(damaged))
 
 
 def node_classes(folders: Folders) -> tuple[dict[str, type], dict[str, str]]:

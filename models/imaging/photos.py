@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from PIL import Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageErro
 
 from ..errors import FaceLatentsError
 
+logger = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,6 +23,10 @@ IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".avif"}
 )
 
+_CUT_OFF = (
+    "is damaged: the end of the file is missing, as after a broken download, and so is a part of "
+    "the picture. Copy the file again."
+)
 _WIDE_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -33,7 +40,11 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def load_image(
-    path: Path, *, first_only: bool = False, most_pixels: int | None = None
+    path: Path,
+    *,
+    first_only: bool = False,
+    most_pixels: int | None = None,
+    whole: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Read a picture as the host's Load Image node does.
 
@@ -46,6 +57,7 @@ def load_image(
         first_only: read only the first frame of an animation.
         most_pixels: refuse larger pictures before they are decoded; None leaves the limit to
             Pillow.
+        whole: refuse a picture whose end is missing; else what is there is read, with a warning.
 
     Returns:
         image `(B, H, W, 3)` in [0, 1] and mask: 1 - alpha `(B, H, W)`, or zeros
@@ -58,11 +70,22 @@ def load_image(
 
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
-    with readable(path), open_picture(path, most_pixels) as picture:
+    with readable(path):
+        picture, complete = open_picture(path, most_pixels)
+        if not complete:
+            if whole:
+                raise FaceLatentsError(f"'{path}' {_CUT_OFF}")
+            warn_cut_off(path)
+    with readable(path), picture:
         for frame in turned_frames(picture, first_only):
             images.append(rgb(frame))
             masks.append(_mask(frame))
     return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
+
+
+def warn_cut_off(path: Path) -> None:
+    """Log that the end of a picture is missing; the record has the file as `damaged`."""
+    logger.warning("'%s' %s", path, _CUT_OFF, extra={"damaged": path})
 
 
 @contextmanager
@@ -98,13 +121,16 @@ def turned_frames(picture: Image.Image, first_only: bool = False) -> Iterator[Im
 
 def open_picture(
     path: Path, most_pixels: int | None = None, layout: str | None = None
-) -> Image.Image:
+) -> tuple[Image.Image, bool]:
     """Open and decode a picture; a truncated one (half a download) gives what is there.
 
     Args:
         path: the file.
         most_pixels: see :func:`load_image`.
         layout: how its pixels lie in the file, in Pillow's words, if not as Pillow thinks.
+
+    Returns:
+        the picture, and whether all of it is there.
     """
     picture = _open(path, layout)
     width, height = picture.size
@@ -125,7 +151,8 @@ def open_picture(
             picture.load()
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
-    return picture
+        return picture, False
+    return picture, True
 
 
 class _Tile(NamedTuple):

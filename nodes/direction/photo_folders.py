@@ -211,7 +211,7 @@ def _align(path: Path, model: FaceModel, number: int, min_score: float) -> Tenso
         raise FaceLatentsError(f"it cannot be read ({error.strerror})") from error
     if too_large:
         raise FaceLatentsError(f"the file is larger than {LARGEST_FILE >> 20} MB")
-    pixels, _ = load_image(path, first_only=True, most_pixels=MOST_PIXELS)
+    pixels, _ = load_image(path, first_only=True, most_pixels=MOST_PIXELS, whole=True)
     return cut_faces(pixels[0], model, number, FaceChoice(min_score))[0].crop
 
 

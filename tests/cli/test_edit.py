@@ -139,3 +139,31 @@ def test_a_picture_of_several_photos_keeps_the_profile_they_share(tmp_path):
     morph = ["morph", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "-o", str(out)]
     assert main([*morph, "--frames", "2"]) == 0
     assert Image.open(out).info["icc_profile"] == SRGB
+
+
+@pytest.fixture
+def half(tmp_path):
+    """Photos whose end is missing; the face is in the part that is there."""
+    (tmp_path / "in").mkdir()
+    tall = Image.new("RGB", (240, 480), "grey")
+    tall.paste(head())
+    for name in ("a.jpg", "b.png"):
+        tall.save(tmp_path / "in" / name)
+        content = (tmp_path / "in" / name).read_bytes()
+        (tmp_path / "in" / name).write_bytes(content[: int(len(content) * 0.95)])
+    return tmp_path / "in"
+
+
+def test_a_broken_download_is_named(half, tmp_path, capsys, caplog):
+    for name in ("a.jpg", "b.png"):
+        assert edit(half / name, tmp_path / name, "--set", "smile=2") == 1
+        assert f"{half / name}' is damaged: the end of the file is missing" in caplog.text
+        assert (tmp_path / name).exists()
+        caplog.clear()
+    head().save(half / "whole.png")
+    workflow = demo_module.WORKFLOWS / "add_a_smile.json"
+    args = ["run", str(workflow), "--input", str(half), "--output", str(tmp_path / "out")]
+    assert main([*args, "--no-progress"]) == 1
+    listed = capsys.readouterr().err.split("2 photos are damaged, a part is missing:\n")[1]
+    assert listed == f"  {half / 'a.jpg'}\n  {half / 'b.png'}\n"
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3

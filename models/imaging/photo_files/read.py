@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..photos import open_picture, readable, rgb, turned_frames
+from ..photos import open_picture, readable, rgb, turned_frames, warn_cut_off
 from .deep import read_deep
 from .traits import PhotoTraits, raw_mode, read_traits
 
@@ -26,11 +26,13 @@ class Photo:
         frames: `(B, H, W, 3)` float32, nominally in [0, 1], in the full depth of the file.
         alpha: `(B, H, W)` in [0, 1], or None for a photo without transparency.
         traits: the rest.
+        complete: nothing is missing at the end of the file.
     """
 
     frames: Tensor
     alpha: Tensor | None
     traits: PhotoTraits
+    complete: bool = True
 
 
 def read_header(path: Path) -> PhotoTraits:
@@ -46,7 +48,8 @@ def read_header(path: Path) -> PhotoTraits:
 def read_photo(path: Path) -> Photo:
     """Read a photo with what else its file holds.
 
-    8-bit colours are those of `photos.load_image`.
+    8-bit colours are those of `photos.load_image`. Of a truncated file what is there is read, with
+    a warning.
 
     Raises:
         FaceLatentsError: the file is not a picture, is damaged or too large.
@@ -59,7 +62,10 @@ def read_photo(path: Path) -> Photo:
             raw, mode = raw_mode(opened), opened.mode
             # a TIFF loses tags in decoding, a PNG may have texts behind its pixels
             early = None if opened.format == "PNG" else read_traits(opened, data, raw)
-        with open_picture(path) as picture:
+        picture, complete = open_picture(path)
+        if not complete:
+            warn_cut_off(path)
+        with picture:
             traits = early or read_traits(picture, data, raw)
             deep = read_deep(mode, raw, partial(_decode, path))
             if deep is not None:
@@ -78,11 +84,11 @@ def read_photo(path: Path) -> Photo:
     if ";16" in raw and deep is None and mode in ("RGB", "RGBA", "CMYK"):
         traits = replace(traits, depth=8, notes=(*traits.notes, "half of its 16 bits"))
     traits = replace(traits, durations=tuple(durations) if len(durations) > 1 else ())
-    return Photo(pixels, _stacked(alphas), traits)
+    return Photo(pixels, _stacked(alphas), traits, complete)
 
 
 def _decode(path: Path, layout: str) -> Image.Image:
-    return open_picture(path, layout=layout)
+    return open_picture(path, layout=layout)[0]
 
 
 def _alpha(frame: Image.Image) -> np.ndarray | None:

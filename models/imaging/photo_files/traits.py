@@ -129,7 +129,7 @@ def _drop_layout(exif: Image.Exif) -> None:
 
 def _exif(picture: Image.Image) -> bytes:
     exif = Image.Exif()
-    if found := picture.getexif():
+    if found := Image.Image.getexif(picture):  # a PNG's own would decode it
         exif.load(found.tobytes())  # a copy: the picture is turned by its own
     turned = exif.get(ORIENTATION, 1) in (5, 6, 7, 8)
     if ORIENTATION in exif:

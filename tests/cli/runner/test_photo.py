@@ -120,12 +120,18 @@ def test_jpeg_is_what_pillow_decodes(tmp_path):
     assert torch.equal(image[0], as_float(np.asarray(Image.open(tmp_path / "a.jpg"))))
 
 
-def test_half_a_jpeg_gives_what_is_there(tmp_path):
+def test_half_a_file_gives_what_is_there_with_a_warning(tmp_path, caplog):
     array = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(array).save(tmp_path / "a.jpg")
     data = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "half.jpg").write_bytes(data[: len(data) // 2])
     assert load_image(tmp_path / "half.jpg")[0].shape == (1, 64, 64, 3)
+    assert "half.jpg' is damaged" in caplog.text
+    caplog.clear()
+    load_image(tmp_path / "a.jpg")
+    assert caplog.text == ""
+    with pytest.raises(FaceLatentsError, match=r"half\.jpg' is damaged"):
+        load_image(tmp_path / "half.jpg", whole=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
