@@ -2,7 +2,8 @@
 
 A small fully convolutional detector runs over an image pyramid, then a second network looks at
 each find in an aligned crop, twice: it moves the landmarks to sub-pixel accuracy and throws out
-what is no face.
+what is no face. The detector knows faces up to about 45 degrees from upright; where it finds none,
+it looks at the photo on its sides and upside down.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .landmarks import (
 )
 from .net import DETECTOR_STRIDE, DETECTOR_UNIT, REFINER_SIZE, FinderNet, LandmarkRefiner
 from .overlaps import suppress_overlaps
-from .pyramid import SMALLEST_FACE, Level, canvases, crop_from, photo_pyramid
+from .pyramid import SMALLEST_FACE, Level, canvases, crop_from, photo_pyramid, turn_back
 from .quick import quick_form
 
 SIZE_MARGIN = 0.7  # finds below this share of the smallest face asked for are left out
@@ -42,6 +43,7 @@ SAME_CANDIDATE = 0.4
 SAME_FACE = 0.6
 OVERLAP = 0.35
 WITHIN = 0.6  # share of the smaller box, for the last: a mouth that lies inside a face
+UPRIGHT, TURNED = (0,), (1, 2, 3)  # how the detector sees the photo, in quarters of a full turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,7 @@ class Face:
     Attributes:
         box: (4,) float32, left, top, right, bottom in photo pixels; may reach beyond the photo
         landmarks: (5, 2) float64 in photo pixels: left eye, right eye, nose, left and right corner
-            of the mouth; "left" is the viewer's left
+            of the mouth; "left" is the viewer's left, were the face upright
         score: 0 to 1
     """
 
@@ -90,6 +92,8 @@ class FaceFinder:
     ) -> list[Face]:
         """All faces of a photo, largest first; an empty list where there is none.
 
+        Faces that lie or hang upside down are looked for where none is upright.
+
         Args:
             photo: (H, W, 3) uint8, or float in [0, 1]; NaN pixels count as black. Memory beyond the
                 photo itself stays bounded: a photo over 2048 px is reduced strip by strip
@@ -106,16 +110,27 @@ class FaceFinder:
             raise FaceLatentsError(f"max_faces must be at least 1, got {max_faces}.")
         # Cheaper than no_grad for so many small steps; a copy may take part in training again.
         with torch.inference_mode():
-            found = self._found(photo.detach().cpu(), min_score, max_faces, min_face)
+            photo = photo.detach().cpu()
+            levels = photo_pyramid(photo, min_face)
+            limits = (min_score, max_faces, min_face)
+            found = self._found(levels, photo, UPRIGHT, *limits)
+            if not found:
+                found = self._found(levels, photo, TURNED, *limits)
         return [Face(face.box.clone(), face.landmarks.clone(), face.score) for face in found]
 
     def _found(
-        self, photo: Tensor, min_score: float, max_faces: int, min_face: float
+        self,
+        levels: list[Level],
+        photo: Tensor,
+        turns: tuple[int, ...],
+        min_score: float,
+        max_faces: int,
+        min_face: float,
     ) -> list[Face]:
-        levels = photo_pyramid(photo, min_face)
         # A score is the product of both networks', so the detector's alone bounds it.
         least = max(min_score ** (1 / SCORE_POWER), LEAST_CANDIDATE)
-        landmarks, detected, which = self._candidates(levels, least)
+        seen = [self._candidates(levels, least, quarters) for quarters in turns]
+        landmarks, detected, which = (torch.cat(parts) for parts in zip(*seen, strict=True))
         if not len(detected):
             return []
         landmarks, logits = self._first_look(levels, landmarks, which)
@@ -140,20 +155,26 @@ class FaceFinder:
             return []
         landmarks, scores = landmarks[best], scores[best]
         landmarks, _ = self._closer_look(levels, photo, landmarks, self.polisher, POLISHER_TEMPLATE)
+        boxes = landmark_boxes(landmarks)
+        if turns is not UPRIGHT:
+            boxes = _lay_down(boxes, landmarks)
         faces = [
             Face(box, points, float(score))
-            for box, points, score in zip(landmark_boxes(landmarks), landmarks, scores, strict=True)
+            for box, points, score in zip(boxes, landmarks, scores, strict=True)
         ]
         return sorted(faces, key=lambda face: (-face.size, *face.box.tolist()))
 
-    def _candidates(self, levels: list[Level], least: float) -> tuple[Tensor, Tensor, Tensor]:
-        """The detector's finds over all levels: landmarks (N, 5, 2) float64 in photo pixels,
-        scores (N,) and the level (N,) of each."""
+    def _candidates(
+        self, levels: list[Level], least: float, quarters: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The detector's finds over all levels, seen turned: landmarks (N, 5, 2) float64 in photo
+        pixels, scores (N,) and the level (N,) of each."""
         points, scores, numbers = [], [], []
-        corner, step = torch.empty(2, len(levels), 1, 2, dtype=torch.float64)
-        for canvas in canvases(levels):
+        corner = torch.empty(len(levels), 1, 2, dtype=torch.float64)
+        turned = [level.turned(quarters) for level in levels] if quarters else levels
+        for canvas in canvases(turned):
             output = self.detector(canvas.image.to(self.detector_dtype))[0].float()
-            score, owner = output[0].sigmoid(), canvas.owners(levels, DETECTOR_STRIDE)
+            score, owner = output[0].sigmoid(), canvas.owners(turned, DETECTOR_STRIDE)
             rows, columns = ((score >= least) & (owner >= 0)).nonzero(as_tuple=True)
             cells = torch.stack([columns, rows], -1).unsqueeze(1) * DETECTOR_STRIDE
             offsets = output[1:, rows, columns].T.reshape(-1, 5, 2) * DETECTOR_UNIT
@@ -162,11 +183,12 @@ class FaceFinder:
             numbers.append(owner[rows, columns])
             for number, left, top in canvas.places:
                 corner[number] = torch.tensor([left, top])
-                step[number] = torch.tensor(levels[number].step)
         which, score = torch.cat(numbers), torch.cat(scores)
         # as `Level.to_photo`, for all levels at once
-        on_level = torch.cat(points).double() - corner[which]
-        landmarks = (on_level + 0.5) * step[which] - 0.5
+        size = torch.tensor([level.image.shape[:0:-1] for level in levels])  # width, height
+        step = torch.tensor([level.step for level in levels]).double()
+        on_level = turn_back(torch.cat(points).double() - corner[which], size[which], quarters)
+        landmarks = (on_level + 0.5) * step[which].unsqueeze(1) - 0.5
         good = usable_landmarks(landmarks)
         landmarks, score, which = landmarks[good], score[good], which[good]
         kept = suppress_overlaps(
@@ -204,6 +226,14 @@ class FaceFinder:
         transforms = similarity_transform(landmarks, template.pixels().expand_as(landmarks))
         crops = [crop_from(levels, photo, t, template.size) for t in transforms]
         return _correct_landmarks(net, torch.stack(crops), transforms, landmarks, mirror=True)
+
+
+def _lay_down(boxes: Tensor, landmarks: Tensor) -> Tensor:
+    """Upright boxes (N, 4), turned on their sides for faces that lie, by their landmarks."""
+    across = (landmarks[:, 1] - landmarks[:, 0]).abs()
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    half = torch.where(across[:, 1:] > across[:, :1], half.flip(1), half)
+    return torch.cat([centre - half, centre + half], 1)
 
 
 def _correct_landmarks(

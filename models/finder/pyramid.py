@@ -53,6 +53,11 @@ class Level:
         """Transforms (*, 2, 3) from photo pixels, as transforms from this level's pixels."""
         return compose_transforms(transforms, scaling_transform(*self.step))
 
+    def turned(self, quarters: int) -> Level:
+        """This level turned to the left by so many quarters of a full turn."""
+        step = self.step[::-1] if quarters % 2 else self.step
+        return Level(self.image.rot90(quarters, (1, 2)), step)
+
     def crops(self, transforms: Tensor, size: int) -> Tensor:
         """Bilinear crops (N, 3, size, size) for transforms (N, 2, 3), level pixel -> crop pixel."""
         height, width = self.image.shape[1:]
@@ -117,6 +122,20 @@ def photo_pyramid(photo: Tensor, min_face: float = SMALLEST_FACE) -> list[Level]
         step = (step[0] * 2, step[1] * 2)
         levels.append(Level(image, step))
     return levels
+
+
+def turn_back(points: Tensor, sizes: Tensor, quarters: int) -> Tensor:
+    """Positions on levels turned by `Level.turned`, as positions on the levels as they were.
+
+    Args:
+        points: (N, P, 2) pixels of the turned levels
+        sizes: (N, 2) width and height of the levels as they were
+        quarters: 0 to 3
+    """
+    x, y = points.unbind(-1)
+    right, bottom = (sizes - 1).unsqueeze(1).unbind(-1)
+    back = [(x, y), (right - y, x), (right - x, bottom - y), (y, bottom - x)]
+    return torch.stack(back[quarters], -1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,8 +25,8 @@ MESH_NOSE_AND_MOUTH = (1,), (61,), (291,)  # tip, left corner, right corner
 MESH_POINTS = (468, 478)
 
 WHAT_TO_TRY = (
-    "Try: lower min_score (0.3); crop closer to the face; turn the photo upright; or connect "
-    "'Detect Face Landmarks (MediaPipe)' to face_landmarks."
+    "Try: lower min_score (0.3); crop closer to the face; or connect 'Detect Face Landmarks "
+    "(MediaPipe)' to face_landmarks."
 )
 
 

@@ -16,7 +16,13 @@ from face_latents.models.finder.checkpoint import BUNDLED, load_finder
 from face_latents.models.finder.faces import FaceFinder
 from face_latents.models.finder.landmarks import landmark_boxes
 from face_latents.models.finder.net import FinderNet, fold
-from face_latents.models.finder.pyramid import PAD_MULTIPLE, canvases, crop_from, photo_pyramid
+from face_latents.models.finder.pyramid import (
+    PAD_MULTIPLE,
+    canvases,
+    crop_from,
+    photo_pyramid,
+    turn_back,
+)
 from face_latents.models.finder.quick import quick_form
 from face_latents.models.geometry.similarity import similarity_transform, transform_points
 from face_latents.models.imaging.align import align_with_transform
@@ -86,8 +92,8 @@ def test_face_that_fills_the_frame(finder: FaceFinder, astronaut: torch.Tensor) 
     assert error(faces[0].landmarks, ASTRONAUT - torch.tensor([160.0, 50.0])) < 0.07
 
 
-@pytest.mark.parametrize("degrees", [-45, -30, -15, 15, 30, 45])
-def test_roll(finder: FaceFinder, astronaut: torch.Tensor, degrees: int) -> None:
+def turn_about_the_face(degrees: float) -> torch.Tensor:
+    """The astronaut turned, as a transform into 400 x 400 pixels."""
     angle = math.radians(degrees)
     rotation = torch.tensor(
         [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]],
@@ -95,11 +101,64 @@ def test_roll(finder: FaceFinder, astronaut: torch.Tensor, degrees: int) -> None
     )
     centre = torch.tensor([225.0, 150.0], dtype=torch.float64)
     shift = torch.tensor([200.0, 200.0]) - rotation @ centre
-    matrix = torch.cat([rotation, shift.unsqueeze(1)], 1)
+    return torch.cat([rotation, shift.unsqueeze(1)], 1)
+
+
+@pytest.mark.parametrize("degrees", [-45, -30, -15, 15, 30, 45])
+def test_roll(finder: FaceFinder, astronaut: torch.Tensor, degrees: int) -> None:
+    matrix = turn_about_the_face(degrees)
     turned = align_with_transform(astronaut, matrix, 400).permute(1, 2, 0)
     faces = finder.find(turned)
     assert len(faces) == 1
     assert error(faces[0].landmarks, transform_points(matrix, ASTRONAUT)) < 0.08
+
+
+@pytest.mark.parametrize("degrees", [75, 90, 105, 150, 180, 210, 270])
+def test_lying_and_upside_down(finder: FaceFinder, astronaut: torch.Tensor, degrees: int) -> None:
+    matrix = turn_about_the_face(degrees)
+    turned = align_with_transform(astronaut, matrix, 400).permute(1, 2, 0)
+    faces = finder.find(turned)
+    assert len(faces) == 1
+    assert error(faces[0].landmarks, transform_points(matrix, ASTRONAUT)) < 0.08
+    width, height = (faces[0].box[2:] - faces[0].box[:2]).tolist()
+    assert (width > height) == (degrees in (75, 90, 105, 270))
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_turned_photo_gives_the_turned_face(
+    finder: FaceFinder, astronaut: torch.Tensor, quarters: int
+) -> None:
+    """Also where the photo is no square, and its pyramid's sides are odd."""
+    photo = astronaut[:381, 60:413]
+    height, width = photo.shape[:2]
+    plain, turned = finder.find(photo), finder.find(photo.rot90(quarters))
+    assert len(turned) == 1
+    size = torch.tensor([[float(width), float(height)]])
+    back = turn_back(turned[0].landmarks[None], size, quarters)[0]
+    assert error(back, plain[0].landmarks) < 0.005
+    corners = turn_back(turned[0].box.reshape(1, 2, 2).double(), size, quarters)[0]
+    box = torch.cat([corners.amin(0), corners.amax(0)])
+    assert float((box - plain[0].box).abs().max()) < 1.0
+
+
+def test_faces_lying_either_way_in_one_photo(finder: FaceFinder, astronaut: torch.Tensor) -> None:
+    photo = torch.cat([astronaut[:270, 90:360].rot90(quarters) for quarters in (1, 2, 3)], 1)
+    faces = sorted(finder.find(photo), key=lambda face: float(face.box[0]))
+    across = [(face.landmarks[1] - face.landmarks[0]).tolist() for face in faces]
+    rolls = [round(math.degrees(math.atan2(y, x)) / 90) % 4 for x, y in across]
+    assert rolls == [3, 2, 1]  # quarters of a full turn, clockwise
+
+
+def test_turned_photos_are_not_looked_at_where_a_face_is_upright(
+    finder: FaceFinder, astronaut: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    look = finder.detector.forward
+    monkeypatch.setattr(finder.detector, "forward", lambda x: seen.append(x.shape) or look(x))
+    assert len(finder.find(astronaut)) == 1
+    assert len(seen) == 2  # the finest level, and the others
+    assert len(finder.find(astronaut.rot90())) == 1
+    assert len(seen) == 2 + 4 * 2
 
 
 def test_mirrored_photo_gives_mirrored_landmarks(

@@ -155,3 +155,27 @@ def test_codes_out_of_range_do_not_leave_the_picture_range():
     result = paste(wild)
     assert torch.isfinite(result).all()
     assert -1e-6 <= result.min() <= result.max() <= 1 + 1e-6
+
+
+def test_a_lying_face_is_edited_as_an_upright_one(face_model, astronaut):
+    direction = face_model.directions["smile"]
+    results = []
+    for quarters in (0, 1, 2, 3):
+        photo = astronaut.rot90(quarters).contiguous()
+        latent, _ = run(
+            "FaceLatentsEncode",
+            image=photo[None],
+            face_model=face_model,
+            faces="largest",
+            index=0,
+            min_score=0.5,
+        )
+        moved = run(
+            "FaceLatentsAddDirection", face_latent=latent, direction=direction, strength=2.0
+        )[0]
+        pasted = run("FaceLatentsPasteBack", face_model=face_model, face_latent=moved)[0]
+        results.append((pasted[0] - photo).rot90(-quarters))
+    upright = results[0]
+    assert upright.abs().max() > 0.1
+    for turned in results[1:]:
+        assert (turned - upright).abs().mean() < 0.1 * upright.abs().mean()
