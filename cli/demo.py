@@ -218,4 +218,4 @@ def _heading(path: Path) -> str:
         lines = str((node.get("widgets_values") or [""])[0]).strip().splitlines()
         if node.get("type") in NOTES and lines and lines[0].startswith("#"):
             return lines[0].lstrip("# ")
-    return path.stem.replace("_", " ").capitalize()
+    return path.stem

@@ -32,8 +32,9 @@ def test_a_wheel_holds_every_package_but_the_laboratory_and_the_tests():
 
 
 def test_the_registrys_archive_leaves_out_what_no_user_runs():
-    command = ["git", "-C", str(ROOT), "ls-files"]
-    tracked = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    command = ["git", "-C", str(ROOT), "ls-files", "-z"]  # names may hold spaces
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    tracked = listed.split("\0")[:-1]
     if not tracked:
         pytest.skip("this is no git checkout: nothing is known about tracked files")
     ignored = subprocess.run(
@@ -41,7 +42,7 @@ def test_the_registrys_archive_leaves_out_what_no_user_runs():
         capture_output=True,
         text=True,
         check=True,
-    ).stdout.split()
+    ).stdout.split("\0")[:-1]
     kept = {name.split("/")[0] for name in set(tracked) - set(ignored)}
     assert kept == {
         *SHIPPED,

@@ -23,42 +23,46 @@ STYLEGAN2 = [path for path in EVERY if host_server.STYLEGAN2_FILE in path.read_t
 
 # What each saves: file name prefix, and how many pictures (a moving one counts as one more).
 SAVED = {
-    "add_a_smile": {"add_a_smile": 1},
-    "attribute_sliders": {"attribute_sliders": 1},
-    "blend_and_average": {"blend": 4, "mean_face": 1},
-    "distance_matrix": {"distance_matrix": 1},
-    "explore_directions": {"sefa_directions": 1, "disentanglement": 1, "attribute_sheet": 1},
-    "fit_own_direction": {"fit_own_direction": 1, "fit_own_direction_sheet": 1},
-    "grow_older_and_younger": {"younger": 1, "older": 1},
-    "lsd_basis_from_folders": {"basis_spectrum": 1},
-    "lsd_denoise_digits": {"lsd_denoised": 8},
-    "lsd_face_anomaly_map": {"anomaly_map": 1, "anomaly_mask": 1},
-    "lsd_face_spectrum": {"face_spectrum": 1, "face_from_spectrum": 2},
-    "lsd_rotate_digit": {"lsd_rotation_frame": 5, "lsd_rotation": 1, "lsd_digit_spectrum": 1},
-    "morph_two_faces": {"morph_frame": 3, "morph": 1},
-    "remove_a_feature": {"remove_a_feature": 1},
-    "vae_latent_arithmetic": {"vae_latent_arithmetic": 2},
-    "sample_stylegan2": {"stylegan2_faces": 6, "stylegan2_cutoff": 6},
-    "style_mix": {"style_mix": 5},
-    "stylegan2_sefa_directions": {"sefa_coarse": 1, "sefa_fine": 1, "sefa_edit": 6},
-    "stylegan2_pca_directions": {"pca_directions": 1, "pca_edit": 3},
-    "stylegan2_invert_and_edit": {
+    "Add a smile": {"add_a_smile": 1},
+    "Attribute sliders": {"attribute_sliders": 1},
+    "Blend and average": {"blend": 4, "mean_face": 1},
+    "Distance matrix": {"distance_matrix": 1},
+    "Explore directions": {"sefa_directions": 1, "disentanglement": 1, "attribute_sheet": 1},
+    "With own photos - fit own direction": {"fit_own_direction": 1, "fit_own_direction_sheet": 1},
+    "Grow older and younger": {"younger": 1, "older": 1},
+    "With own photos - LSD basis from folders": {"basis_spectrum": 1},
+    "LSD denoise digits": {"lsd_denoised": 8},
+    "LSD face anomaly map": {"anomaly_map": 1, "anomaly_mask": 1},
+    "LSD face spectrum": {"face_spectrum": 1, "face_from_spectrum": 2},
+    "LSD rotate digit": {"lsd_rotation_frame": 5, "lsd_rotation": 1, "lsd_digit_spectrum": 1},
+    "Morph two faces": {"morph_frame": 3, "morph": 1},
+    "Remove a feature": {"remove_a_feature": 1},
+    "VAE latent arithmetic": {"vae_latent_arithmetic": 2},
+    "With own weights - sample StyleGAN2": {"stylegan2_faces": 6, "stylegan2_cutoff": 6},
+    "With own weights - style mix": {"style_mix": 5},
+    "With own weights - StyleGAN2 SeFa directions": {
+        "sefa_coarse": 1,
+        "sefa_fine": 1,
+        "sefa_edit": 6,
+    },
+    "With own weights - StyleGAN2 PCA directions": {"pca_directions": 1, "pca_edit": 3},
+    "With own weights - StyleGAN2 invert and edit": {
         "stylegan2_edit": 1,
         "stylegan2_edit_directions": 1,
         "stylegan2_inversion": 1,
     },
 }
 QUICKER = {
-    "explore_directions": ["SeFa Directions.count=2", "Attribute Sheet.columns=3"],
-    "fit_own_direction": ["Attribute Sheet: over strengths.columns=3"],
-    "lsd_rotate_digit": ["LSD Rotate.to_label=7"],
-    "morph_two_faces": ["Morph.frames=3"],
-    "stylegan2_invert_and_edit": ["Encode Face.refine_steps=3"],
-    "stylegan2_pca_directions": ["PCA Directions.samples=50"],
+    "Explore directions": ["SeFa Directions.count=2", "Attribute Sheet.columns=3"],
+    "With own photos - fit own direction": ["Attribute Sheet: over strengths.columns=3"],
+    "LSD rotate digit": ["LSD Rotate.to_label=7"],
+    "Morph two faces": ["Morph.frames=3"],
+    "With own weights - StyleGAN2 invert and edit": ["Encode Face.refine_steps=3"],
+    "With own weights - StyleGAN2 PCA directions": ["PCA Directions.samples=50"],
 }
 
 
-SLOW = {"explore_directions", "fit_own_direction"}
+SLOW = {"Explore directions", "With own photos - fit own direction"}
 
 
 def mark_slow(path: Path):
@@ -140,7 +144,7 @@ def test_style_mix_workflow_keeps_the_first_face_where_nothing_is_mixed(
     portrait_file, models, tmp_path
 ):
     host_server.add_stylegan2_model(models)
-    path = FOLDER / "style_mix.json"
+    path = FOLDER / "With own weights - style mix.json"
     prefix = "Style Mix: %s layers of the second.amount=0"
     settings = [prefix % group for group in ("coarse", "middle", "fine")]
     found = pictures(run(path, portrait_file, tmp_path / "out", *settings))

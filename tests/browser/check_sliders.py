@@ -22,7 +22,7 @@ from typing import Any
 from check_canvas import RENDERERS, host_server, ours
 
 HERE = Path(__file__).resolve().parent
-WORKFLOW = host_server.PACK / "workflows" / "attribute_sliders.json"
+WORKFLOW = host_server.PACK / "workflows" / "Attribute sliders.json"
 
 
 def check_renderer(renderer: str, out: Path, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def test_run_on_a_folder_with_a_bad_photo(portraits, tmp_path, capsys):
     for name in ("a.png", "b.png"):
         (folder / name).write_bytes((portraits / name).read_bytes())
     Image.new("RGB", (80, 80)).save(folder / "black.png")
-    workflow = str(demo_module.WORKFLOWS / "add_a_smile.json")
+    workflow = str(demo_module.WORKFLOWS / "Add a smile.json")
     out = tmp_path / "out"
     args = ["run", workflow, "--input", str(folder), "--output", str(out), "--no-progress"]
     assert main([*args, "--check"]) == 0
@@ -185,7 +185,7 @@ def test_run_on_a_folder_with_a_bad_photo(portraits, tmp_path, capsys):
 
 
 def test_saved_picture_of_a_shipped_workflow_carries_it(portraits, tmp_path):
-    workflow = demo_module.WORKFLOWS / "add_a_smile.json"
+    workflow = demo_module.WORKFLOWS / "Add a smile.json"
     args = ["run", str(workflow), "--input", str(portraits / "a.png"), "--output", str(tmp_path)]
     assert main([*args, "--set", "Add Direction.strength=0"]) == 0
     saved = Image.open(tmp_path / "add_a_smile_00001_.png")
@@ -209,7 +209,7 @@ def test_example_folders_hold_photos_that_differ_in_the_smile(portrait_file, fac
 
 
 def test_run_takes_a_folder_for_a_workflow_that_loads_no_picture(portraits, tmp_path, capsys):
-    workflow = str(demo_module.WORKFLOWS / "lsd_rotate_digit.json")
+    workflow = str(demo_module.WORKFLOWS / "LSD rotate digit.json")
     assert main(["run", workflow, "--input", str(portraits), "--check"]) == 0
     assert main(["run", workflow, "--input", str(portraits / "a.png"), "--check"]) != 0
     assert "no Load Image node" in capsys.readouterr().err
@@ -224,7 +224,8 @@ def one_example_photo(monkeypatch):
 @pytest.mark.usefixtures("one_example_photo")
 def test_demo_writes_the_sheet_and_prints_its_path_last(portraits, tmp_path, monkeypatch, capsys):
     """On a few workflows; tests/test_workflows.py runs every one."""
-    shown, needs_model = {"add_a_smile", "morph_two_faces", "vae_latent_arithmetic"}, "style_mix"
+    shown = {"Add a smile", "Morph two faces", "VAE latent arithmetic"}
+    needs_model = "With own weights - style mix"
     flows = tmp_path / "flows"
     flows.mkdir()
     for name in (*shown, needs_model):
