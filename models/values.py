@@ -28,6 +28,8 @@ class PhotoContext:
         photo_key: equal for faces of the same photo.
         face_index: which face of that photo, 0 being the largest.
         alpha: `(H, W)` in [0, 1] where the photo had an alpha channel.
+        has_face: False for a photo in which no face was found and which is to stay as it is. Its
+            code is the model's mean, in place of a face; its landmarks are `(0, 2)`.
     """
 
     photo: Tensor
@@ -38,6 +40,7 @@ class PhotoContext:
     photo_key: str
     face_index: int
     alpha: Tensor | None = None
+    has_face: bool = True
 
     def __post_init__(self) -> None:
         for name, allowed in (("transform", [(2, 3)]), ("landmarks", [(5, 2), (0, 2)])):
@@ -87,6 +90,16 @@ class FaceLatent:
 
     def __len__(self) -> int:
         return self.samples.shape[0]
+
+    @property
+    def faces(self) -> list[int]:
+        """Which of the codes are faces: all but those of photos without one."""
+        return [i for i, found in enumerate(self.contexts) if found is None or found.has_face]
+
+    def take(self, indices: Sequence[int]) -> FaceLatent:
+        """Some of the codes, one or more, with their photos."""
+        contexts = tuple(self.contexts[i] for i in indices)
+        return replace(self, samples=self.samples[list(indices)], contexts=contexts)
 
     def with_samples(self, samples: Tensor) -> FaceLatent:
         """The same faces with new codes `(N, *space.shape)`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ..models.errors import FaceLatentsError
+from ..models.errors import FaceLatentsError, NoFaceError
 from ..models.face_model import FaceModel
 from ..models.space import LatentSpace, require_same_space
 from ..models.spectral.basis import LatentBasis
 from ..models.values import Direction, FaceLatent
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -46,6 +49,25 @@ def face_latent(value: object, name: str = "face_latent") -> FaceLatent:
             "it went wrong: look for a strength that is far too large, or a damaged file."
         )
     return latent
+
+
+def faces_only(value: object, name: str = "face_latent") -> FaceLatent:
+    """A face latent without its photos that show no face, see `PhotoContext.has_face`.
+
+    Raises:
+        NoFaceError: no face is left.
+    """
+    latent = face_latent(value, name)
+    faces = latent.faces
+    if len(faces) == len(latent):
+        return latent
+    if not faces:
+        raise NoFaceError(
+            f"Input '{name}': no face was found in any of its photos, so there is nothing to work "
+            "with. Use photos that show a face."
+        )
+    logger.info("Input '%s': %d photos without a face left out", name, len(latent) - len(faces))
+    return latent.take(faces)
 
 
 def direction(value: object, name: str = "direction") -> Direction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -142,6 +142,11 @@ def face_model(purpose: str = "the faces were encoded with") -> Input:
 def face_latent(tooltip: str) -> Input:
     """Faces as codes."""
     return wire(FACE_LATENT, tooltip)
+
+
+def faces(tooltip: str) -> Input:
+    """Faces that are compared or summed up: photos in which none was found are left out."""
+    return replace(face_latent(tooltip), check=validate.faces_only)
 
 
 def direction(tooltip: str) -> Input:

@@ -81,14 +81,13 @@ def save_latent(path: str | Path, latent: FaceLatent) -> None:
         tensors[f"context.{i}.transform"] = context.transform
         tensors[f"context.{i}.landmarks"] = context.landmarks
         tensors[f"context.{i}.code"] = context.code
-        described.append(
-            {
-                "photo": photos[context.photo_key],
-                "photo_key": context.photo_key,
-                "size": context.size,
-                "face_index": context.face_index,
-            }
-        )
+        facts: dict[str, object] = {
+            "photo": photos[context.photo_key],
+            "photo_key": context.photo_key,
+            "size": context.size,
+            "face_index": context.face_index,
+        }
+        described.append(facts if context.has_face else {**facts, "has_face": False})
     plain = {}
     for name, value in latent.extras.items():
         if isinstance(value, Tensor):
@@ -149,6 +148,7 @@ def _context(
         photo_key=str(facts["photo_key"]),
         face_index=int(facts["face_index"]),
         alpha=photos.get(f"alpha.{int(facts['photo'])}"),
+        has_face=bool(facts.get("has_face", True)),
     )
 
 

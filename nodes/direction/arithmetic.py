@@ -104,8 +104,8 @@ class DirectionBetween:
     )
     OUTPUTS = widgets.output_direction("Mean of the second group minus mean of the first.")
     INPUTS = {
-        "from_faces": widgets.face_latent("Where the direction starts: one face or many."),
-        "to_faces": widgets.face_latent("Where the direction ends: one face or many."),
+        "from_faces": widgets.faces("Where the direction starts: one face or many."),
+        "to_faces": widgets.faces("Where the direction ends: one face or many."),
         "name": widgets.direction_name(),
     }
 

@@ -68,7 +68,7 @@ class PCADirections(_FoundDirections):
         "find directions, stylegan"
     )
     OPTIONAL = {
-        "face_latent": widgets.face_latent(
+        "face_latent": widgets.faces(
             "The faces whose variation is looked for, many and different ones; the sheet starts "
             "from their mean. Without it, random faces of the model."
         ),
@@ -122,7 +122,7 @@ class SeFaDirections(_FoundDirections):
         "find directions, sefa, stylegan"
     )
     OPTIONAL = {
-        "face_latent": widgets.face_latent(
+        "face_latent": widgets.faces(
             "A face to show the directions on (the first of a batch). Without it, the model's "
             "average face."
         ),

@@ -17,7 +17,7 @@ from ...models.imaging.photos import IMAGE_SUFFIXES, list_pictures, load_image
 from .. import host
 from ..compute import encode_crops
 from ..files.names import safe_parts, stamp
-from ..model.encode import FaceChoice, cut_faces
+from ..model.cut import FaceChoice, cut_faces
 from ..widgets import MIN_SCORE
 
 MOST_PHOTOS = 5000  # in one folder

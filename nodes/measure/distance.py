@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ... import latent_ops
 from ...models.charts import matrix_chart
-from ...models.errors import FaceLatentsError
+from ...models.errors import FaceLatentsError, NoFaceError
 from ...models.face_model import FaceModel
 from ...models.paste.face import PhotoFace
 from ...models.values import FaceLatent
@@ -58,7 +58,15 @@ class LatentDistance:
                 start, end, metric, _spread_for(a, metric), latent_dims=a.space.latent_dims
             )
         numbers = values.double().flatten().tolist()
-        return sum(numbers) / len(numbers), "\n".join(f"{number:.4f}" for number in numbers)
+        compared = [both_faces(a, b, i) for i in range(len(numbers))]
+        lines = [
+            f"{number:.4f}" if faces else "no face"
+            for number, faces in zip(numbers, compared, strict=True)
+        ]
+        numbers = [number for number, faces in zip(numbers, compared, strict=True) if faces]
+        if not numbers:
+            raise NoFaceError("Latent Distance: no pair of photos shows two faces to compare.")
+        return sum(numbers) / len(numbers), "\n".join(lines)
 
 
 @node("FaceLatentsDistanceMatrix", "Distance Matrix", widgets.MEASURE)
@@ -73,7 +81,7 @@ class DistanceMatrix(Chart):
         "text": ("STRING", "The table as comma-separated numbers."),
     }
     INPUTS = {
-        "face_latent": widgets.face_latent("The faces to compare (see Join Face Latents)."),
+        "face_latent": widgets.faces("The faces to compare (see Join Face Latents)."),
         "metric": METRIC,
     }
     OPTIONAL = {
@@ -116,6 +124,12 @@ class DistanceMatrix(Chart):
         image = stack_charts(chart)
         table = "\n".join(",".join(f"{value:.4f}" for value in row) for row in matrix.tolist())
         return {"ui": preview(image, "face_latents_distance"), "result": (image, table)}
+
+
+def both_faces(a: FaceLatent, b: FaceLatent, pair: int) -> bool:
+    """True where both sides of a pair are faces; a single one meets all of the other side."""
+    sides = [latent.contexts[pair if len(latent) > 1 else 0] for latent in (a, b)]
+    return all(context is None or context.has_face for context in sides)
 
 
 def _spread_for(latent: FaceLatent, metric: str) -> Tensor | None:

@@ -47,7 +47,7 @@ class Disentanglement(Chart):
     }
     INPUTS = {
         "face_model": widgets.face_model("whose directions are tried"),
-        "face_latent": widgets.face_latent(
+        "face_latent": widgets.faces(
             f"The faces to try them on, up to {MOST_FACES}; the table shows their mean."
         ),
         "strength": widgets.number(

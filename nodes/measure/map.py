@@ -37,9 +37,7 @@ class FaceMap(Chart):
         ),
     }
     INPUTS = {
-        "face_latent": widgets.face_latent(
-            f"The faces, 2 to {MOST_FACES} (see Join Face Latents)."
-        ),
+        "face_latent": widgets.faces(f"The faces, 2 to {MOST_FACES} (see Join Face Latents)."),
         "groups": widgets.text(
             "",
             "A group for each face, which gives it a colour: names separated by commas or lines, "

@@ -44,7 +44,7 @@ class AttributeSheet(Chart):
     OUTPUTS = {"image": ("IMAGE", "The contact sheet.")}
     INPUTS = {
         "face_model": widgets.face_model(),
-        "face_latent": widgets.face_latent("The faces to show."),
+        "face_latent": widgets.faces("The faces to show."),
         "direction": widgets.direction("Where to go. A batch of directions gets one row each."),
         "low": widgets.number((-3.0, -100.0, 100.0, 0.5), "The strength on the left."),
         "high": widgets.number((3.0, -100.0, 100.0, 0.5), "The strength on the right."),

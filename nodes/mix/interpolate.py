@@ -75,7 +75,7 @@ class MeanFace:
     ALIASES = "average face, blend faces, mix, combine, weighted mean, centroid"
     OUTPUTS = widgets.output_faces("One face, which belongs to the photo of the first face.")
     INPUTS = {
-        "face_latent": widgets.face_latent("The faces to average."),
+        "face_latent": widgets.faces("The faces to average."),
         "weights": widgets.text(
             "",
             "One number per face, separated by commas or spaces, such as 2, 1, 1. Empty: all "

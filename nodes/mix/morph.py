@@ -37,9 +37,7 @@ class Morph(Chart):
         "One face per frame, which belong to the photo of the first face."
     )
     INPUTS = {
-        "face_latent": widgets.face_latent(
-            "The keyframes: a batch of two or more faces, in order."
-        ),
+        "face_latent": widgets.faces("The keyframes: a batch of two or more faces, in order."),
         "frames": widgets.frames("How many frames in all, keyframes included."),
         "path": widgets.choice(
             latent_ops.PATH_MODES,

@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+import logging
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...models.errors import FaceLatentsError, NoFaceError
+from ...models.errors import NoFaceError
 from ...models.face_model import FaceModel
-from ...models.geometry.similarity import fit_whole, invert_transform, transform_points
-from ...models.imaging.align import align, align_with_transform
-from ...models.values import FaceLatent, PhotoContext
-from .. import host, validate, widgets
+from ...models.imaging.align import align_with_transform
+from ...models.refine import mean_codes
+from ...models.values import FaceLatent
+from .. import host, widgets
 from ..registry import node
-from .find_faces import (
-    BY_INDEX,
-    CHOICES,
-    LARGEST,
-    SMALLEST_PHOTO,
-    WHAT_TO_TRY,
-    choose_faces,
-    faces_from_landmarks,
-    mask_for_photo,
-)
+from .cut import AlignedFace, FaceChoice, cut_faces, stand_in
+from .find_faces import CHOICES, mask_for_photo
+from .no_face import CHOICES as NO_FACE
+from .no_face import REFUSE, describe_left, refuse
 from .refine import refine_codes, start_codes
 
-if TYPE_CHECKING:
-    from ...models.finder.faces import Face
-
+logger = logging.getLogger(__name__)
 
 MOST_STEPS = 2000  # of refinement
-
-
-@dataclass(frozen=True, eq=False)
-class FaceChoice:
-    """Which faces of a photo are wanted; each as the input of Encode Face."""
-
-    min_score: float
-    faces: str = LARGEST
-    index: int = 0
-    landmarks: Any = None
-    mask: Tensor | None = None
-    already_aligned: bool = False
-
-
-class AlignedFace(NamedTuple):
-    crop: Tensor  # (3, S, S) float32 in [0, 1]
-    context: PhotoContext  # its code is filled in after encoding
 
 
 @node("FaceLatentsEncode", "Encode Face", widgets.MODEL)
@@ -68,7 +43,7 @@ class EncodeFace:
         "face_latent": (
             widgets.FACE_LATENT,
             "One code per face, in the order of the photos; within a photo from the largest face "
-            "to the smallest.",
+            "to the smallest. A photo that is left as it is counts as one.",
         ),
         "aligned": ("IMAGE", "The aligned crops the model saw, one per face."),
     }
@@ -118,6 +93,12 @@ class EncodeFace:
             "in, and refine_steps does not look at them. A mask that is black all over is "
             "ignored.",
         ),
+        "no_face": widgets.choice(
+            NO_FACE,
+            "Photos that do not show the face asked for. refuse: nothing is encoded, and the "
+            "message lists them. leave the photo as it is: the others are edited, and Paste Back "
+            "returns these unchanged, in their place.",
+        ),
     }
 
     def execute(
@@ -132,106 +113,63 @@ class EncodeFace:
         already_aligned: bool,
         refine_steps: int,
         ignore_mask: Tensor | None,
-    ) -> tuple[FaceLatent, Tensor]:
+        no_face: str,
+    ) -> tuple[FaceLatent, Tensor] | dict[str, Any]:
         found: list[AlignedFace] = []
         views: list[Tensor | None] = []
+        missing: dict[int, NoFaceError] = {}
         wanted = FaceChoice(min_score, faces, index, face_landmarks, mask, already_aligned)
         with host.Progress(len(image), "Finding faces") as progress:
             for number, pixels in enumerate(image):
-                faces_here = cut_faces(pixels, face_model, number, wanted)
+                try:
+                    faces_here = cut_faces(pixels, face_model, number, wanted)
+                except NoFaceError as error:
+                    missing[number] = error
+                    faces_here = [stand_in(pixels, face_model, number)]
                 height, width = pixels.shape[:2]
                 hidden = mask_for_photo(ignore_mask, number, height, width, "ignore_mask")
                 found += faces_here
                 views += [_find_visible(face, hidden) for face in faces_here]
                 progress.step()
 
+        if missing and no_face == REFUSE:
+            raise refuse(missing, len(image))
         crops = torch.stack([face.crop for face in found])
-        view = _stack_views(views, face_model.template.size)
-        codes = start_codes(face_model, crops, view, refine_steps)
-        if refine_steps:
-            codes = refine_codes(face_model, crops, codes, refine_steps, view)
+        codes = _encode(face_model, found, crops, views, refine_steps)
         contexts = tuple(
             replace(face.context, code=code) for face, code in zip(found, codes.cpu(), strict=True)
         )
         aligned = crops.permute(0, 2, 3, 1).contiguous().to(host.intermediate_device())
-        return FaceLatent(codes, face_model.space, contexts), aligned
+        result = FaceLatent(codes, face_model.space, contexts), aligned
+        if not missing:
+            return result
+        text = describe_left(missing, len(image))
+        logger.warning("Encode Face: %s", text)
+        return {"ui": {"text": [text]}, "result": result}
 
 
-def cut_faces(
-    pixels: Tensor, model: FaceModel, number: int, wanted: FaceChoice
-) -> list[AlignedFace]:
-    """The wanted faces of one photo, aligned for a model.
-
-    A model whose template has no landmarks encodes the whole picture, fitted into a square whose
-    margins repeat the picture's border: nothing is looked for or chosen.
-
-    Args:
-        pixels: `(H, W, C)` float32 in [0, 1], C = 1, 3 or 4.
-        model: whose alignment counts.
-        number: of the photo, from 0, for messages.
-        wanted: which faces.
-
-    Raises:
-        NoFaceError: there is no such face.
-    """
-    photo, alpha = validate.split_channels(pixels)
-    height, width = photo.shape[:2]
-    size = model.template.size
-    if wanted.already_aligned or model.template.whole:
-        crop, transform = _fit_whole(photo, model, number)
-        landmarks = transform_points(invert_transform(transform), model.template.pixels())
-        cuts = [(0, landmarks, crop, transform)]
-    else:
-        if wanted.landmarks is None:
-            found = _find(photo, wanted.min_score, number)
-        else:
-            found = faces_from_landmarks(wanted.landmarks, number, height, width)
-        area = mask_for_photo(wanted.mask, number, height, width)
-        index = wanted.index if wanted.faces == BY_INDEX else 0
-        chosen = choose_faces(found, wanted.faces, index, number, area)
-        cuts = [
-            (place, face.landmarks, *align(photo, face.landmarks, model.template))
-            for place, face in chosen
-        ]
-    key = _photo_key(photo, number)
-    code = torch.empty(0)
-    return [
-        AlignedFace(crop, PhotoContext(photo, transform, size, points, code, key, place, alpha))
-        for place, points, crop, transform in cuts
-    ]
-
-
-def _find(photo: Tensor, score: float, number: int) -> list[Face]:
-    height, width = photo.shape[:2]
-    if min(height, width) < SMALLEST_PHOTO:
-        raise NoFaceError(
-            f"No face can be found in photo {number + 1}: it is only {width} x {height} pixels. "
-            "Use a photo in which the face is at least 64 pixels wide."
-        )
-    from ...models.finder.checkpoint import load_finder
-
-    faces = load_finder().find(photo, min_score=score)
+def _encode(
+    model: FaceModel,
+    found: list[AlignedFace],
+    crops: Tensor,
+    views: list[Tensor | None],
+    refine_steps: int,
+) -> Tensor:
+    """Codes `(B, *shape)` of crops `(B, 3, S, S)`; the mean code for photos without a face."""
+    faces = [i for i, face in enumerate(found) if face.context.has_face]
+    codes = mean_codes(model, len(found)).to(host.intermediate_device())
     if not faces:
-        raise NoFaceError(
-            f"No face was found in photo {number + 1} ({width} x {height} pixels, min_score "
-            f"{score:g}). {WHAT_TO_TRY}"
-        )
-    return faces
-
-
-def _fit_whole(photo: Tensor, model: FaceModel, number: int) -> tuple[Tensor, Tensor]:
-    """Crop and transform of an aligned crop as it is, or of a whole picture, resized."""
-    height, width = photo.shape[:2]
-    size = model.template.size
-    if height != width and not model.template.whole:
-        raise FaceLatentsError(
-            f"Picture {number + 1} is {width} x {height} pixels, but an aligned crop is square. "
-            "Crop it to a square, or turn already_aligned off."
-        )
-    transform = fit_whole(height, width, size)
-    if height == width == size:
-        return photo.permute(2, 0, 1).clamp(0, 1), transform
-    return align_with_transform(photo, transform, size), transform
+        return codes
+    own = crops[faces]
+    view = _stack_views([views[i] for i in faces], model.template.size)
+    encoded = start_codes(model, own, view, refine_steps)
+    if refine_steps:
+        encoded = refine_codes(model, own, encoded, refine_steps, view)
+    if len(faces) == len(found):
+        return encoded
+    codes = codes.to(encoded)
+    codes[faces] = encoded
+    return codes
 
 
 def _find_visible(face: AlignedFace, hidden: Tensor | None) -> Tensor | None:
@@ -248,11 +186,3 @@ def _stack_views(views: list[Tensor | None], size: int) -> Tensor | None:
         return None
     whole = torch.ones(1, size, size)
     return torch.stack([whole if view is None else view for view in views])
-
-
-def _photo_key(photo: Tensor, number: int) -> str:
-    """Equal for the same pixels at the same place of a batch, also across Encode Face nodes."""
-    pixels = photo.contiguous().numpy()
-    digest = hashlib.sha256(pixels.data)
-    digest.update(repr(pixels.shape).encode())
-    return f"{digest.hexdigest()[:24]}:{number}"

@@ -78,17 +78,19 @@ class PasteBack:
         contexts = _require_contexts(face_latent)
         pictures = None if face_image is None else _as_faces(face_image, len(face_latent))
         canvases = _Canvases(contexts)
-        edits = plan_edits(
+        shown = face_latent.faces  # photos without a face stay as they are
+        planned = plan_edits(
             face_model,
-            photo_faces(contexts),
-            face_latent.samples,
+            photo_faces(contexts[i] for i in shown),
+            face_latent.samples[shown],
             method=method,
-            pictures=pictures,
+            pictures=None if pictures is None else pictures[shown],
             run=partial(run_model, face_model),
         )
+        edits = dict(zip(shown, planned, strict=True))
         with host.Progress(len(contexts), "Pasting faces") as progress:
-            for context, edit in zip(contexts, edits, strict=True):
-                canvas = canvases.claim(context)
+            for number, context in enumerate(contexts):
+                canvas, edit = canvases.claim(context), edits.get(number)
                 if edit is not None:
                     area = mask_for_photo(mask, canvas, *context.photo.shape[:2])
                     canvases.photos[canvas] = paste_back(

@@ -96,6 +96,8 @@ class AnomalyMap(Chart):
             for crop, picture, context in zip(crops, explained, contexts, strict=True):
                 if face_model.template.whole:
                     heat = residual_map(crop, picture, least=INK)
+                elif not context.has_face:
+                    heat = torch.zeros(crop.shape[1:])
                 else:
                     face = face_region(context)
                     heat = residual_map(crop, picture, face > 0.5, least=GRAIN)

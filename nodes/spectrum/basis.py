@@ -23,7 +23,7 @@ from .common import MOST_VECTORS
 GROUPS = tuple(f"group_{number}" for number in range(1, 11))
 FEW = 10  # codes per label, below which the info says so
 MY_BASIS = "my basis"  # where no name was typed
-_GROUP = widgets.face_latent("All examples of one label (see Join Face Latents).")
+_GROUP = widgets.faces("All examples of one label (see Join Face Latents).")
 
 
 def build_inputs(centre: str = ORIGIN) -> widgets.Inputs:

@@ -40,7 +40,7 @@ class LSDSpectrum(Chart):
         ),
     }
     INPUTS = {
-        "face_latent": widgets.face_latent("The codes to look into."),
+        "face_latent": widgets.faces("The codes to look into."),
         "basis": widgets.basis(),
         "show": widgets.integer(
             (24, 0, 1024), "How many vectors to draw, labels first; 0 draws the labels only."

@@ -23,10 +23,8 @@ class FitDirection(FitNode):
     )
     INPUTS = {
         "face_model": widgets.face_model(),
-        "faces_without": widgets.face_latent(
-            "Faces without the attribute; 30 or more, better 100."
-        ),
-        "faces_with": widgets.face_latent("Faces with it, otherwise as alike as can be."),
+        "faces_without": widgets.faces("Faces without the attribute; 30 or more, better 100."),
+        "faces_with": widgets.faces("Faces with it, otherwise as alike as can be."),
         **SETTINGS,
     }
 

@@ -106,8 +106,9 @@ def session_of(
     model: FaceModel, panel: Panel, latent: FaceLatent, driven: Mapping[str, float]
 ) -> Session:
     """Keep what is needed of the first faces of a batch."""
-    codes = latent.samples[:MOST_FACES].detach().cpu()
-    contexts = [context for context in latent.contexts[:MOST_FACES] if context is not None]
+    latent = latent.take(latent.faces[:MOST_FACES] or [0])
+    codes = latent.samples.detach().cpu()
+    contexts = [context for context in latent.contexts if context is not None]
     faces: tuple[PhotoFace, ...] = ()
     if len(contexts) == len(codes) and len({context.size for context in contexts}) == 1:
         side = max(CROP_SIDE, contexts[0].size)

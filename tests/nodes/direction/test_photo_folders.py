@@ -18,7 +18,7 @@ from face_latents.nodes.direction.photo_folders import (
     photo_folder,
     photos_in,
 )
-from face_latents.nodes.model import encode as encode_node
+from face_latents.nodes.model import cut
 from nodes_support import CODES, landmarks_for, run, tiny_model
 from PIL import Image
 
@@ -35,9 +35,9 @@ def root(monkeypatch, tmp_path):
         if float(photo.max()) == 0:
             raise NoFaceError(f"No face was found in photo {number + 1}. Try another.")
         mesh = landmarks_for(photo.unsqueeze(0))
-        return encode_node.faces_from_landmarks(mesh, 0, *photo.shape[:2])
+        return cut.faces_from_landmarks(mesh, 0, *photo.shape[:2])
 
-    monkeypatch.setattr(encode_node, "_find", find)
+    monkeypatch.setattr(cut, "_find", find)
     return tmp_path / "input"
 
 

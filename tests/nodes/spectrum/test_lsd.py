@@ -15,7 +15,7 @@ from face_latents.models.spectral.basis import LatentBasis
 from face_latents.models.spectral.basis_file import BUNDLED_BASES, bundled_basis_path, load_basis
 from face_latents.models.values import FaceLatent
 from face_latents.nodes import host
-from face_latents.nodes.model import encode as encode_node
+from face_latents.nodes.model import cut
 from nodes_support import (
     CODES,
     encode,
@@ -429,9 +429,9 @@ def faces_everywhere(monkeypatch):
 
     def find(photo, score, number):
         mesh = landmarks_for(photo.unsqueeze(0))
-        return encode_node.faces_from_landmarks(mesh, 0, *photo.shape[:2])
+        return cut.faces_from_landmarks(mesh, 0, *photo.shape[:2])
 
-    monkeypatch.setattr(encode_node, "_find", find)
+    monkeypatch.setattr(cut, "_find", find)
 
 
 def fill(folder, count, seed):
