@@ -17,7 +17,8 @@ from ...models.imaging.photos import IMAGE_SUFFIXES, list_pictures, load_image
 from .. import host
 from ..compute import encode_crops
 from ..files.names import safe_parts, stamp
-from ..model.cut import FaceChoice, cut_faces
+from ..model.cut import AlignedFace, FaceChoice, cut_faces
+from ..model.no_face import SMALL_FACE
 from ..widgets import MIN_SCORE
 
 MOST_PHOTOS = 5000  # in one folder
@@ -28,6 +29,7 @@ _DEEPEST = 4  # levels below the input folder that are listed
 _MOST_LISTED = 500  # folders in a list
 _CHUNK_BYTES = 64 * 2**20  # of aligned crops that wait for the encoder
 _MOST_SKIPS_LISTED = 12
+_MOST_NAMED = 6  # small faces, in one line
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,21 +40,34 @@ class FolderCodes:
         codes: `(N, *shape)`, N >= 1, one per photo in the order of `files`.
         files: the photos they come from.
         skipped: a line per photo that was left out: its name and why.
+        small: the photos whose face is under `SMALL_FACE` pixels.
     """
 
     codes: Tensor
     files: tuple[Path, ...]
     skipped: tuple[str, ...]
+    small: tuple[Path, ...] = ()
+
+    @property
+    def notable(self) -> bool:
+        """True where the report says more than how many photos were used."""
+        return bool(self.skipped or self.small)
 
     def report(self) -> str:
         """How many photos were used and which were left out, as text for the artist."""
-        used = f"{len(self.files)} photo(s) used"
-        if not self.skipped:
-            return used
-        lines = [used, f"{len(self.skipped)} left out:"]
-        lines += [f"  {line}" for line in self.skipped[:_MOST_SKIPS_LISTED]]
+        lines = [f"{len(self.files)} photo(s) used"]
+        if self.skipped:
+            lines.append(f"{len(self.skipped)} left out:")
+            lines += [f"  {line}" for line in self.skipped[:_MOST_SKIPS_LISTED]]
         if len(self.skipped) > _MOST_SKIPS_LISTED:
             lines.append(f"  and {len(self.skipped) - _MOST_SKIPS_LISTED} more")
+        if self.small:
+            names = ", ".join(path.name for path in self.small[:_MOST_NAMED])
+            more = ", ..." if len(self.small) > _MOST_NAMED else ""
+            lines.append(
+                f"{len(self.small)} with a face under {SMALL_FACE:g} pixels, which says little: "
+                f"{names}{more}"
+            )
         return "\n".join(lines)
 
 
@@ -160,14 +175,17 @@ def encode_folder(
     skipped = [f"{len(files) - most} photos beyond the first {most}"] if len(files) > most else []
     files = files[:most]
     used: list[Path] = []
+    small: list[Path] = []
     codes: list[Tensor] = []
     waiting: list[Tensor] = []
     chunk = max(1, _CHUNK_BYTES // (12 * model.template.size**2))
     with host.Progress(len(files), f"Photos of {what}") as progress:
         for number, path in enumerate(files):
             try:
-                waiting.append(_align(path, model, number, min_score))
+                face = _align(path, model, number, min_score)
+                waiting.append(face.crop)
                 used.append(path)
+                small += [path] if face.side < SMALL_FACE else []
             except FaceLatentsError as error:
                 skipped.append(f"{path.name}: {_reason(error, path)}")
             if waiting and (len(waiting) == chunk or path == files[-1]):
@@ -180,7 +198,7 @@ def encode_folder(
             + "; ".join(skipped[:3])
             + ". Use photos in which a face is at least 64 pixels wide, or lower min_score."
         )
-    return FolderCodes(torch.cat(codes), tuple(used), tuple(skipped))
+    return FolderCodes(torch.cat(codes), tuple(used), tuple(skipped), tuple(small))
 
 
 def photos_in(folder: Path) -> list[Path]:
@@ -202,7 +220,7 @@ def photos_in(folder: Path) -> list[Path]:
     return files
 
 
-def _align(path: Path, model: FaceModel, number: int, min_score: float) -> Tensor:
+def _align(path: Path, model: FaceModel, number: int, min_score: float) -> AlignedFace:
     if not _is_input(path):
         raise FaceLatentsError("it is a link to a place outside the input folder")
     try:
@@ -212,7 +230,7 @@ def _align(path: Path, model: FaceModel, number: int, min_score: float) -> Tenso
     if too_large:
         raise FaceLatentsError(f"the file is larger than {LARGEST_FILE >> 20} MB")
     pixels, _ = load_image(path, first_only=True, most_pixels=MOST_PIXELS, whole=True)
-    return cut_faces(pixels[0], model, number, FaceChoice(min_score))[0].crop
+    return cut_faces(pixels[0], model, number, FaceChoice(min_score))[0]
 
 
 def _reason(error: FaceLatentsError, path: Path) -> str:

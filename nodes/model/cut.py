@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,6 +45,7 @@ class FaceChoice:
 class AlignedFace(NamedTuple):
     crop: Tensor  # (3, S, S) float32 in [0, 1]
     context: PhotoContext  # its code is filled in after encoding
+    side: float = math.inf  # of the face in the photo, in pixels; whole pictures have no limit
 
 
 def cut_faces(
@@ -69,7 +71,7 @@ def cut_faces(
     if wanted.already_aligned or model.template.whole:
         crop, transform = _fit_whole(photo, model, number)
         landmarks = transform_points(invert_transform(transform), model.template.pixels())
-        cuts = [(0, landmarks, crop, transform)]
+        cuts = [(0, math.inf, landmarks, crop, transform)]
     else:
         if wanted.landmarks is None:
             found = _find(photo, wanted.min_score, number)
@@ -79,14 +81,16 @@ def cut_faces(
         index = wanted.index if wanted.faces == BY_INDEX else 0
         chosen = choose_faces(found, wanted.faces, index, number, area)
         cuts = [
-            (place, face.landmarks, *align(photo, face.landmarks, model.template))
+            (place, face.size, face.landmarks, *align(photo, face.landmarks, model.template))
             for place, face in chosen
         ]
     key = _photo_key(photo, number)
     code = torch.empty(0)
     return [
-        AlignedFace(crop, PhotoContext(photo, transform, size, points, code, key, place, alpha))
-        for place, points, crop, transform in cuts
+        AlignedFace(
+            crop, PhotoContext(photo, transform, size, points, code, key, place, alpha), side=side
+        )
+        for place, side, points, crop, transform in cuts
     ]
 
 

@@ -19,7 +19,7 @@ from ..registry import node
 from .cut import AlignedFace, FaceChoice, cut_faces, stand_in
 from .find_faces import CHOICES, mask_for_photo
 from .no_face import CHOICES as NO_FACE
-from .no_face import REFUSE, describe_left, refuse
+from .no_face import REFUSE, describe_left, describe_small, refuse
 from .refine import refine_codes, start_codes
 
 logger = logging.getLogger(__name__)
@@ -118,6 +118,7 @@ class EncodeFace:
         found: list[AlignedFace] = []
         views: list[Tensor | None] = []
         missing: dict[int, NoFaceError] = {}
+        sizes: dict[int, float] = {}
         wanted = FaceChoice(min_score, faces, index, face_landmarks, mask, already_aligned)
         with host.Progress(len(image), "Finding faces") as progress:
             for number, pixels in enumerate(image):
@@ -126,6 +127,7 @@ class EncodeFace:
                 except NoFaceError as error:
                     missing[number] = error
                     faces_here = [stand_in(pixels, face_model, number)]
+                sizes[number] = min(face.side for face in faces_here)
                 height, width = pixels.shape[:2]
                 hidden = mask_for_photo(ignore_mask, number, height, width, "ignore_mask")
                 found += faces_here
@@ -141,11 +143,11 @@ class EncodeFace:
         )
         aligned = crops.permute(0, 2, 3, 1).contiguous().to(host.intermediate_device())
         result = FaceLatent(codes, face_model.space, contexts), aligned
-        if not missing:
+        notes = describe_left(missing, len(image)) + describe_small(sizes)
+        if not notes:
             return result
-        text = describe_left(missing, len(image))
-        logger.warning("Encode Face: %s", text)
-        return {"ui": {"text": [text]}, "result": result}
+        logger.warning("Encode Face: %s", " ".join(notes))
+        return {"ui": {"text": ["\n".join(notes)]}, "result": result}
 
 
 def _encode(

@@ -1,4 +1,4 @@
-"""Photos of a batch in which no face was found: what becomes of them, and what is said."""
+"""Photos without a face, or with one too small to edit well: what is said about them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from ...models.errors import NoFaceError
 
 REFUSE, LEAVE = CHOICES = ("refuse", "leave the photo as it is")
 MOST_LISTED = 12  # runs of numbers
+# Pixels. Of a smaller face, the crop of the bundled model shows less than half the pixels it has.
+SMALL_FACE = 60.0
 
 
 def refuse(missing: Mapping[int, NoFaceError], count: int) -> NoFaceError:
@@ -27,13 +29,39 @@ def refuse(missing: Mapping[int, NoFaceError], count: int) -> NoFaceError:
     )
 
 
-def describe_left(missing: Iterable[int], count: int) -> str:
+def describe_left(missing: Iterable[int], count: int) -> list[str]:
     """What the artist is told of photos, by number from 0, that are left as they are."""
     numbers = list(missing)
+    if not numbers:
+        return []
     if count == 1:
-        return "No face was found: the photo is left as it is."
+        return ["No face was found: the photo is left as it is."]
     photos, are = ("photo", "it is") if len(numbers) == 1 else ("photos", "they are")
-    return f"No face in {photos} {list_numbers(numbers)} of {count}: left as {are}."
+    return [f"No face in {photos} {list_numbers(numbers)} of {count}: left as {are}."]
+
+
+def describe_small(sizes: Mapping[int, float]) -> list[str]:
+    """What the artist is told of faces too small to edit well.
+
+    Args:
+        sizes: of the smallest face of each photo, in pixels, by its number from 0.
+    """
+    small = [number for number, size in sizes.items() if size < SMALL_FACE]
+    if not small:
+        return []
+    smallest = round(min(sizes[number] for number in small))
+    if len(sizes) == 1:
+        begin = f"The face is only {smallest} pixels wide"
+    elif len(small) == 1:
+        begin = f"The face in photo {list_numbers(small)} is only {smallest} pixels wide"
+    else:
+        begin = (
+            f"Faces in photos {list_numbers(small)} are under {SMALL_FACE:g} pixels wide, the "
+            f"smallest {smallest}"
+        )
+    return [
+        f"{begin}. Edits of so small a face are rough: use a larger photo of it where there is one."
+    ]
 
 
 def list_numbers(numbers: Iterable[int]) -> str:

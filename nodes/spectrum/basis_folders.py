@@ -51,7 +51,7 @@ class BuildBasisFolders:
         for label, folder in folders_by_label(folders).items():
             codes = encode_folder(folder, face_model, min_score=min_score, what=label)
             found[label] = FaceLatent(codes.codes, face_model.space)
-            if codes.skipped:
+            if codes.notable:
                 reports.append(f"folder '{label}': {codes.report()}")
         basis, info = build_from_groups(found, "Build Quasi-Eigen Basis from Folders", **settings)
         return basis, "\n".join([info, *reports])

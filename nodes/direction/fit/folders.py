@@ -63,7 +63,7 @@ class FitDirectionFolders(FitNode):
         for folder, typed in zip(folders, (folder_without, folder_with), strict=True):
             found = encode_folder(folder, face_model, min_score=min_score, what=typed.strip())
             groups.append(found.codes)
-            if found.skipped:
+            if found.notable:
                 notes.append(f"folder '{typed.strip()}': {found.report()}")
         with validate.explain_errors("Fit Direction from Folders"):
             return fit.groups(groups[0], groups[1], notes)
@@ -113,7 +113,7 @@ class FitDirectionTable(FitNode):
         targets = [values[file.name] for file in found.files]
         missing = len(listed.files) - len(found.files) - len(found.skipped)
         notes = [f"{path.name}: {missing} photo(s) are not in the folder"] if missing > 0 else []
-        if found.skipped:
+        if found.notable:
             notes.append(found.report())
         what = "Fit Direction from Table"
         with validate.explain_errors(what):

@@ -19,10 +19,11 @@ from face_latents.nodes.direction.photo_folders import (
     photos_in,
 )
 from face_latents.nodes.model import cut
-from nodes_support import CODES, landmarks_for, run, tiny_model
+from nodes_support import CODES, landmarks_for, mesh_face, run, tiny_model
 from PIL import Image
 
 MODEL = tiny_model()
+SMALL = 90  # a photo of less height shows a small face
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,8 @@ def root(monkeypatch, tmp_path):
     def find(photo, score, number):
         if float(photo.max()) == 0:
             raise NoFaceError(f"No face was found in photo {number + 1}. Try another.")
-        mesh = landmarks_for(photo.unsqueeze(0))
+        eyes = 20 if photo.shape[0] < SMALL else 60
+        mesh = landmarks_for(photo.unsqueeze(0), mesh_face(55, 45, eyes))
         return cut.faces_from_landmarks(mesh, 0, *photo.shape[:2])
 
     monkeypatch.setattr(cut, "_find", find)
@@ -228,3 +230,14 @@ def test_the_stamp_follows_names_times_and_sizes(root):
     assert folder_stamp([folder]) == added
     (folder / "2.png").rename(folder / "3.png")
     assert len({first, touched, added, folder_stamp([folder]), folder_stamp([root / "no"])}) == 5
+
+
+def test_small_faces_are_told(root):
+    picture(root / "a" / "large.png", 1)
+    picture(root / "a" / "small.png", 2, size=(110, 80))
+    found = encode_folder(photo_folder("a"), MODEL)
+    assert found.notable
+    assert len(found.codes) == 2
+    assert "1 with a face under 60 pixels" in found.report()
+    assert "small.png" in found.report()
+    assert "large.png" not in found.report()

@@ -12,7 +12,7 @@ from face_latents.models.files.values import load_latent, save_latent
 from face_latents.nodes.model.no_face import LEAVE, list_numbers
 from face_latents.nodes.sliders.panel import panel_of
 from face_latents.nodes.sliders.preview.sessions import session_of
-from nodes_support import SIZE, landmarks_for, photos, run, tiny_model
+from nodes_support import SIZE, landmarks_for, mesh_face, photos, run, tiny_model
 
 MODEL = tiny_model()
 SMILE = MODEL.directions["smile"]
@@ -21,7 +21,7 @@ FACELESS = (1, 4, 5)  # of six photos
 
 def encode_frames(image: torch.Tensor, faceless=FACELESS, **more):
     """Encode Face as the host runs it: what it shows and what it hands on."""
-    landmarks = landmarks_for(image)
+    landmarks = landmarks_for(image, mesh_face(55, 45, 60))
     landmarks["frames"] = [[] if i in faceless else f for i, f in enumerate(landmarks["frames"])]
     settings = {"faces": "largest", "index": 0, "min_score": 0.5, "no_face": LEAVE} | more
     with torch.inference_mode():
@@ -31,7 +31,8 @@ def encode_frames(image: torch.Tensor, faceless=FACELESS, **more):
 
 
 def frames(image: torch.Tensor, **more):
-    return encode_frames(image, **more)["result"]
+    shown = encode_frames(image, **more)
+    return shown["result"] if isinstance(shown, dict) else shown
 
 
 def smile(latent):
@@ -130,3 +131,34 @@ def test_numbers_are_listed_as_people_count():
     assert list_numbers([1, 4, 5, 6]) == "2 and 5 to 7"
     assert list_numbers([0, 2, 4]) == "1, 3 and 5"
     assert list_numbers(range(0, 60, 2)).endswith(", 23 and others")
+
+
+def large(image):
+    return landmarks_for(image, mesh_face(120, 120, 100))
+
+
+def test_a_small_face_is_told(caplog):
+    image = photos(3, 240, 240)
+    landmarks = large(image)
+    settings = {"faces": "all", "index": 0, "min_score": 0.5, "face_model": MODEL}
+    node = NODE_CLASS_MAPPINGS["FaceLatentsEncode"]()
+    assert isinstance(node.execute(image=image, face_landmarks=landmarks, **settings), tuple)
+    small, smaller = mesh_face(60, 60, 20), mesh_face(60, 160, 14)
+    landmarks["frames"] = [[*landmarks["frames"][0], small], landmarks["frames"][1], [smaller]]
+    with caplog.at_level(logging.WARNING):
+        shown = node.execute(image=image, face_landmarks=landmarks, **settings)
+    (text,) = shown["ui"]["text"]
+    assert "photos 1 and 3 are under 60 pixels wide, the smallest" in text
+    assert "Edits of so small a face are rough" in caplog.text
+    assert len(shown["result"][0]) == 4
+    alone = node.execute(
+        image=image[:1], face_landmarks=landmarks_for(image[:1], smaller), **settings
+    )
+    assert alone["ui"]["text"][0].startswith("The face is only ")
+
+
+def test_whole_and_aligned_pictures_are_never_small():
+    image = photos(2, SIZE, SIZE)
+    settings = {"faces": "all", "index": 0, "min_score": 0.5, "face_model": MODEL}
+    node = NODE_CLASS_MAPPINGS["FaceLatentsEncode"]()
+    assert isinstance(node.execute(image=image, already_aligned=True, **settings), tuple)
