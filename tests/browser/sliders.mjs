@@ -171,6 +171,8 @@ await page.mouse.move(box.x + box.width * 0.9, box.y + box.height / 2, { steps: 
 await page.mouse.up();
 check(await restingPicture() !== before, "a drag does not change the picture");
 check(await page.evaluate(() => window.flt.values().smile) > 2, "a drag does not set the value");
+check(await page.evaluate(() => Object.values(window.flt.values()).every((value) => value !== 0)),
+  "a drag names sliders that nobody touched");
 check(await restingPicture() === await expectedPicture(), "the drag ends with another picture");
 await shot("3_dragged");
 
@@ -300,6 +302,37 @@ await page.evaluate(() => {
 await page.waitForTimeout(2500);
 const thrown = lines.slice(errors).filter((line) => /pageerror|NullGraph/.test(line));
 check(thrown.length === 0, `subgraph: ${thrown.join(" | ").slice(0, 400)}`);
+const outside = () => page.evaluate(() => {
+  const outer = window.app.graph._nodes.find((node) => node.subgraph);
+  const inner = outer.subgraph.nodes.find((node) => node.type === "FaceLatentsSliders");
+  const panel = document.querySelector(".face-latents-sliders");
+  return {
+    panels: document.querySelectorAll(".face-latents-sliders").length,
+    held: outer.widgets.some((widget) => widget.element === panel),
+    wide: panel.getBoundingClientRect().width > 100,
+    rows: panel.querySelectorAll(".fls-row").length > 5,
+    smile: JSON.parse(inner.widgets.find((widget) => widget.name === "strengths").value).smile,
+  };
+});
+async function checkOutside(when, smile) {
+  const seen = JSON.stringify(await outside());
+  const meant = JSON.stringify({ panels: 1, held: true, wide: true, rows: true, smile });
+  check(seen === meant, `subgraph, ${when}: ${seen} instead of ${meant}`);
+}
+await page.evaluate(() => window.flt.set("smile", 2.5, "change"));
+await checkOutside("a slider set outside", 2.5);
+await run();
+check((await preview()).shown, "subgraph: no preview outside after a run");
+for (const inside of [true, false]) {
+  await page.evaluate((enter) => {
+    const { canvas, rootGraph } = window.app;
+    const outer = rootGraph.nodes.find((node) => node.subgraph);
+    if (enter) canvas.openSubgraph(outer.subgraph, outer);
+    else canvas.setGraph(rootGraph);
+  }, inside);
+  await page.waitForTimeout(2000);
+}
+await checkOutside("gone in and out again", 2.5);
 await shot("9_subgraph");
 
 await browser.close();

@@ -2,6 +2,7 @@
 
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
+import { executionId, sourceOf } from "./slider_subgraph.js";
 import { inputIndex, isConnected } from "./slider_wires.js";
 
 const LOADER = "FaceLatentsLoadModel";
@@ -10,12 +11,9 @@ const lists = new Map(); // model name -> promise of its rows
 
 // The file name of the face model, found by following the wire; null where it cannot be told.
 export function modelNameOf(node) {
-  let origin = node;
-  let slot = inputIndex(node, "face_model");
-  for (let steps = 0; steps < 50 && origin; steps++) {
-    origin = slot < 0 || !origin.graph ? null : origin.getInputNode?.(slot);
-    if (origin?.type !== "Reroute") break;
-    slot = 0;
+  let origin = sourceOf(node, inputIndex(node, "face_model"));
+  for (let steps = 0; steps < 50 && origin?.type === "Reroute"; steps++) {
+    origin = sourceOf(origin, 0);
   }
   if (origin?.comfyClass !== LOADER) return null;
   if (isConnected(origin, "model")) return null;
@@ -62,14 +60,14 @@ export function lastReport(node) {
 
 // The same from the server, which remembers runs when the page is loaded anew.
 export async function reportInHistory(node) {
-  if (node.graph.isRootGraph === false) return null; // such nodes go by other ids there
+  const { id } = node.graph.rootGraph ?? node.graph;
+  const key = executionId(node);
   try {
     const answer = await api.fetchApi(`/history?max_items=${REMEMBERED}`);
     const runs = Object.values(await answer.json()).reverse(); // the newest first
     const run = runs.find(({ prompt, outputs }) =>
-      prompt?.[3]?.extra_pnginfo?.workflow?.id === node.graph.id &&
-      newestReport(outputs?.[node.id]));
-    return newestReport(run?.outputs[node.id]);
+      prompt?.[3]?.extra_pnginfo?.workflow?.id === id && newestReport(outputs?.[key]));
+    return newestReport(run?.outputs[key]);
   } catch {
     return null; // the node then asks for a run, as it does without a history
   }

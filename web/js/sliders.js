@@ -9,10 +9,12 @@ import {
   findDirections, forgetDirections, lastReport, modelNameOf, newestReport, pictureUrl,
   reportInHistory,
 } from "./slider_sources.js";
+import { hideOutside, showOutside } from "./slider_subgraph.js";
 import { addWire, chain, findWidget, isConnected, removeWire, wiredSliders } from "./slider_wires.js";
 
 const NODE = "FaceLatentsSliders";
 const SIZE = [360, 700];
+const WIDGET = { serialize: false, hideOnZoom: false, getMinHeight: () => 240 };
 const QUEUE = "Queue the workflow to see the change.";
 
 // One per node: what the panel shows and where it comes from.
@@ -44,11 +46,8 @@ class Controller {
       },
       say: (text) => this.panel.say(text || (this.ran?.warnings ?? []).join("\n")),
     });
-    const widget = node.addDOMWidget("sliders", "face_latents_sliders", this.panel.element, {
-      serialize: false,
-      hideOnZoom: false,
-      getMinHeight: () => 240,
-    });
+    const { element } = this.panel;
+    const widget = node.addDOMWidget("sliders", "face_latents_sliders", element, WIDGET);
     widget.serialize = false;
     this.listen();
   }
@@ -89,7 +88,10 @@ class Controller {
       // The links of a workflow are complete only after all its nodes were made.
       requestAnimationFrame(() => this.refresh());
     });
-    node.onRemoved = chain(node.onRemoved, () => this.preview.stop());
+    node.onRemoved = chain(node.onRemoved, () => {
+      this.preview.stop();
+      hideOutside(this.panel.element);
+    });
   }
 
   // Slider values as the text widget holds them; null for a text that cannot be read.
@@ -109,6 +111,7 @@ class Controller {
     const values = this.values();
     if (values === null) {
       this.panel.say('The strengths have to be JSON like {"smile": 1.5}.');
+      this.foldText();
       return;
     }
     this.panel.setValues(values);
@@ -157,6 +160,12 @@ class Controller {
     });
   }
 
+  // The classic canvas keeps the text behind the sliders folded away as well (Show Advanced in the
+  // node's menu), unless it has to be seen: it comes by wire, or cannot be read.
+  foldText() {
+    this.strengths.advanced = !this.isLinked("strengths") && this.values() !== null;
+  }
+
   isLinked(name) {
     return isConnected(this.node, name);
   }
@@ -165,6 +174,10 @@ class Controller {
   async refresh() {
     if (!this.node.graph) return; // not placed yet, or removed
     this.takePlace();
+    if (this.node.graph.isRootGraph === false) {
+      showOutside(this.node, this.panel.element, WIDGET);
+    }
+    this.foldText();
     this.restore();
     const model = modelNameOf(this.node);
     if (model !== this.model || this.panel.isEmpty()) {

@@ -1,52 +1,146 @@
-"""What the sliders on the canvas write into the node: the script itself, run by node."""
+"""The canvas's scripts, run by node in place of a browser, with what they need of the host."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import face_latents
 import pytest
 
-PANEL = Path(face_latents.__file__).parent / "web" / "js" / "slider_panel.js"
-ROWS = [
-    {"name": "smile", "source": "model"},
-    {"name": "mine_00001_", "source": "file"},
-    {"name": "wired", "source": "wire"},
-]
+JS = Path(face_latents.__file__).parent / "web" / "js"
+Node = Callable[[str], Any]
 
 pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="node runs the canvas's scripts")
 
+APP = """
+export const extensions = [];
+export const app = { registerExtension: (extension) => extensions.push(extension) };
+"""
+
+# A workflow with two subgraphs: the loader is in one, the sliders in the other.
+GRAPHS = """
+class Graph {
+  constructor(isRootGraph, nodes, links) {
+    Object.assign(this, { isRootGraph, nodes, links });
+    for (const node of nodes) node.graph = this;
+  }
+  getLink(id) { return this.links[id]; }
+  getNodeById(id) { return this.nodes.find((node) => node.id === id) ?? null; }
+}
+const holder = (id, subgraph, inputs) => ({
+  id, subgraph, inputs, size: [200, 100], widgets: [], computeSize: () => [200, 60],
+  setSize(size) { this.size = size; },
+  addDOMWidget(name, type, element) { this.widgets.push({ name, element }); return {}; },
+  removeWidget(widget) { this.widgets = this.widgets.filter((one) => one !== widget); },
+});
+const wire = (origin_id) => ({ origin_id, origin_slot: 0 });
+const loader = { id: 1, comfyClass: "FaceLatentsLoadModel", inputs: [],
+  widgets: [{ name: "model", value: "mine.safetensors" }] };
+const sliders = { id: 5, size: [380, 700], inputs: [{ name: "face_model", link: 20 }] };
+const inner = new Graph(false, [sliders], { 20: wire(-10) });
+const models = new Graph(false, [loader], { 30: wire(1) });
+models.outputNode = { slots: [{ linkIds: [30] }] };
+const [source, outer] = [holder(2, models, []), holder(3, inner, [{ link: 10 }])];
+app.rootGraph = new Graph(true, [source, outer], { 10: wire(2) });
+app.rootGraph.subgraphs = new Map([["a", inner], ["b", models]]);
+"""
+
 
 @pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The canvas's scripts where node takes them for modules."""
-    folder = tmp_path_factory.mktemp("js")
-    for path in PANEL.parent.glob("*.js"):
-        shutil.copy(path, folder)
-    (folder / "package.json").write_text('{"type": "module"}', "utf-8")
-    return folder / PANEL.name
+def node(tmp_path_factory: pytest.TempPathFactory) -> Node:
+    """Runs a module beside the scripts and returns the `result` that it sets."""
+    root = tmp_path_factory.mktemp("host")
+    folder = root / "extensions" / "pack" / "js"
+    shutil.copytree(JS, folder)
+    (root / "scripts").mkdir()
+    (root / "scripts" / "app.js").write_text(APP, "utf-8")
+    (root / "scripts" / "api.js").write_text("export const api = {};", "utf-8")
+    (root / "package.json").write_text('{"type": "module"}', "utf-8")
+
+    def run(code: str) -> Any:
+        test = folder / "test.mjs"
+        test.write_text(f"let result;\n{code}\nconsole.log(JSON.stringify(result));\n", "utf-8")
+        command = ["node", str(test)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
 
 
-def saved(script: Path, values: dict[str, float], keeps_others: bool) -> dict[str, Any]:
-    given = json.dumps([ROWS, values, keeps_others])
-    code = (
-        f"import {{ valuesToSave }} from {json.dumps(script.as_uri())};"
-        f"console.log(JSON.stringify(valuesToSave(...{given})));"
+def saved(node: Node, values: dict[str, float], keeps_others: bool) -> Any:
+    rows = [
+        {"name": "smile", "source": "model"},
+        {"name": "mine_00001_", "source": "file"},
+        {"name": "wired", "source": "wire"},
+    ]
+    given = json.dumps([rows, values, keeps_others])
+    return node(
+        f'import {{ valuesToSave }} from "./slider_panel.js";\nresult = valuesToSave(...{given});'
     )
-    command = ["node", "--input-type=module", "-e", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    written: dict[str, Any] = json.loads(done.stdout)
-    return written
 
 
-def test_sliders_that_nobody_moved_are_not_named(script):
-    assert saved(script, {"smile": 1.5}, keeps_others=False) == {"smile": 1.5}
-    assert saved(script, {"smile": 0, "mine_00001_": 0}, keeps_others=False) == {}
+def test_sliders_that_nobody_moved_are_not_named(node):
+    assert saved(node, {"smile": 1.5}, keeps_others=False) == {"smile": 1.5}
+    assert saved(node, {"smile": 0, "mine_00001_": 0}, keeps_others=False) == {}
 
 
-def test_directions_of_ones_own_are_named_to_be_kept_still(script):
-    assert saved(script, {"smile": 1.5}, keeps_others=True) == {"smile": 1.5, "mine_00001_": 0}
+def test_directions_of_ones_own_are_named_to_be_kept_still(node):
+    assert saved(node, {"smile": 1.5}, keeps_others=True) == {"smile": 1.5, "mine_00001_": 0}
+
+
+def test_the_model_is_found_across_the_borders_of_subgraphs(node):
+    imports = 'import { app } from "../../../scripts/app.js";'
+    imports += 'import { modelNameOf } from "./slider_sources.js";'
+    found = f"{imports}{GRAPHS} result = modelNameOf(sliders);"
+    assert node(found) == "mine.safetensors"
+    assert node(found.replace("wire(-10)", 'wire("-10")')) == "mine.safetensors"
+    cut = f"{imports}{GRAPHS} app.rootGraph.links = {{}}; result = modelNameOf(sliders);"
+    assert node(cut) is None
+
+
+def test_a_node_in_a_subgraph_has_the_id_of_the_servers_reports(node):
+    imports = 'import { app } from "../../../scripts/app.js";'
+    imports += 'import { executionId } from "./slider_subgraph.js";'
+    ids = f"{imports}{GRAPHS} result = [executionId(sliders), executionId(outer)];"
+    assert node(ids) == ["3:5", "3"]
+
+
+def test_a_subgraph_shows_the_panel_of_the_sliders_in_it_once(node):
+    code = """
+    import { app } from "../../../scripts/app.js";
+    import { hideOutside, showOutside } from "./slider_subgraph.js";
+    """
+    shown = f"""{code}{GRAPHS}
+    const panel = {{}};
+    showOutside(sliders, panel, {{}});
+    showOutside(sliders, panel, {{}});
+    const held = [source, outer].map((one) => one.widgets.filter((w) => w.element === panel));
+    const before = held.map((widgets) => widgets.length);
+    hideOutside(panel);
+    result = [before, outer.widgets.length, outer.size];
+    """
+    assert node(shown) == [[0, 1], 0, [380, 700]]
+
+
+def test_wires_of_the_pack_have_colours_and_those_of_a_palette_win(node):
+    code = """
+    import { app, extensions } from "../../../scripts/app.js";
+    class Canvas { setDirty() {} }
+    Canvas.link_type_colors = { FACE_LATENT: "", FACE_MODEL: "#123456" };
+    app.canvas = new Canvas();
+    app.canvas.default_connection_color_byType = {};
+    await import("./wire_colours.js");
+    for (const { afterConfigureGraph } of extensions) afterConfigureGraph();
+    result = [Canvas.link_type_colors, app.canvas.default_connection_color_byType];
+    """
+    links, sockets = node(code)
+    assert set(links) == set(sockets)
+    assert len(set(sockets.values())) == 4
+    assert links["FACE_MODEL"] == "#123456"
+    assert links["FACE_LATENT"] == sockets["FACE_LATENT"] != ""
