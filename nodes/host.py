@@ -11,7 +11,9 @@ import logging
 import sys
 import tempfile
 import threading
+import time
 import weakref
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 MODEL_FOLDER = "face_latents"
 MODEL_EXTENSIONS = frozenset({".safetensors"})
 PREVIEW_SIDE = 512  # pixels of a picture on a working node
+# Seconds: what is quicker says nothing, as a text makes its node taller; and between two texts.
+TEXT_AFTER, TEXT_EVERY = 1.5, 0.5
 
 
 class HostError(FaceLatentsError):
@@ -196,6 +200,9 @@ def free_cached_memory() -> None:
 
 # --- progress and interrupt --------------------------------------------------------------------
 
+_progress: ContextVar[Progress | None] = ContextVar("progress", default=None)  # the innermost one
+_nodes_with_text: set[str] = set()
+
 
 def check_interrupt() -> None:
     """Stop here if the person pressed Cancel (raises the host's own interrupt)."""
@@ -204,24 +211,64 @@ def check_interrupt() -> None:
         management.throw_exception_if_processing_interrupted()
 
 
+def show_text(text: str) -> None:
+    """Write on the node that runs now, where ComfyUI can; it stays until the next text."""
+    send = getattr(_server(), "send_progress_text", None)
+    node = _running_node()
+    if send is not None and node is not None:
+        send(text, node)
+        _nodes_with_text.add(node)
+
+
+def _running_node() -> str | None:
+    """The id of the node that ComfyUI runs now; None where it does not tell."""
+    execution = sys.modules.get("comfy_execution.utils") if present() else None
+    get = getattr(execution, "get_executing_context", None)
+    context = None if get is None else get()
+    return None if context is None else str(context.node_id)
+
+
 class Progress:
-    """A progress bar, ComfyUI's or a terminal one; each :meth:`step` also honours Cancel."""
+    """What is being done: a bar and words for it. Each :meth:`step` also honours Cancel.
+
+    In ComfyUI the node has the bar; where it takes long, it says in words what is done. Elsewhere
+    both are on the terminal.
+
+    Args:
+        total: how many items there are; 0 where that cannot be said.
+        label: what is done with them, such as "Finding faces".
+    """
 
     def __init__(self, total: int, label: str) -> None:
+        self._label, self._total, self._done = label, total, 0
         self._bar: Any = None
+        self._since = time.monotonic()
+        self._told: float | None = None  # when a text was shown last
         utils = _host("comfy.utils")
         self._hosted = utils is not None
         if utils is not None:
-            self._bar = utils.ProgressBar(total)
-        elif stand_alone.progress and total > 1:
+            self._bar = utils.ProgressBar(max(1, total))
+        elif stand_alone.progress and total != 1:
             from tqdm import tqdm
 
             # disable=None: no bar where the output is not a terminal.
-            self._bar = tqdm(total=total, desc=label, leave=False, disable=None)
+            words = {} if total else {"bar_format": "{desc}"}
+            self._bar = tqdm(total=total, desc=label, leave=False, disable=None, **words)
 
     def __enter__(self) -> Progress:
         check_interrupt()
+        logger.debug("%s", self._label)
+        self._outer = _progress.get()
+        self._token = _progress.set(self)
+        if not self._total and self._hosted:
+            self._bar.update_absolute(0)  # not the 100% of what was done before
+        if not self._total or (self._outer is None and _running_node() in _nodes_with_text):
+            self._tell()
         return self
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        show_text(f"{self._label}: {self._done} of {self._total}" if self._total else self._label)
 
     def step(self, count: int = 1, preview: Tensor | None = None) -> None:
         """`count` more items are done.
@@ -236,6 +283,10 @@ class Progress:
             self._bar.update_absolute(self._bar.current + count, None, picture)
         elif self._bar is not None:
             self._bar.update(count)
+        self._done += count
+        now = time.monotonic()
+        if now - self._since >= TEXT_AFTER and now - (self._told or 0.0) >= TEXT_EVERY:
+            self._tell()
         check_interrupt()
 
     def __exit__(
@@ -244,8 +295,17 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _progress.reset(self._token)
         if self._bar is not None and not self._hosted:
             self._bar.close()
+        elif self._hosted and not self._total and kind is None:
+            self._bar.update_absolute(1)
+        if self._told is None:
+            return
+        if self._outer is not None:
+            self._outer._tell()
+        else:
+            show_text(f"{self._label}: {'done' if kind is None else 'stopped'}")
 
 
 def _pillow(picture: Tensor) -> Any:
@@ -259,9 +319,13 @@ def _pillow(picture: Tensor) -> Any:
 
 def server_routes() -> Any:
     """The route table of ComfyUI's web server (aiohttp), or None where no server runs."""
+    return getattr(_server(), "routes", None)
+
+
+def _server() -> Any:
     # Only where it is there already: the nodes may also be used from a script within ComfyUI.
     server = getattr(sys.modules.get("server"), "PromptServer", None) if present() else None
-    return getattr(getattr(server, "instance", None), "routes", None)
+    return getattr(server, "instance", None)
 
 
 # --- folders -----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from ...models.face_model import FaceModel
 from ...models.fit.found import pca_directions, sefa_directions
 from ...models.fit.safe_range import safe_range
 from ...models.values import Direction, FaceLatent
-from .. import validate, widgets
+from .. import host, validate, widgets
 from ..combine import W_SPACES, layers_for
 from ..compute import decodable_codes, decode_codes
 from ..draw import Chart, preview, stack_charts
@@ -105,7 +105,8 @@ class PCADirections(_FoundDirections):
                 )
         else:
             codes = _codes(face_model, face_latent, PCA)
-        with validate.explain_errors(PCA):
+        what = f"Looking for what varies most in {len(codes)} faces"
+        with validate.explain_errors(PCA), host.Progress(0, what):
             batch, shares = pca_directions(face_model, codes, count, analysed)
         found = _Found(face_model, batch, shares, codes.mean(0), "variance")
         return _show_sheet(found, notes, **chosen)
@@ -147,7 +148,8 @@ class SeFaDirections(_FoundDirections):
             face = _codes(face_model, face_latent, SEFA)[0]
         elif face_model.space.mean is not None:
             face = face_model.space.mean.cpu().float()
-        with validate.explain_errors(SEFA):
+        what = "Looking for directions in the model's weights"
+        with validate.explain_errors(SEFA), host.Progress(0, what):
             batch, shares = sefa_directions(face_model, count, analysed)
         return _show_sheet(_Found(face_model, batch, shares, face, "effect"), (), **chosen)
 
@@ -183,7 +185,8 @@ def _show_sheet(
         return decode_codes(model, codes, f"Drawing {batch.name} directions", side=cell).cpu()
 
     vector = batch.vector[index]
-    low, high = safe_range(decode, face[None], vector)
+    with host.Progress(0, f"Trying how far direction {index} looks natural"):
+        low, high = safe_range(decode, face[None], vector)
     picked = replace(
         batch, vector=vector, name=name.strip() or f"{batch.name} {index}", safe_range=(low, high)
     )

@@ -177,7 +177,7 @@ def _measure_changes(
 ) -> Tensor:
     """`(K, M)` float64: what `measure` `(M,)` of the codes gains from -step to +step."""
     rows = []
-    with host.Progress(len(vectors), NODE) as progress:
+    with host.Progress(len(vectors), "Measuring directions") as progress:
         for vector in vectors.values():
             up, down = (
                 measure(

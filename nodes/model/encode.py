@@ -147,6 +147,7 @@ class EncodeFace:
         if not notes:
             return result
         logger.warning("Encode Face: %s", " ".join(notes))
+        host.show_text("\n".join(notes))
         return {"ui": {"text": ["\n".join(notes)]}, "result": result}
 
 

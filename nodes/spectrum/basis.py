@@ -122,8 +122,8 @@ def build_from_groups(
     codes = join_latents(latents).samples.detach().to("cpu", torch.float32)
     counts = [len(latent) for latent in latents]
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    host.check_interrupt()
-    with validate.explain_errors(node):
+    what = "Building the basis and trying it on codes held out"
+    with validate.explain_errors(node), host.Progress(0, what):
         accuracy = held_out_accuracy(codes, labels, len(names), first, method=method, centre=centre)
         host.check_interrupt()
         basis = build_basis(

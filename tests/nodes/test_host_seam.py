@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import subprocess
 import sys
 import types
@@ -175,6 +176,117 @@ def test_an_older_host_without_core_model_patcher(fake, monkeypatch):
 def test_progress_reaches_the_host(fake):
     encode(tiny_model(), photos(3))
     assert fake.progress == [(1, 3), (2, 3), (3, 3), (3, 3)]
+
+
+@pytest.fixture
+def texts(fake, monkeypatch):
+    """What a node that runs now is given to say."""
+    said = []
+    server = types.ModuleType("server")
+    server.PromptServer = types.SimpleNamespace(
+        instance=types.SimpleNamespace(send_progress_text=lambda *sent: said.append(sent))
+    )
+    execution = types.ModuleType("comfy_execution.utils")
+    execution.get_executing_context = lambda: types.SimpleNamespace(node_id="7:3")
+    monkeypatch.setitem(sys.modules, "server", server)
+    monkeypatch.setitem(sys.modules, "comfy_execution.utils", execution)
+    monkeypatch.setattr(host, "_nodes_with_text", set())
+    monkeypatch.setattr(host, "TEXT_EVERY", 0.0)
+    return said
+
+
+def test_a_node_that_takes_long_says_what_it_does(texts, monkeypatch):
+    with host.Progress(3, "Reading") as progress:
+        progress.step()
+        assert texts == []  # a text would make the node taller
+        monkeypatch.setattr(host, "TEXT_AFTER", 0.0)
+        progress.step()
+    assert texts == [("Reading: 2 of 3", "7:3"), ("Reading: done", "7:3")]
+
+
+def test_what_cannot_be_counted_is_said_at_once(texts, fake):
+    with host.Progress(0, "Fitting"):
+        assert texts == [("Fitting", "7:3")]
+        assert fake.progress == [(0, 1)]  # no longer at the 100% of what came before
+        with host.Progress(2, "Trying") as inner:
+            inner.step()
+    assert [text for text, _ in texts] == ["Fitting", "Fitting: done"]
+    assert fake.progress[-1] == (1, 1)
+
+
+def test_what_goes_on_is_said_again_after_a_part_of_it(texts, monkeypatch):
+    monkeypatch.setattr(host, "TEXT_AFTER", 0.0)
+
+    def work():
+        with host.Progress(0, "Fitting"):
+            with host.Progress(2, "Trying") as inner:
+                inner.step()
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        work()
+    said = ["Fitting", "Trying: 1 of 2", "Fitting", "Fitting: stopped"]
+    assert [text for text, _ in texts] == said
+
+
+def test_a_note_stays_on_the_node(texts):
+    encode(tiny_model(), photos(2))
+    assert "under 60 pixels" in texts[-1][0]
+
+
+def test_a_text_of_an_earlier_run_does_not_stay(texts):
+    host.show_text("Photo 3 shows no face.")
+    with host.Progress(2, "Finding faces"):
+        pass
+    assert [text for text, _ in texts][1:] == ["Finding faces: 0 of 2", "Finding faces: done"]
+
+
+def test_an_older_host_without_texts_is_none_the_worse(fake):
+    with host.Progress(0, "Fitting"):
+        host.show_text("anything")
+    assert fake.progress == [(0, 1), (1, 1)]
+
+
+@pytest.mark.parametrize(("total", "words"), [(0, "Fitting the direction"), (3, "Reading: ")])
+def test_the_terminal_says_it_too(monkeypatch, total, words):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(host.stand_alone, "progress", True)
+    with host.Progress(total, words.removesuffix(": ")) as progress:
+        progress.step(0)
+    assert words in sys.stderr.getvalue()
+
+
+def test_long_nodes_say_their_parts(texts):
+    model = tiny_model()
+    groups = [random_latent(model, 12, seed) for seed in (1, 2)]
+    run(
+        "FaceLatentsFitDirection",
+        face_model=model,
+        faces_without=groups[0],
+        faces_with=groups[1],
+        name="mine",
+        method="mean difference",
+        keep_still="",
+    )
+    assert texts[0][0] == "Fitting 'mine' and trying it on photos held out"
+    assert texts[-1][0].endswith(": done")
+    texts.clear()
+    run(
+        "FaceLatentsPCADirections",
+        face_model=model,
+        face_latent=groups[0],
+        count=3,
+        index=1,
+        strength=2.0,
+        name="",
+    )
+    said = [text for text, _ in texts]
+    assert said[0] == "Looking for what varies most in 12 faces"
+    assert "Trying how far direction 1 looks natural" in said
 
 
 def test_refinement_shows_the_best_so_far_and_can_be_cancelled(fake):

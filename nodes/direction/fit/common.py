@@ -114,8 +114,10 @@ class Fit:
         second: Tensor,
         notes: Sequence[str],
     ) -> dict[str, Any]:
-        host.check_interrupt()
-        direction, report = fit(self.model, first, second, self.name, self.settings, self._decode)
+        with host.Progress(0, f"Fitting '{self.name}' and trying it on photos held out"):
+            direction, report = fit(
+                self.model, first, second, self.name, self.settings, self._decode
+            )
         low, high = direction.safe_range
         lines = [
             report.text(),
