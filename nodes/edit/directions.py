@@ -101,8 +101,8 @@ class SetAttribute:
     """
 
     ALIASES = (
-        "set to value, set age, set smile, set expression, age, older, younger, smile, glasses, "
-        "beard, attribute value, match attribute, project, absolute"
+        "set to value, set age, face age, set smile, set expression, age, older, younger, "
+        "smile, glasses, beard, attribute value, match attribute, project, absolute"
     )
     OUTPUTS = widgets.output_faces("The faces with the attribute at the value.")
     INPUTS = {

@@ -28,8 +28,8 @@ class AttributeSliders:
 
     ALIASES = (
         "portrait sliders, face sliders, face editor, edit face, photo editor, live preview, "
-        "attributes, expression, expression editor, smile slider, laugh, "
-        "age slider, older, younger, grow older, de-age, rejuvenate, glasses, eyeglasses, beard, "
+        "attributes, expression, expression editor, smile slider, laugh, age slider, "
+        "face age, older, younger, grow older, de-age, rejuvenate, glasses, eyeglasses, beard, "
         "gender, masculine, feminine, mouth open, brightness, light, head turn, pose, retouch"
     )
     OUTPUTS = {

@@ -6,7 +6,8 @@ import pytest
 from face_latents import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 
 # The canvas (Fuse, threshold 0.3 over a distance of 100) finds a node when all words of a query
-# stand in one of its texts, no further back than this. It forgives misspellings on top of that.
+# stand in one of its texts, no further back than this. It forgives misspellings on top of that, and
+# shows 64 nodes, those with the words in their own names first: "age" alone shows im-age nodes.
 FARTHEST = 30
 
 EDITS = {"Sliders", "AddDirection", "LoadDirection"}
@@ -14,9 +15,9 @@ FITS = {"FitDirection", "FitDirectionFolders", "FitDirectionTable"}
 MEANT = {
     "glasses": EDITS | {"RemoveFeature", "SetAttribute"},
     "beard": EDITS | {"RemoveFeature", "SetAttribute"},
-    "age": EDITS | {"SetAttribute"},
     "age slider": {"Sliders"},
     "slider age": {"Sliders"},
+    "face age": {"Sliders", "SetAttribute"},
     "older": EDITS | {"SetAttribute", "AttributeSheet"},
     "younger": EDITS | {"SetAttribute", "AttributeSheet"},
     "expression": EDITS | {"SetAttribute"},
