@@ -44,6 +44,12 @@ def _face_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _faces(text: str) -> str:
+    if text in ("largest", "all") or text.isdecimal():
+        return text
+    raise argparse.ArgumentTypeError(f"it has to be largest, all or a number, but is '{text}'")
+
+
 def _force_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="the result may take the place of the original"
@@ -95,7 +101,12 @@ def _add_encode(subparsers: Subparsers) -> None:
     parser.add_argument("photo", type=Path, metavar="PHOTO")
     parser.add_argument("out", type=Path, metavar="OUT.safetensors")
     parser.add_argument(
-        "--faces", choices=("largest", "all"), default="largest", help="default: largest"
+        "--faces",
+        type=_faces,
+        default="largest",
+        metavar="largest|all|N",
+        help="which of the photo's faces: the largest one (default), all of them, or the one with "
+        "this number, 0 being the largest and 1 the next",
     )
     _face_options(parser)
     parser.set_defaults(run=_lazy("faces", "encode"))
@@ -124,7 +135,12 @@ def _add_edit(subparsers: Subparsers) -> None:
     result.add_argument("--crop", action="store_true", help="only the face, as the model draws it")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT")
     parser.add_argument(
-        "--faces", choices=("largest", "all"), default="largest", help="default: largest"
+        "--faces",
+        type=_faces,
+        default="largest",
+        metavar="largest|all|N",
+        help="which of the photo's faces: the largest one (default), all of them, or the one with "
+        "this number, 0 being the largest and 1 the next",
     )
     _face_options(parser)
     _force_option(parser)

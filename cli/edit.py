@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..models.errors import FaceLatentsError
+from ..models.errors import FaceLatentsError, NoFaceError
 from .faces import encode_photo, load_model, read
 from .outputs import check_output
 from .runner.session import call_node, set_up
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..models.imaging.photo_files.read import Photo
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,37 +26,76 @@ def run(args: argparse.Namespace) -> int:
     check_output(args.output, _SUFFIXES, [args.photo], args.force)
     set_up(args)
     photo, model = read(args.photo), load_model(args)
-    latent = encode_photo(args, model, args.photo, photo)
-    for name, strength in edits:
-        direction = _direction(model, name)
-        latent = call_node(
-            "FaceLatentsAddDirection", face_latent=latent, direction=direction, strength=strength
-        )[0]
-    node = "FaceLatentsDecode" if args.crop else "FaceLatentsPasteBack"
-    images = call_node(node, face_model=model, face_latent=latent)[0]
-    paths = _number_paths(args.output, len(images))
+    directions = [(_direction(model, name), strength) for name, strength in edits]
+    if args.crop:
+        results = _edit_frame(args, model, photo, 0, directions).split(1)
+    else:
+        results = (_edit_frames(args, model, photo, directions),)
+    paths = _number_paths(args.output, len(results))
     for path in paths:
         check_output(path, _SUFFIXES, [args.photo], args.force)
-    for image, path in zip(images, paths, strict=True):
-        _write(image[None], path, photo, args.photo)
+    for frames, path in zip(results, paths, strict=True):
+        _write(frames, path, photo, args.photo)
         print(path)
     return 0 if photo.complete else 1
 
 
-def _write(image: Tensor, path: Path, photo: Photo, source: Path) -> None:
-    """Write a picture `(1, H, W, 3)` made from a photo, and say what its format cannot hold.
+def _edit_frames(
+    args: argparse.Namespace, model: Any, photo: Photo, directions: list[tuple[Any, float]]
+) -> Tensor:
+    """All frames that the output can hold, `(B, H, W, 3)`; those without a face as they are."""
+    import torch
+
+    from ..models.imaging.photo_files.write import holds_frames
+
+    count = len(photo.frames) if holds_frames(args.output) else 1
+    frames, without = [], []
+    for number in range(count):
+        try:
+            frames.append(_edit_frame(args, model, photo, number, directions))
+        except NoFaceError:
+            frames.append(photo.frames[number : number + 1])
+            without.append(number + 1)
+            if len(without) == count:
+                raise
+    if without:
+        listed = ", ".join(map(str, without))
+        print(f"{args.photo}: no face in {len(without)} frames: {listed}.", file=sys.stderr)
+    return torch.cat([*frames, photo.frames[count:]])
+
+
+def _edit_frame(
+    args: argparse.Namespace,
+    model: Any,
+    photo: Photo,
+    number: int,
+    directions: list[tuple[Any, float]],
+) -> Tensor:
+    """A frame with its faces edited `(1, H, W, 3)`, or with --crop the faces `(N, S, S, 3)`."""
+    latent = encode_photo(args, model, args.photo, photo, number)
+    for direction, strength in directions:
+        latent = call_node(
+            "FaceLatentsAddDirection", face_latent=latent, direction=direction, strength=strength
+        )[0]
+    node = "FaceLatentsDecode" if args.crop else "FaceLatentsPasteBack"
+    images: Tensor = call_node(node, face_model=model, face_latent=latent)[0].cpu()
+    return images
+
+
+def _write(frames: Tensor, path: Path, photo: Photo, source: Path) -> None:
+    """Write frames `(B, H, W, 3)` made from a photo, and say what the format cannot hold.
 
     A photo that did not change is copied, where it stays in its format.
     """
     from ..models.imaging.photo_files.write import encode_photo as encode
-    from ..models.imaging.photo_files.write import format_of, with_frame
+    from ..models.imaging.photo_files.write import format_of, with_frames
     from .runner.standins.save import write_whole
 
-    unchanged = image.shape == photo.frames.shape and bool((image.cpu() == photo.frames).all())
+    unchanged = frames.shape == photo.frames.shape and bool((frames == photo.frames).all())
     if unchanged and format_of(path) == photo.traits.format:
         data, lost = source.read_bytes(), list[str]()
     else:
-        data, lost = encode(with_frame(photo, image), path)
+        data, lost = encode(with_frames(photo, frames), path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(data, path)
     if lost:

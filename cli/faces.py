@@ -126,15 +126,24 @@ def read(path: Path) -> Photo:
     return read_photo(path)
 
 
-def encode_photo(args: argparse.Namespace, model: Any, path: Path, photo: Photo) -> FaceLatent:
-    """The codes of the faces of a photo's first frame."""
+def encode_photo(
+    args: argparse.Namespace, model: Any, path: Path, photo: Photo, frame: int = 0
+) -> FaceLatent:
+    """The codes of the faces of a photo, of which `--faces` says which.
+
+    Raises:
+        NoFaceError: there is none.
+        FaceLatentsError: there are fewer than the number given.
+    """
+    faces = getattr(args, "faces", "largest")
+    chosen = {"faces": "by index", "index": int(faces)} if faces.isdecimal() else {"faces": faces}
     with _about(path):
         latent: FaceLatent = call_node(
             "FaceLatentsEncode",
-            image=photo.frames[:1],
+            image=photo.frames[frame : frame + 1],
             face_model=model,
-            faces=getattr(args, "faces", "largest"),
             min_score=args.min_score,
+            **chosen,
         )[0]
     return latent
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...models.errors import FaceLatentsError
 from ...models.imaging.photos import list_pictures
+from ..outputs import check_folder
 from .convert import load_prompt
 from .damaged import collect_damaged
 from .execute import Executor, Progress, RunResult
@@ -141,11 +142,13 @@ def prepare(
 
     Raises:
         WorkflowError: lists everything that is wrong with the workflow or the settings.
+        FaceLatentsError: nothing can be written into `output`.
     """
     data = read_workflow_file(workflow) if isinstance(workflow, Path) else workflow
     home = workflow.parent if isinstance(workflow, Path) else Path.cwd()
     if photos is not None and not photos.exists():
         raise WorkflowError(f"There is no photo or folder '{photos}'. Check --input.")
+    check_folder(output)
     folders = Folders(_input_folders(photos, home), output, decoder=decoder)
     use_folders(folders)
     classes, titles = node_classes(folders)

@@ -167,3 +167,64 @@ def test_a_broken_download_is_named(half, tmp_path, capsys, caplog):
     listed = capsys.readouterr().err.split("2 photos are damaged, a part is missing:\n")[1]
     assert listed == f"  {half / 'a.jpg'}\n  {half / 'b.png'}\n"
     assert len(list((tmp_path / "out").glob("*.png"))) == 3
+
+
+def moving(count=3):
+    """An animation: the head, a wall, the head in a mirror, ..."""
+    wall = Image.new("RGB", (240, 240), (90, 120, 90))
+    return [head(), wall, head().transpose(Image.Transpose.FLIP_LEFT_RIGHT)][:count]
+
+
+def test_every_frame_of_an_animation_is_edited(tmp_path, capsys):
+    first, *others = moving()
+    timing = {"duration": [100, 200, 300], "loop": 2}
+    first.save(tmp_path / "a.webp", save_all=True, append_images=others, lossless=True, **timing)
+    for name in ("b.webp", "b.gif", "b.png", "b.tif"):
+        assert edit(tmp_path / "a.webp", tmp_path / name, "--set", "smile=2") == 0
+        assert "no face in 1 frames: 2." in capsys.readouterr().err
+        with Image.open(tmp_path / name) as picture:
+            assert picture.n_frames == 3, name
+        if name != "b.tif":
+            assert read_photo(tmp_path / name).traits.durations == (100, 200, 300), name
+            assert read_photo(tmp_path / name).traits.loop == 2, name
+    before, after = (load_image(tmp_path / name)[0] for name in ("a.webp", "b.webp"))
+    changed = (before != after).flatten(1).any(1).tolist()
+    assert changed == [True, False, True]
+    assert edit(tmp_path / "a.webp", tmp_path / "b.jpg", "--set", "smile=2") == 0
+    assert "its 3 frames (only the first is here)" in capsys.readouterr().err
+
+
+def test_one_face_of_several_is_chosen_by_its_number(tmp_path, capsys):
+    both = Image.new("RGB", (480, 240), "grey")
+    both.paste(head())
+    both.paste(head().resize((200, 200)), (260, 20))
+    both.save(tmp_path / "a.png")
+    assert edit(tmp_path / "a.png", tmp_path / "b.png", "--set", "smile=2", "--faces", "1") == 0
+    change = (load_image(tmp_path / "b.png")[0] != load_image(tmp_path / "a.png")[0])[0].any(-1)
+    assert not change[:, :240].any()
+    assert change[:, 240:].any()
+    assert edit(tmp_path / "a.png", tmp_path / "c.png", "--faces", "7") == 2
+    assert not (tmp_path / "c.png").exists()
+    with pytest.raises(SystemExit):
+        edit(tmp_path / "a.png", tmp_path / "c.png", "--faces", "some")
+    assert "largest, all or a number, but is 'some'" in capsys.readouterr().err
+
+
+def test_places_that_cannot_be_written_to_are_told_before_anything_is_computed(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    head().save(tmp_path / "in" / "a.png")
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "out"
+    workflow = demo_module.WORKFLOWS / "add_a_smile.json"
+    photo, out = str(tmp_path / "in" / "a.png"), str(place / "b.png")
+    for args in (
+        ["edit", photo, "-o", out],
+        ["encode", photo, str(place / "b.safetensors")],
+        ["morph", photo, photo, "-o", str(place)],
+        ["run", str(workflow), "--input", photo, "--output", str(place)],
+    ):
+        assert main(args) == 2
+        assert f"Nothing can be written into '{place}'" in capsys.readouterr().err
+    assert edit(tmp_path / "in", tmp_path / "b.png") == 2
+    assert "run WORKFLOW.json --input FOLDER" in capsys.readouterr().err
+    assert edit(tmp_path / "in" / "a.png", tmp_path / "in") == 2

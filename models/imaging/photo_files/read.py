@@ -83,7 +83,11 @@ def read_photo(path: Path) -> Photo:
         pixels = pixels / traits.white
     if ";16" in raw and deep is None and mode in ("RGB", "RGBA", "CMYK"):
         traits = replace(traits, depth=8, notes=(*traits.notes, "half of its 16 bits"))
-    traits = replace(traits, durations=tuple(durations) if len(durations) > 1 else ())
+    notes = traits.notes
+    if early is not None and (left := early.frames - len(frames)) > 0:
+        notes += (f"{left} of its {early.frames} pages (they have another size)",)
+    shown = tuple(durations) if len(durations) > 1 else ()
+    traits = replace(traits, durations=shown, notes=notes)
     return Photo(pixels, _stacked(alphas), traits, complete)
 
 

@@ -41,6 +41,7 @@ class PhotoTraits:
         texts: a PNG's texts by keyword.
         colours: a PNG's chunks (name, data) that say what its colours mean, without a profile.
         jpeg: quantisation tables, subsampling, comment: options of Pillow's JPEG writer.
+        frames: of an animation, pages of a TIFF.
         durations: milliseconds of each frame of an animation, else empty.
         loop: how often an animation runs, 0 without end; None where the file does not say.
         white: what a float picture calls white: 1, 255 or 65535.
@@ -59,6 +60,7 @@ class PhotoTraits:
     texts: dict[str, str] = field(default_factory=dict)
     colours: tuple[tuple[bytes, bytes], ...] = ()
     jpeg: dict[str, Any] = field(default_factory=dict)
+    frames: int = 1
     durations: tuple[int, ...] = ()
     loop: int | None = None
     white: float = 1.0
@@ -97,6 +99,7 @@ def read_traits(picture: Image.Image, data: bytes, raw: str) -> PhotoTraits:
         texts=_texts(picture),
         colours=tuple(_colour_chunks(data)) if picture.format == "PNG" else (),
         jpeg=_jpeg_options(picture),
+        frames=1 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1)),
         loop=info.get("loop"),
         notes=tuple(notes),
     )

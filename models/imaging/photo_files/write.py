@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
 QUALITY = 95  # of lossy formats where the source has no tables of its own
 _LONGEST_MARKER = 65_500  # bytes of EXIF or XMP data in a JPEG
-_WITH_ALPHA = ("PNG", "WEBP", "TIFF")
+_WITH_ALPHA = ("PNG", "WEBP", "TIFF", "GIF")
+_WITH_FRAMES = ("PNG", "WEBP", "TIFF", "GIF")
 _WITH_GREY = ("PNG", "JPEG", "TIFF", "BMP")
 
 
 def format_of(path: Path) -> str:
     """Pillow's name of the format that a file name means, or an empty string."""
     return Image.registered_extensions().get(path.suffix.lower(), "")
+
+
+def holds_frames(path: Path) -> bool:
+    """True where the format that a file name means can hold several frames."""
+    return format_of(path) in _WITH_FRAMES
 
 
 def encode_photo(photo: Photo, path: Path) -> tuple[bytes, list[str]]:
@@ -39,11 +45,16 @@ def encode_photo(photo: Photo, path: Path) -> tuple[bytes, list[str]]:
     Returns:
         the file, and a phrase for each thing of the photo that is not in it.
     """
-    kind = format_of(path)
-    numbers = _numbers(photo, kind)
+    kind, count = format_of(path), len(photo.frames)
+    frames = [_numbers(photo, kind, n) for n in range(count if kind in _WITH_FRAMES else 1)]
+    numbers = frames[0]
     options = metadata_options(photo.traits, kind, numbers.shape[-1] < 3)
     options |= _pixel_options(photo.traits, kind)
-    if kind in ("PNG", "TIFF") and numbers.dtype == np.uint16 and numbers.shape[-1] > 1:
+    if len(frames) > 1:
+        options |= _frame_options(photo.traits, kind)
+        options["append_images"] = [_picture(frame) for frame in frames[1:]]
+        data = _saved(_picture(numbers), kind, options)
+    elif kind in ("PNG", "TIFF") and numbers.dtype == np.uint16 and numbers.shape[-1] > 1:
         small = np.zeros((1, 1, numbers.shape[-1]), np.uint8)
         write = write_deep_png if kind == "PNG" else write_deep_tiff
         options.pop("compression", None)
@@ -52,13 +63,18 @@ def encode_photo(photo: Photo, path: Path) -> tuple[bytes, list[str]]:
         data = _saved(_picture(numbers), kind, options)
     with Image.open(BytesIO(data)) as opened:
         kept = read_traits(opened, data, raw_mode(opened))
-    return data, name_lost(photo.traits, kept)
+    lost = name_lost(photo.traits, kept)
+    if len(frames) < count:
+        lost.append(f"its {count} frames (only the first is here)")
+    if kind == "GIF" and photo.traits.format != "GIF":
+        lost.append("its colours (256 here)")
+    return data, lost
 
 
-def _numbers(photo: Photo, kind: str) -> np.ndarray:
-    """`(H, W, C)` uint8, uint16 or float32 of the first frame, C as the photo and `kind` have."""
-    traits, colours = photo.traits, photo.frames[0].cpu().numpy()
-    alpha = None if photo.alpha is None or kind not in _WITH_ALPHA else photo.alpha[:1]
+def _numbers(photo: Photo, kind: str, frame: int) -> np.ndarray:
+    """`(H, W, C)` uint8, uint16 or float32 of a frame, C as the photo and `kind` have it."""
+    traits, colours = photo.traits, photo.frames[frame].cpu().numpy()
+    alpha = None if photo.alpha is None or kind not in _WITH_ALPHA else photo.alpha[frame]
     deep = traits.depth > 8 and kind in ("PNG", "TIFF")
     wide = kind == "TIFF" and deep and alpha is not None  # Pillow reads no 16-bit grey with alpha
     if traits.grey and kind in _WITH_GREY and not wide:
@@ -70,7 +86,7 @@ def _numbers(photo: Photo, kind: str) -> np.ndarray:
     if alpha is None:
         return numbers
     most = np.iinfo(numbers.dtype).max
-    opacity = np.rint(alpha[0].cpu().numpy().clip(0, 1) * most).astype(numbers.dtype)
+    opacity = np.rint(alpha.cpu().numpy().clip(0, 1) * most).astype(numbers.dtype)
     return np.concatenate([numbers, opacity[..., None]], axis=-1)
 
 
@@ -126,6 +142,18 @@ def _pixel_options(traits: PhotoTraits, kind: str) -> dict[str, Any]:
     return {}
 
 
+def _frame_options(traits: PhotoTraits, kind: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"save_all": True}
+    if kind != "TIFF":
+        if any(traits.durations):
+            options["duration"] = list(traits.durations)
+        if traits.loop is not None:
+            options["loop"] = traits.loop
+    if kind == "GIF":
+        options["disposal"] = 2  # what is transparent does not show the frame before
+    return options
+
+
 def _png_info(traits: PhotoTraits, texts: Mapping[str, str]) -> PngImagePlugin.PngInfo:
     info = PngImagePlugin.PngInfo()
     for key, text in texts.items():
@@ -161,11 +189,11 @@ def name_lost(traits: PhotoTraits, kept: PhotoTraits) -> list[str]:
     return lost
 
 
-def with_frame(photo: Photo, frame: Tensor) -> Photo:
-    """The photo with other pixels `(1, H, W, 3)`, of the same size or not.
+def with_frames(photo: Photo, frames: Tensor) -> Photo:
+    """The photo with other pixels `(B, H, W, 3)`, of the same number and size or not.
 
     Pixels of another size (a cut-out face) have no alpha.
     """
-    if frame.shape[1:3] == photo.frames.shape[1:3]:
-        return replace(photo, frames=frame)
-    return Photo(frame, None, replace(photo.traits, alpha=False))
+    if frames.shape == photo.frames.shape:
+        return replace(photo, frames=frames)
+    return Photo(frames, None, replace(photo.traits, alpha=False))
