@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0; 1 where some photos of several failed, or a photo's file is damaged; 2
         for an error, told in one sentence on stderr; 130 after Ctrl-C.
     """
+    _print_any_letter()
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
     # argparse takes settings before options only
@@ -42,6 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"face-latents: {error}", file=sys.stderr)
         return 2
+
+
+def _print_any_letter() -> None:
+    """Escape letters that the output's encoding does not have, instead of dying of them.
+
+    Windows gives a redirected output an encoding of some 200 letters (cp1252); names of photos have
+    others. Files whose names are no valid text cannot be printed in any encoding.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def build_parser() -> argparse.ArgumentParser:

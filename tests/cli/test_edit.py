@@ -119,7 +119,7 @@ def test_run_keeps_what_the_host_does_not_forbid(cut_out, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     cut_out.rename(tmp_path / "in" / "a.png")
     photo = tmp_path / "in" / "a.png"
-    workflow = demo_module.WORKFLOWS / "add_a_smile.json"
+    workflow = demo_module.WORKFLOWS / "Add a smile.json"
     args = ["run", str(workflow), "--input", str(photo), "--output", str(tmp_path / "out")]
     assert main([*args, "--no-progress", "--set", "Add Direction.strength=0"]) == 0
     assert "Save Image does not keep, as in ComfyUI: its transparency" in capsys.readouterr().err
@@ -161,7 +161,7 @@ def test_a_broken_download_is_named(half, tmp_path, capsys, caplog):
         assert (tmp_path / name).exists()
         caplog.clear()
     head().save(half / "whole.png")
-    workflow = demo_module.WORKFLOWS / "add_a_smile.json"
+    workflow = demo_module.WORKFLOWS / "Add a smile.json"
     args = ["run", str(workflow), "--input", str(half), "--output", str(tmp_path / "out")]
     assert main([*args, "--no-progress"]) == 1
     listed = capsys.readouterr().err.split("2 photos are damaged, a part is missing:\n")[1]
@@ -215,7 +215,7 @@ def test_places_that_cannot_be_written_to_are_told_before_anything_is_computed(t
     head().save(tmp_path / "in" / "a.png")
     (tmp_path / "file").touch()
     place = tmp_path / "file" / "out"
-    workflow = demo_module.WORKFLOWS / "add_a_smile.json"
+    workflow = demo_module.WORKFLOWS / "Add a smile.json"
     photo, out = str(tmp_path / "in" / "a.png"), str(place / "b.png")
     for args in (
         ["edit", photo, "-o", out],
