@@ -8,13 +8,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ...models.imaging.photos import name_others
+from .manifest import Manifest
 from .prompts import label
 from .run import Outcome, prepare
 from .session import set_up
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run a workflow; prints the saved files' paths (stdout) and what failed (stderr)."""
+    """Run a workflow; prints the saved files' paths (stdout) and what failed (stderr).
+
+    With a folder of photos the paths stand behind the photo's, and `manifest.jsonl` in the output
+    folder lists them.
+    """
     set_up(args)
     job = prepare(
         args.workflow,
@@ -23,16 +29,22 @@ def run(args: argparse.Namespace) -> int:
         photos=args.input,
         decoder=args.decoder,
     )
+    if args.input is not None and args.input.is_dir() and (others := name_others(args.input)):
+        print(f"Left out of {args.input}: {others}.", file=sys.stderr)
     if args.check:
         print(f"{args.workflow} can run: {len(job.passes)} pass(es).")
         return 0
     failed: list[Outcome] = []
     damaged: list[Path] = []
     lost: Counter[str] = Counter()
+    batch = args.input is not None and args.input.is_dir()
+    manifest = Manifest(args.output) if batch and job.passes[0][0] is not None else None
     with _Bars(args.progress) as bars:
         for outcome in job.run(bars.node, bars.photo, keep_going=not args.stop_on_error):
             bars.clear()
-            _tell(outcome)
+            _tell(outcome, manifest is not None)
+            if manifest is not None:
+                manifest.add(outcome)
             lost.update(_lost(outcome))
             damaged += outcome.damaged
             if outcome.error is not None:
@@ -54,12 +66,14 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed or damaged else 0
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: Outcome, several: bool) -> None:
+    """Print texts and files of a pass, in a batch behind the photo that they are of."""
+    whose = f"{outcome.photo} -> " if several else ""
     for key, texts in outcome.texts().items():
         for text in texts:
-            print(f"{label(outcome.prompt, key)}: {text}")
+            print(f"{whose}{label(outcome.prompt, key)}: {text}")
     for path in outcome.saved():
-        print(path, flush=True)
+        print(f"{whose}{path}", flush=True)
 
 
 def _lost(outcome: Outcome) -> list[str]:

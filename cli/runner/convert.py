@@ -5,11 +5,13 @@ API JSON is `{node id: {"class_type", "inputs": {name: value or [node id, slot]}
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 from .flatten import FlatGraph
 from .graph import WorkflowError, is_graph, parse_workflow
+from .naming import fill_placeholders, named_value
 from .prompts import Prompt
 from .schema import NodeSchema, schemas_of
 from .widget_values import Widgets, boxed
@@ -31,6 +33,14 @@ def to_prompt(
         WorkflowError: unknown node types (all of them are named), links or nodes missing from
             the file, reroutes in a circle.
     """
+    prompt, widgets = _convert(graph, node_defs, titles)
+    return widgets.fill_placeholders(prompt)
+
+
+def _convert(
+    graph: Mapping[str, Any], node_defs: Mapping[str, Any], titles: Mapping[str, str] | None
+) -> tuple[Prompt, Widgets]:
+    """API JSON with placeholders as they are, and what fills them."""
     workflow = parse_workflow(graph)
     schemas = schemas_of(node_defs, titles)
     try:
@@ -41,7 +51,7 @@ def to_prompt(
         ) from error
 
 
-def _to_prompt(flat: FlatGraph, schemas: Mapping[str, NodeSchema]) -> Prompt:
+def _to_prompt(flat: FlatGraph, schemas: Mapping[str, NodeSchema]) -> tuple[Prompt, Widgets]:
     refuse_unknown(
         [(node.node.type, node.node.title or "", node.id) for node in flat.executable()], schemas
     )
@@ -65,19 +75,34 @@ def _to_prompt(flat: FlatGraph, schemas: Mapping[str, NodeSchema]) -> Prompt:
             "class_type": node.node.type,
             "_meta": {"title": node.node.title or schema.title},
         }
-    return prompt
+    return prompt, widgets
+
+
+class LoadedPrompt(NamedTuple):
+    """A workflow file as API JSON.
+
+    Attributes:
+        prompt: with the placeholders of file names as they are.
+        graph: its graph JSON, where there is one.
+        fill: a prompt with other values to one with its placeholders filled.
+    """
+
+    prompt: Prompt
+    graph: Mapping[str, Any] | None
+    fill: Callable[[Prompt], Prompt]
 
 
 def load_prompt(
     data: Any, node_defs: Mapping[str, Any], titles: Mapping[str, str] | None = None
-) -> tuple[Prompt, Mapping[str, Any] | None]:
-    """API JSON of any workflow file, and its graph JSON where there is one.
+) -> LoadedPrompt:
+    """Read any workflow file.
 
     Raises:
         WorkflowError: the data is neither graph JSON nor API JSON.
     """
     if is_graph(data):
-        return to_prompt(data, node_defs, titles), data
+        prompt, widgets = _convert(data, node_defs, titles)
+        return LoadedPrompt(prompt, data, widgets.fill_placeholders)
     if isinstance(data, Mapping) and isinstance(data.get("prompt"), Mapping):
         data = data["prompt"]  # the body of a POST /prompt
     nodes = (
@@ -105,7 +130,7 @@ def load_prompt(
         ],
         node_defs,
     )
-    return prompt, None
+    return LoadedPrompt(prompt, None, partial(fill_placeholders, lookup=named_value))
 
 
 def refuse_unknown(nodes: list[tuple[str, str, str]], known: Mapping[str, Any]) -> None:

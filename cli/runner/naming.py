@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...models.errors import FaceLatentsError
+from .prompts import Prompt, is_link, title_of
 
 # Nodes whose filename_prefix the canvas rewrites before it queues the workflow.
 REPLACING_NODES = frozenset({"SaveImage", "SaveAnimatedWEBP", "SaveAnimatedPNG", "SaveLatent"})
@@ -34,6 +36,39 @@ def replace_in_prefix(text: str, lookup: Callable[[str, str], Any]) -> str:
         return match[0] if value is None else _UNSAFE.sub("_", str(value))
 
     return _PLACEHOLDER.sub(fill, text)
+
+
+def fill_placeholders(
+    prompt: Prompt,
+    lookup: Callable[[Prompt, str, str], Any],
+    places: Collection[tuple[str, str]] = (),
+) -> Prompt:
+    """A copy of a prompt with the placeholders of its file names filled.
+
+    Args:
+        prompt: with the values that it will run with.
+        lookup: gives, of the prompt, the value of the widget of the node with a name; or None.
+        places: further inputs (node id, name) with placeholders, besides the prefixes of savers.
+    """
+    filled = {}
+    for key, node in prompt.items():
+        inputs = dict(node["inputs"])
+        for name, value in inputs.items():
+            saver = name == "filename_prefix" and node["class_type"] in REPLACING_NODES
+            if isinstance(value, str) and (saver or (key, name) in places):
+                inputs[name] = replace_in_prefix(value, partial(lookup, prompt))
+        filled[key] = {**node, "inputs": inputs}
+    return filled
+
+
+def named_value(prompt: Prompt, name: str, widget: str) -> Any:
+    """The value of a widget of the first node whose type, or else whose title, is `name`."""
+    for names in (lambda node: str(node["class_type"]), title_of):
+        for node in prompt.values():
+            value = node["inputs"].get(widget)
+            if names(node) == name and not is_link(value):
+                return value
+    return None
 
 
 def _format_date(pattern: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...models.errors import FaceLatentsError
-from ...models.imaging.photos import list_pictures
+from ...models.imaging.photos import list_pictures, name_others
 from ..outputs import check_folder
 from .convert import load_prompt
 from .damaged import collect_damaged
@@ -37,6 +38,7 @@ class Outcome:
     folders: Folders
     error: FaceLatentsError | None = None
     damaged: tuple[Path, ...] = ()  # files that were read in part
+    seconds: float = 0.0
 
     def saved(self, kind: str | None = None) -> list[Path]:
         """Files written, in order; `kind` "output" or "temp" (previews) for one of them."""
@@ -97,7 +99,7 @@ class Job:
             if photo_started is not None:
                 photo_started(photo, number, len(self.passes))
             damaged: list[Path] = []
-            result, failure = RunResult(), None
+            result, failure, started = RunResult(), None, time.monotonic()
             try:
                 with collect_damaged(damaged):
                     result = executor.run(prompt, workflow, progress)
@@ -105,7 +107,8 @@ class Job:
                 if not keep_going or len(self.passes) == 1:
                     raise
                 failure = error
-            yield Outcome(photo, result, prompt, self.folders, failure, tuple(damaged))
+            seconds = time.monotonic() - started
+            yield Outcome(photo, result, prompt, self.folders, failure, tuple(damaged), seconds)
 
 
 def node_classes(folders: Folders) -> tuple[dict[str, type], dict[str, str]]:
@@ -153,7 +156,7 @@ def prepare(
     use_folders(folders)
     classes, titles = node_classes(folders)
     classes.update(extra_classes or {})
-    prompt, graph = load_prompt(data, classes, titles)
+    prompt, graph, fill = load_prompt(data, classes, titles)
     schemas = schemas_of(used_classes(prompt, classes), titles)
     overrides = read_overrides(prompt, settings, schemas)
     varying = _varying_loader(prompt, overrides, photos)
@@ -164,7 +167,7 @@ def prepare(
         if photo is not None and varying is not None:
             changes.append(Override(varying, "image", folders.grant(photo)))
         shown = None if graph is None else write_back(graph, changes, schemas)
-        job.passes.append((photo, apply_overrides(prompt, changes), shown))
+        job.passes.append((photo, fill(apply_overrides(prompt, changes)), shown))
     job.passes = [
         (photo, validate_prompt(changed, classes, schemas), shown)
         for photo, changed, shown in job.passes
@@ -217,7 +220,9 @@ def _photos(photos: Path | None) -> list[Path]:
     assert photos is not None
     found = list_pictures(photos) if photos.is_dir() else [photos]
     if not found:
-        raise WorkflowError(f"There is no picture in the folder '{photos}'.")
+        others = name_others(photos)
+        there = f" It holds {others}." if others else ""
+        raise WorkflowError(f"There is no picture in the folder '{photos}'.{there}")
     return found
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from .flatten import PRIMITIVE, FlatGraph, FlatNode
 from .graph import SUBGRAPH_INPUT, Graph, Node, Workflow
-from .naming import REPLACING_NODES, replace_in_prefix
+from .naming import fill_placeholders
+from .prompts import Prompt, is_link
 from .schema import InputSpec, NodeSchema
 
 Values = dict[str, Any]
@@ -21,6 +22,7 @@ class Widgets:
         self._workflow: Workflow = flat.workflow
         self._schemas = schemas
         self._primitives: dict[tuple[str, str], Values] = {}
+        self._with_placeholders: set[tuple[str, str, str]] = set()  # graph, node, input
         for graph in (self._workflow.root, *self._workflow.subgraphs.values()):
             self._push_primitives(graph)
 
@@ -29,8 +31,7 @@ class Widgets:
             if node.type != PRIMITIVE or not isinstance(node.values, list) or not node.values:
                 continue
             value = node.values[0]
-            if isinstance(value, str) and node.properties.get("Run widget replace on values"):
-                value = replace_in_prefix(value, self.lookup)
+            replaced = node.properties.get("Run widget replace on values")
             for link in graph.links.values():
                 target = graph.nodes.get(link.target_id)
                 if link.origin_id != node.id or target is None:
@@ -39,6 +40,10 @@ class Widgets:
                     socket = target.inputs[link.target_slot]
                     fed = self._primitives.setdefault((graph.key, target.id), {})
                     fed[socket.widget or socket.name] = value
+                    if replaced:
+                        self._with_placeholders.add(
+                            (graph.key, target.id, socket.widget or socket.name)
+                        )
 
     def values(self, flat: FlatNode) -> Values:
         """Values of all widgets of a node, in order, lists boxed as the API format wants them."""
@@ -46,24 +51,37 @@ class Widgets:
         values = widget_values(flat.node, schema)
         values.update(self._primitives.get((flat.graph.key, flat.node.id), {}))
         values.update(self._proxied(flat))
-        if flat.node.type in REPLACING_NODES and isinstance(values.get("filename_prefix"), str):
-            values["filename_prefix"] = replace_in_prefix(values["filename_prefix"], self.lookup)
         return {name: boxed(value) for name, value in values.items()}
 
-    def lookup(self, node_name: str, widget: str) -> Any:
+    def fill_placeholders(self, prompt: Prompt) -> Prompt:
+        """The prompt with the placeholders of file names filled from its values.
+
+        To be called when the values are what they will be: the canvas, too, fills them when it
+        queues a workflow.
+        """
+        places = {
+            (flat.id, name)
+            for flat in self._flat.nodes.values()
+            for graph, node, name in self._with_placeholders
+            if (flat.graph.key, flat.node.id) == (graph, node)
+        }
+        return fill_placeholders(prompt, self._named, places)
+
+    def _named(self, prompt: Prompt, node_name: str, widget: str) -> Any:
         """Value of a widget of the first node that goes by `node_name`, or None."""
-        graphs = (self._workflow.root, *self._workflow.subgraphs.values())
-        nodes = [(graph, node) for graph in graphs for node in graph.nodes.values()]
-        for graph, node in (
-            *(pair for pair in nodes if pair[1].properties.get("Node name for S&R") == node_name),
-            *(pair for pair in nodes if pair[1].title == node_name),
-        ):
-            schema = self._schemas.get(node.type)
-            if schema is not None:
-                values = widget_values(node, schema)
-                values.update(self._primitives.get((graph.key, node.id), {}))
-                return values.get(widget)
+        flat_nodes = sorted(self._flat.nodes.values(), key=lambda flat: flat.id.count(":"))
+        for names in (_replacement_name, self._title):
+            for flat in flat_nodes:
+                if names(flat.node) == node_name and flat.node.type in self._schemas:
+                    value = prompt.get(flat.id, {}).get("inputs", {}).get(widget)
+                    if value is None or is_link(value):  # a node that does not run, a stale widget
+                        value = self.values(flat).get(widget)
+                    return value
         return None
+
+    def _title(self, node: Node) -> str | None:
+        schema = self._schemas.get(node.type)
+        return node.title or (None if schema is None else schema.title)
 
     def _proxied(self, flat: FlatNode) -> Values:
         """Values that the subgraph instance shows for this inner node (frontends up to 1.4x)."""
@@ -130,6 +148,10 @@ def widget_values(node: Node, schema: NodeSchema) -> Values:
         if name is not None:
             values[name] = value
     return values
+
+
+def _replacement_name(node: Node) -> Any:
+    return node.properties.get("Node name for S&R")
 
 
 def _proxy_entries(node: Node) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".avif"}
 )
 
+_CAMERA = frozenset(  # formats that Pillow does not read
+    {".heic", ".heif", ".hif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
+)
 _CUT_OFF = (
     "is damaged: the end of the file is missing, as after a broken download, and so is a part of "
     "the picture. Copy the file again."
@@ -37,6 +41,37 @@ def list_pictures(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.name[0] != "."
     )
+
+
+def count_others(folder: Path) -> Counter[str]:
+    """What `list_pictures` leaves out of a folder: how many files by suffix, and "folder".
+
+    Hidden files do not count.
+    """
+    found: Counter[str] = Counter()
+    for path in folder.iterdir():
+        if path.name[0] == "." or (path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()):
+            continue
+        found["folder" if path.is_dir() else path.suffix.lower() or "file without suffix"] += 1
+    return found
+
+
+def name_others(folder: Path, photos_only: bool = False) -> str:
+    """What is left out of a folder, in words with numbers; empty where nothing is.
+
+    Args:
+        folder: see :func:`count_others`.
+        photos_only: name only photos in formats that cannot be read.
+    """
+    counted = sorted(count_others(folder).items(), key=lambda item: (-item[1], item[0]))
+    if photos_only:
+        counted = [(kind, number) for kind, number in counted if kind in _CAMERA]
+    if not counted:
+        return ""
+    listed = ", ".join(f"{number} {kind}" for kind, number in counted)
+    if not _CAMERA & dict(counted).keys():
+        return listed
+    return f"{listed}. Save HEIC and raw photos as JPEG, PNG or TIFF"
 
 
 def load_image(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
-from ...models.imaging.photos import IMAGE_SUFFIXES, list_pictures, load_image
+from ...models.imaging.photos import IMAGE_SUFFIXES, list_pictures, load_image, name_others
 from .. import host
 from ..compute import encode_crops
 from ..files.names import safe_parts, stamp
@@ -174,6 +174,8 @@ def encode_folder(
         raise FaceLatentsError(f"None of the photos listed are in the folder '{what}'.")
     skipped = [f"{len(files) - most} photos beyond the first {most}"] if len(files) > most else []
     files = files[:most]
+    if names is None and (others := name_others(folder, photos_only=True)):
+        skipped.append(others)
     used: list[Path] = []
     small: list[Path] = []
     codes: list[Tensor] = []
@@ -212,10 +214,12 @@ def photos_in(folder: Path) -> list[Path]:
     except OSError as error:
         raise FaceLatentsError(f"The folder '{folder.name}' cannot be read: {error}.") from error
     if not files:
+        others = name_others(folder)
+        there = f", but {others}" if others else ""
         known = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
         raise FaceLatentsError(
-            f"The folder '{folder.name}' holds no pictures ({known}). Put the photos of this "
-            "label into it."
+            f"The folder '{folder.name}' holds no pictures ({known}){there}. Put the "
+            "photos of this label into it."
         )
     return files
 

@@ -317,7 +317,7 @@ def test_api_json_passes_through():
         "1": {"class_type": "Load", "inputs": {"image": "a.png"}},
         "2": {"class_type": "Out", "inputs": {"images": [1, 0], "filename_prefix": "x"}},
     }
-    prompt, graph = load_prompt({"prompt": data}, DEFS)
+    prompt, graph, _ = load_prompt({"prompt": data}, DEFS)
     assert graph is None
     assert prompt["2"]["inputs"]["images"] == ["1", 0]
     assert data["2"]["inputs"]["images"] == [1, 0]

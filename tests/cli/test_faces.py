@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,18 +171,32 @@ def test_run_on_a_folder_with_a_bad_photo(portraits, tmp_path, capsys):
     for name in ("a.png", "b.png"):
         (folder / name).write_bytes((portraits / name).read_bytes())
     Image.new("RGB", (80, 80)).save(folder / "black.png")
+    for name in ("c.heic", "d.HEIC", "e.dng", "notes.txt", ".hidden"):
+        (folder / name).touch()
     workflow = str(demo_module.WORKFLOWS / "Add a smile.json")
     out = tmp_path / "out"
     args = ["run", workflow, "--input", str(folder), "--output", str(out), "--no-progress"]
     assert main([*args, "--check"]) == 0
-    assert "3 pass(es)" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "3 pass(es)" in captured.out
+    assert captured.err == (
+        f"Left out of {folder}: 2 .heic, 1 .dng, 1 .txt. Save HEIC and raw photos as JPEG, PNG or "
+        "TIFF.\n"
+    )
     assert not out.exists()
     assert main(args) == 1
     captured = capsys.readouterr()
     assert "1 of 3 photos failed" in captured.err
     assert "black.png" in captured.err
     saved = [line for line in captured.out.splitlines() if "/temp/" not in line]
-    assert saved == [str(out / f"add_a_smile_0000{number}_.png") for number in (1, 2)]
+    names = {"a.png": "add_a_smile_00001_.png", "b.png": "add_a_smile_00002_.png"}
+    assert saved == [f"{folder / photo} -> {out / name}" for photo, name in names.items()]
+    lines = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    assert [Path(line["photo"]).name for line in lines] == ["a.png", "b.png", "black.png"]
+    assert [line["outputs"] for line in lines] == [[names["a.png"]], [names["b.png"]], []]
+    assert [line["error"] is None for line in lines] == [True, True, False]
+    assert "No face was found" in lines[2]["error"]
+    assert all(line["seconds"] > 0 for line in lines)
 
 
 def test_saved_picture_of_a_shipped_workflow_carries_it(portraits, tmp_path):

@@ -122,7 +122,7 @@ def replaced(value, path, new, delete):
 
 
 def load(data):
-    prompt, _ = load_prompt(data, CLASSES)
+    prompt, *_ = load_prompt(data, CLASSES)
     return validate_prompt(prompt, CLASSES)
 
 

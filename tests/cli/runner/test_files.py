@@ -287,6 +287,9 @@ def test_missing_and_empty_places(place):
         run(place, photos="nowhere")
     with pytest.raises(WorkflowError, match="no picture in the folder"):
         run(place, photos="empty")
+    (place / "empty" / "a.heic").touch()
+    with pytest.raises(WorkflowError, match=r"It holds 1 \.heic\. Save HEIC"):
+        run(place, photos="empty")
     with pytest.raises(WorkflowError, match="no workflow file"):
         run(place, workflow="none.json")
     (place / "flow.json").write_text("{ not json")
@@ -309,6 +312,33 @@ def test_numbers_go_on_after_the_highest(place):
         (folder / name).touch()
     (outcome,) = run(place, photos="in/face.png")
     assert outcome.saved("output")[0].name == "face_00008_.png"
+
+
+def test_placeholders_take_the_values_that_the_run_has(place):
+    data = graph()
+    data["nodes"][0]["title"] = "Your photo"
+    data["nodes"][3]["widgets_values"] = ["%Your photo.image%_%My darkener.factor%"]
+    (place / "flow.json").write_text(json.dumps(data))
+    names = [o.saved("output")[0].name for o in run(place, "My darkener.factor=0.25")]
+    assert names == [f"{name}.png_0.25_00001_.png" for name in ("face", "other", "third")]
+    # set on the command line
+    (outcome,) = run(place, "4.filename_prefix=x_%My darkener.factor%", photos="in/face.png")
+    assert outcome.saved("output")[0].name == "x_0.5_00001_.png"
+    # in API format, too
+    (place / "flow.json").write_text(json.dumps(outcome.prompt))
+    settings = "3.factor=0.125", "4.filename_prefix=y_%My darkener.factor%_%Darken.steps%"
+    (outcome,) = run(place, *settings, photos="in/face.png")
+    assert outcome.saved("output")[0].name == "y_0.125_1_00001_.png"
+
+
+def test_a_node_that_nobody_renamed_goes_by_its_own_title(place):
+    data = graph()
+    del data["nodes"][2]["title"]
+    data["nodes"][2]["properties"] = {"Node name for S&R": "Darken"}
+    data["nodes"][3]["widgets_values"] = ["%Load Image.image%_%Darken.factor%"]
+    (place / "flow.json").write_text(json.dumps(data))
+    (outcome,) = run(place, photos="in/face.png")
+    assert outcome.saved("output")[0].name == "face.png_0.5_00001_.png"
 
 
 def test_batches_are_numbered_and_sizes_fill_in(place):

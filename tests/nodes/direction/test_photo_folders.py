@@ -72,6 +72,10 @@ def test_codes_are_those_of_encode_face_in_the_order_of_the_names(root):
     assert torch.allclose(found.codes, torch.cat([codes_of(first), codes_of(second)]), atol=1e-6)
     assert [path.name for path in found.files] == ["1.png", "2.png"]
     assert found.skipped == ()
+    (root / "a" / "4.HEIC").touch()
+    (root / "a" / "notes.txt").touch()
+    (others,) = encode_folder(photo_folder("a"), MODEL).skipped
+    assert others.startswith("1 .heic. Save HEIC")
     assert found.report() == "2 photo(s) used"
 
 
