@@ -64,12 +64,13 @@ def _to_prompt(flat: FlatGraph, schemas: Mapping[str, NodeSchema]) -> tuple[Prom
             origin = flat.resolve_input(node, slot)
             if origin is None:
                 continue
-            if origin.promoted is None:
+            if not origin.promoted:
                 inputs[socket.name] = [origin.id, origin.slot]
-            else:
-                promoted = widgets.promoted(*origin.promoted)
-                if promoted is not None:
-                    inputs[socket.name] = boxed(promoted)
+                continue
+            shown = (widgets.promoted(*place) for place in origin.promoted)
+            promoted = next((value for value in shown if value is not None), None)
+            if promoted is not None:
+                inputs[socket.name] = boxed(promoted)
         prompt[node.id] = {
             "inputs": inputs,
             "class_type": node.node.type,

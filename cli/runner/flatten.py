@@ -7,7 +7,7 @@ pass on an input of a fitting type, Reroute passes on its input, subgraph bounda
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .graph import (
@@ -44,11 +44,12 @@ class FlatNode:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an input gets its value: output `slot` of node `id`, or the outer widget `value`."""
+    """Where an input gets its value: output `slot` of node `id`, or a widget of instances."""
 
     id: str = ""
     slot: int = -1
-    promoted: tuple[FlatNode, int] | None = None  # subgraph instance and its input's index
+    # subgraph instances and their input's index, the outermost first
+    promoted: tuple[tuple[FlatNode, int], ...] = ()
 
 
 class FlatGraph:
@@ -133,8 +134,11 @@ class FlatGraph:
         # The instance lists its inputs under the definition's names, at times in another order.
         outer = next((i for i, s in enumerate(shell.node.inputs) if s.name == name), None)
         if outer is None or shell.node.inputs[outer].link is None:
-            return Origin(promoted=(shell, slot))
-        return self.resolve_input(shell, outer, visited)
+            return Origin(promoted=((shell, slot),))
+        origin = self.resolve_input(shell, outer, visited)
+        if origin is None or not origin.promoted:
+            return origin
+        return replace(origin, promoted=(*origin.promoted, (shell, slot)))
 
     def _resolve_output(
         self, flat: FlatNode, slot: int, wanted: str, visited: Visited

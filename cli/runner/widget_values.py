@@ -1,4 +1,14 @@
-"""Widget values of the nodes of a workflow: saved, fed by a primitive, or shown by a subgraph."""
+"""Widget values of the nodes of a workflow: saved, fed by a primitive, or shown by a subgraph.
+
+What a subgraph instance keeps, as read from version 1.49.6 of the frontend (`SubgraphNode`):
+
+- `widgets_values` has a value for each input with a widget, in their order. Null or nothing: the
+  instance shows the inner value, which for an inner instance is that one's own.
+- With `properties.proxyWidgets` (saved by versions up to 1.4x) it has a value for each entry
+  `[inner node or instance, widget]` instead; `"-1"` is an input of the subgraph. An entry may be
+  for `control_after_generate`, which is no input.
+- Of nested instances the outermost that shows a widget has its value.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +60,8 @@ class Widgets:
         schema = self._schemas[flat.node.type]
         values = widget_values(flat.node, schema)
         values.update(self._primitives.get((flat.graph.key, flat.node.id), {}))
-        values.update(self._proxied(flat))
+        proxied = self._proxied(flat)
+        values.update({name: value for name, value in proxied.items() if schema.input(name)})
         return {name: boxed(value) for name, value in values.items()}
 
     def fill_placeholders(self, prompt: Prompt) -> Prompt:
@@ -84,15 +95,23 @@ class Widgets:
         return node.title or (None if schema is None else schema.title)
 
     def _proxied(self, flat: FlatNode) -> Values:
-        """Values that the subgraph instance shows for this inner node (frontends up to 1.4x)."""
+        """Values that the subgraph instance around a node or instance shows for it, by name.
+
+        What an instance shows its own instance may show in turn; the outermost counts.
+        """
         found: Values = {}
-        if flat.parent is None or not isinstance(flat.parent.node.values, list):
+        if flat.parent is None:
             return found
+        outer = self._proxied(flat.parent)
         values = flat.parent.node.values
         for index, entry in enumerate(_proxy_entries(flat.parent.node)):
-            shown = index < len(values) and values[index] is not None
-            if shown and str(entry[0]) == flat.node.id:
-                found[str(entry[1])] = values[index]
+            name = str(entry[1])
+            if str(entry[0]) != flat.node.id:
+                continue
+            if name in outer:
+                found[name] = outer[name]
+            elif isinstance(values, list) and index < len(values) and values[index] is not None:
+                found[name] = values[index]
         return found
 
     def promoted(self, shell: FlatNode, slot: int) -> Any:
@@ -100,6 +119,8 @@ class Widgets:
         graph = self._workflow.subgraphs[shell.node.type]
         values = shell.node.values
         name = graph.inputs[slot].name
+        if (shown := self._proxied(shell).get(name)) is not None:
+            return shown
         if isinstance(values, Mapping):
             return values.get(name)
         proxies = _proxy_entries(shell.node)
@@ -107,9 +128,24 @@ class Widgets:
             targets = [("-1", name), *self._targets(graph, slot)]
             index = next((i for i, e in enumerate(proxies) if (str(e[0]), e[1]) in targets), None)
         else:
-            with_widget = [i for i in range(len(graph.inputs)) if self._feeds_widget(graph, i)]
-            index = with_widget.index(slot) if slot in with_widget else None
+            index = self._place(graph, slot, len(values))
         return None if index is None or index >= len(values) else values[index]
+
+    def _place(self, graph: Graph, slot: int, count: int) -> int | None:
+        """Where an instance without proxies keeps the value of an input, among `count` values.
+
+        It has a value for each input with a widget. Helper widgets (control after generate) have
+        one as well where there are more values than inputs.
+        """
+        fed = [(number, self._fed_widget(graph, number)) for number in range(len(graph.inputs))]
+        widgets = [(number, spec) for number, spec in fed if spec is not None]
+        helpers = count > len(widgets)
+        place = 0
+        for number, spec in widgets:
+            if number == slot:
+                return place
+            place += 1 + (spec.extra_widgets() if helpers else 0)
+        return None
 
     def _targets(self, graph: Graph, slot: int) -> list[tuple[str, str]]:
         """(inner node id, input name) of every inner socket linked to the subgraph's input."""
@@ -122,19 +158,20 @@ class Widgets:
                 found.append((target.id, target.inputs[link.target_slot].name))
         return found
 
-    def _feeds_widget(self, graph: Graph, slot: int) -> bool:
+    def _fed_widget(self, graph: Graph, slot: int) -> InputSpec | None:
+        """The first widget that a subgraph's input feeds, also through inner subgraphs."""
         for node_id, name in self._targets(graph, slot):
             node = graph.nodes[node_id]
             inner = self._workflow.subgraphs.get(node.type)
             if inner is not None:
                 index = next((i for i, s in enumerate(inner.inputs) if s.name == name), None)
-                if index is not None and self._feeds_widget(inner, index):
-                    return True
-            elif node.type in self._schemas:
-                spec = self._schemas[node.type].input(name)
-                if spec is not None and spec.has_widget:
-                    return True
-        return False
+                spec = None if index is None else self._fed_widget(inner, index)
+            else:
+                schema = self._schemas.get(node.type)
+                spec = None if schema is None else schema.input(name)
+            if spec is not None and spec.has_widget:
+                return spec
+        return None
 
 
 def widget_values(node: Node, schema: NodeSchema) -> Values:

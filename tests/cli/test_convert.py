@@ -246,6 +246,77 @@ def test_subgraph_instance_with_proxied_widgets():
     assert prompt["2:1"]["inputs"] == {"strength": 6.0, "label": "outer", "image": ["1", 0]}
 
 
+def boundary(name, inputs, nodes, links):
+    """A subgraph without outputs: its input n has link 10 + n to (node, slot) of `links`."""
+    return {
+        "id": name,
+        "name": name,
+        "inputs": [{"name": key, "type": kind} for key, kind in inputs],
+        "nodes": nodes,
+        "links": [
+            {"id": 10 + n, "origin_id": -10, "origin_slot": n, "target_id": node, "target_slot": to}
+            for n, (node, to) in enumerate(links)
+        ],
+    }
+
+
+def fed(node_id, kind, names, values, **more):
+    """A node whose widgets `names` are fed by a subgraph's inputs."""
+    slots = [
+        {"name": name, "type": "*", "link": 10 + n, "widget": {"name": name}}
+        for n, name in enumerate(names)
+    ]
+    return {"id": node_id, "type": kind, "inputs": slots, "widgets_values": values, **more}
+
+
+def test_an_instance_with_a_value_for_control_after_generate():
+    sample = fed(1, "Sample", ("seed", "psi"), [3, "fixed", 0.7])
+    inputs = ("seed", "INT"), ("psi", "FLOAT")
+    inner = boundary("inner", inputs, [sample], [(1, 0), (1, 1)])
+    slots = [(name, kind, None, None, name) for name, kind in inputs]
+    for values, properties in (
+        ([42, "randomize", 0.25], {}),
+        ([42, 0.25], {}),
+        (
+            [42, "randomize", 0.25],
+            {"proxyWidgets": [["-1", "seed"], ["1", "control_after_generate"], ["-1", "psi"]]},
+        ),
+    ):
+        build = Build().node(2, "inner", slots, values=values, properties=properties)
+        prompt = build.prompt(definitions={"subgraphs": [inner]})
+        assert prompt["2:1"]["inputs"] == {"seed": 42, "psi": 0.25}, (values, properties)
+
+
+def nested(outer_values, middle_values, outer=None, middle=None):
+    """The value of Sample.psi inside two subgraphs, 0.5 of its own."""
+    sample = fed(1, "Sample", ("psi",), [3, "fixed", 0.5])
+    inner = boundary("inner", [("psi", "FLOAT")], [sample], [(1, 0)])
+    instance = fed(5, "inner", ("psi",), middle_values, properties=middle or {})
+    around = boundary("around", [("psi", "FLOAT")], [instance], [(5, 0)])
+    if outer is not None:  # shown by proxy, not by an input
+        around = {**around, "inputs": [], "links": []}
+        instance["inputs"][0]["link"] = None
+    slots = [] if outer is not None else [("psi", "FLOAT", None, None, "psi")]
+    build = Build().node(2, "around", slots, values=outer_values, properties=outer or {})
+    prompt = build.prompt(definitions={"subgraphs": [inner, around]})
+    return prompt["2:5:1"]["inputs"]["psi"]
+
+
+def test_of_nested_instances_the_outermost_with_a_value_counts():
+    assert nested([2.5], [1.25]) == 2.5
+    assert nested([], [1.25]) == 1.25
+    assert nested([None], [1.25]) == 1.25
+    assert nested([], []) == 0.5
+
+
+def test_of_nested_proxies_the_outermost_with_a_value_counts():
+    outer = {"proxyWidgets": [["5", "psi"]]}
+    middle = {"proxyWidgets": [["1", "psi"]]}
+    assert nested([2.5], [1.25], outer) == 2.5
+    assert nested([2.5], [1.25], outer, middle) == 2.5
+    assert nested([], [1.25], outer, middle) == 1.25
+
+
 def test_bypassed_and_muted_subgraphs():
     assert to_prompt(subgraph(mode=4), DEFS)["3"]["inputs"]["images"] == ["1", 0]
     prompt = to_prompt(subgraph(mode=2), DEFS)
