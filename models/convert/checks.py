@@ -82,7 +82,13 @@ def _no_generator(shapes: Mapping[str, tuple[int, ...]]) -> str:
     blocks = 0
     while f"to_rgbs.{blocks}.bias" in shapes:
         blocks += 1
-    if layers == 1:
+    first = shapes.get("style.1.weight", ())
+    if f"{EMBED}weight" not in shapes and len(first) == 2 and 0 < first[0] < first[1]:
+        reason = (
+            f"its mapping takes {first[1]} numbers where a code has {first[0]}: the network is one "
+            "with classes, and its class embedding ('mapping.embed') is missing. Export it as well"
+        )
+    elif layers == 1:
         reason = "its mapping network has one layer, which is none"
     elif layers and "input.input" in shapes and 4 << min(blocks, 20) not in SIZES:
         reason = f"its pictures would have {4 << min(blocks, 20)} pixels; known are {list(SIZES)}"

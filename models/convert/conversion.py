@@ -48,7 +48,7 @@ def convert(
     The file is mapped into memory and copied tensor by tensor.
 
     Args:
-        path_in: a .pt, .pkl or .npy file.
+        path_in: a .pt, .pkl, .safetensors, .npy or .npz file.
         path_out: a .safetensors file; replaced at the very end.
         licence: of the weights, kept in the new file.
         source: where they came from, kept in the new file.

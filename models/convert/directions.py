@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..architectures.stylegan2.layout import layout_of
+from ..architectures.stylegan2.layout import SIZES, layout_of
 from ..files.header import read_header
 from ..space import LatentSpace
 from ..values import Direction
@@ -18,6 +18,7 @@ from .torch_files.storage import TensorRef
 
 _MAX_VECTORS = 4096
 _GANSPACE = ("mean", "comp", "std")
+_GANSPACE_ARRAYS = ("act_mean", "act_comp", "act_stdev")  # of what was analysed: here w
 
 
 class Vectors(NamedTuple):
@@ -33,7 +34,7 @@ class Vectors(NamedTuple):
 def is_direction(value: object) -> bool:
     """True for an array, a single tensor, or a GANSpace file."""
     if isinstance(value, dict):
-        return set(value) == set(_GANSPACE)
+        return set(value) == set(_GANSPACE) or set(_GANSPACE_ARRAYS) <= set(value)
     return isinstance(value, (np.ndarray, TensorRef))
 
 
@@ -44,22 +45,24 @@ def read_vectors(value: object) -> Vectors:
         Refusal: not numbers, or not finite.
     """
     if isinstance(value, dict):
-        mean, components, deviations = (value[name] for name in _GANSPACE)
-        if not all(isinstance(part, TensorRef) for part in (mean, components, deviations)):
-            raise Refusal("its 'mean', 'comp' and 'std' are no tensors.")
+        names = _GANSPACE if set(value) == set(_GANSPACE) else _GANSPACE_ARRAYS
+        mean, components, deviations = (value[name] for name in names)
+        parts = (mean, components, deviations)
+        if not all(isinstance(part, (TensorRef, np.ndarray)) for part in parts):
+            raise Refusal(f"its {', '.join(names)} are no tensors.")
         comp, std = _numbers(components), _numbers(deviations)
         if comp.dim() != 3 or comp.shape[1] != 1 or std.shape != comp.shape[:1]:
             raise Refusal(
-                f"its 'comp' and 'std' have the shapes {list(comp.shape)} and {list(std.shape)}; a "
-                "GANSpace file has [N, 1, 512] and [N]."
+                f"its {names[1]} and {names[2]} have the shapes {list(comp.shape)} and "
+                f"{list(std.shape)}; a GANSpace file of w has [N, 1, 512] and [N]."
             )
         why = "directions need no origin: strengths are added, not set"
         return Vectors(
             comp * std[:, None, None],
             f"GANSpace: {len(comp)} principal components of w",
             "one standard deviation of random codes along it",
-            "comp x std",
-            {"mean": why},
+            f"{names[1]} x {names[2]}",
+            {str(n): why if n == names[0] else "not needed" for n in value if n not in names[1:]},
         )
     return Vectors(_numbers(value), "converted from another program", "", "the array", {})
 
@@ -86,8 +89,9 @@ def make_direction(vectors: Vectors, model: Path, name: str) -> Direction:
             f"{model} is not a converted StyleGAN2 model. Convert the model first, then name the "
             "result with --model."
         )
-    values, shape = vectors.values, tuple(vectors.values.shape)
     each = (layout.num_ws, layout.w_dim)
+    values = _in_rows(vectors.values, each, model.name)
+    shape = tuple(values.shape)
     if shape == each or shape[1:] == each:
         space = LatentSpace("w_plus", each, model_id)
     else:
@@ -114,6 +118,35 @@ def make_direction(vectors: Vectors, model: Path, name: str) -> Direction:
         unit=unit,
         method=vectors.method,
     )
+
+
+def _in_rows(values: Tensor, each: tuple[int, int], model: str) -> Tensor:
+    """Directions of w+ that are written in one row, as rows of a layer each.
+
+    Args:
+        values: as the file has them.
+        each: (layers, w_dim) of the model.
+        model: its name, for messages.
+
+    Raises:
+        Refusal: rows of a model with another number of layers.
+    """
+    layers, width = each
+    others = [2 * (size.bit_length() - 2) for size in SIZES]
+    found, many = values.shape[-1] // width, values.shape[-1] % width == 0
+    if values.dim() <= 2 and many and found == layers:
+        return values.reshape(-1, layers, width)
+    if values.dim() <= 2 and not (many and found in others):
+        found = values.shape[0] if values.dim() == 2 and values.shape[1] == width else layers
+    elif values.dim() == 3:
+        found = values.shape[1] if values.shape[1:] != (1, width) else layers
+    if found != layers and found in others:
+        raise Refusal(
+            f"it has the shape {list(values.shape)}, of w+ in a model of {found} layers; {model} "
+            f"has {layers}. It was made for another model: name that one with --model. If these "
+            f"are {found} directions of w, save them with the shape [{found}, 1, {width}]."
+        )
+    return values
 
 
 def _numbers(value: object) -> Tensor:

@@ -54,6 +54,8 @@ class Plan:
         reference = self.left.pop(path)
         try:
             tensor = change(reference.view())
+            if tensor.dtype == torch.float64:
+                tensor = tensor.float()  # networks compute in single precision
         except (RuntimeError, IndexError) as error:
             raise Refusal(
                 f"tensor '{path}' has the shape {list(reference.shape)}, which does not fit."

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .inert import Budget, Name, Opaque, Record, Refusal
-from .npy import MAGIC, read_npy
+from .npy import MAGIC, read_npy, read_npz
 from .nvidia_names import explain_name, network_names
 from .restricted_pickle import read_pickle
+from .safetensors import read_safetensors
 from .torch_files.legacy import looks_legacy, read_legacy
 from .torch_files.storage import TENSOR_NAMES, TensorRef
 from .torch_files.zip import read_zip
 
+_WRAPPED = "module."
 _MAX_DEPTH = 40
 _MAX_VALUES = 100_000
 _MODULE_FIELDS = ("_parameters", "_buffers", "_modules")
@@ -25,8 +27,8 @@ class Source:
     """An opened file.
 
     Attributes:
-        kind: "torch", "pickle" or "npy".
-        value: plain containers around `TensorRef`; for "npy" an array.
+        kind: "torch", "pickle", "safetensors", "npy" or "npz".
+        value: plain containers around `TensorRef`; for "npy" an array, for "npz" arrays by name.
         size: of the file, in bytes.
     """
 
@@ -52,13 +54,16 @@ def open_source(path: Path) -> Source:
         if start.startswith(MAGIC):
             return Source("npy", read_npy(path), size)
         if start[8:9] == b"{":
-            raise Refusal("it looks like a .safetensors file already. Try Load Face Model with it.")
+            return Source("safetensors", unwrapped(read_safetensors(path)), size)
         # a private copy, so that tensors may be made of it; nothing ever writes to it
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
     if start.startswith(b"PK"):
-        return Source("torch", read_zip(data, TENSOR_NAMES, explain_name), size)
+        if (arrays := read_npz(path)) is not None:
+            return Source("npz", arrays, size)
+        return Source("torch", unwrapped(read_zip(data, TENSOR_NAMES, explain_name)), size)
     if looks_legacy(data):
-        return Source("torch", read_legacy(data, TENSOR_NAMES, explain=explain_name), size)
+        value = read_legacy(data, TENSOR_NAMES, explain=explain_name)
+        return Source("torch", unwrapped(value), size)
     if start[0] == 0x80 or start[:1] in (b"(", b"c"):
         budget = Budget()
         names = network_names(budget)
@@ -70,6 +75,16 @@ def open_source(path: Path) -> Source:
         "not a kind of file known here. Known are PyTorch .pt files, network .pkl files of "
         "StyleGAN2-ADA, and .npy arrays."
     )
+
+
+def unwrapped(value: object, depth: int = 0) -> object:
+    """Containers without the prefix that training on several devices puts before every name."""
+    if type(value) is not dict or depth > 2:
+        return value
+    inner = {key: unwrapped(item, depth + 1) for key, item in value.items()}
+    if inner and all(str(key).startswith(_WRAPPED) for key in inner):
+        return {str(key).removeprefix(_WRAPPED): item for key, item in inner.items()}
+    return inner
 
 
 def tensors_in(value: object) -> dict[str, TensorRef]:

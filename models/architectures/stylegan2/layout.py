@@ -75,6 +75,8 @@ def layout_of(shapes: Mapping[str, tuple[int, ...]]) -> Layout | None:
     )
     numbers = (layout.z_dim, w_dim, *channels)
     sane = all(1 <= n <= _LARGEST for n in numbers) and classes <= _LARGEST
+    if not classes and layout.z_dim != w_dim:
+        return None  # a mapping that also takes classes, without what embeds them
     if not sane or layout.size not in SIZES or not SMALLEST_MAPPING <= layers <= 64:
         return None
     return layout

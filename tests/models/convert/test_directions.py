@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,9 @@ def save(path: Path, values: np.ndarray) -> Path:
         ((5, WIDTH), "w", (5, WIDTH)),
         ((5, 1, WIDTH), "w", (5, WIDTH)),
         ((5, LAYERS, WIDTH), "w_plus", (5, LAYERS, WIDTH)),
+        ((LAYERS * WIDTH,), "w_plus", (LAYERS, WIDTH)),  # flattened, as boundaries of w+ are
+        ((1, LAYERS * WIDTH), "w_plus", (LAYERS, WIDTH)),
+        ((5, LAYERS * WIDTH), "w_plus", (5, LAYERS, WIDTH)),
     ],
 )
 def test_shapes(
@@ -86,6 +90,20 @@ def test_ganspace(tmp_path: Path, model: Path) -> None:
     assert list(report.dropped) == ["mean"]
 
 
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_ganspace_npz(tmp_path: Path, model: Path, write: Callable[..., None]) -> None:
+    comp, std = numbers(6, 1, WIDTH), np.abs(numbers(6)) + 0.1
+    arrays = {"act_mean": numbers(1, WIDTH), "act_comp": comp, "act_stdev": std}
+    arrays |= {"lat_mean": numbers(1, WIDTH), "lat_comp": comp, "var_ratio": std}
+    write(tmp_path / "pca.npz", **{name: a.astype(np.float32) for name, a in arrays.items()})
+    report = convert(tmp_path / "pca.npz", tmp_path / "pca.safetensors", model=model)
+    direction = load_direction(tmp_path / "pca.safetensors")
+    assert direction.space.name == "w"
+    wanted = torch.tensor(comp[:, 0] * std[:, None]).float()
+    assert torch.allclose(direction.vector, wanted, atol=1e-6)
+    assert set(report.dropped) == {"act_mean", "lat_mean", "lat_comp", "var_ratio"}
+
+
 def test_values_of_other_places_and_orders(tmp_path: Path, model: Path) -> None:
     values = numbers(1, WIDTH)
     out = tmp_path / "new.safetensors"
@@ -106,6 +124,9 @@ def test_values_of_other_places_and_orders(tmp_path: Path, model: Path) -> None:
     [
         (numbers(1, 512), "another model"),
         (numbers(18, 512), "another model"),
+        (numbers(18, WIDTH), r"of w\+ in a model of 18 layers; model.safetensors has 8"),
+        (numbers(3, 14, WIDTH), r"of w\+ in a model of 14 layers"),
+        (numbers(1, 18 * WIDTH), r"of w\+ in a model of 18 layers"),
         (numbers(2, 2, 2, WIDTH), "shape"),
         (np.zeros((1, WIDTH)), "zeros"),
         (np.full((1, WIDTH), np.nan), "NaN"),

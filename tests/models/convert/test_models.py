@@ -16,11 +16,13 @@ from convert_support import (
 )
 from encoder_support import small_encoder
 from face_latents.cli.main import main
+from face_latents.models.architectures.stylegan2.layout import EMBED
 from face_latents.models.convert import Report, convert
 from face_latents.models.convert.sources import open_source, tensors_in
 from face_latents.models.errors import UnsupportedModelError
 from face_latents.models.face_model import load_face_model
 from face_latents.models.files.tensors import load_tensors
+from safetensors.torch import save_file
 from stylegan2_support import small_layout, small_model_file, small_tensors
 from torch import Tensor
 
@@ -117,6 +119,47 @@ def test_half_precision_stays(tmp_path: Path) -> None:
     torch.save({"g_ema": port_state(tensors), "latent_avg": tensors["latent_avg"]}, file)
     convert(file, out)
     assert_same(written(out), tensors)
+
+
+def test_bare_safetensors(tmp_path: Path) -> None:
+    tensors = small_tensors(LAYOUT)
+    file, out = tmp_path / "net.safetensors", tmp_path / "new.safetensors"
+    state = {**port_state(tensors), "latent_avg": tensors["latent_avg"]}
+    for prefix in ("", "g_ema."):
+        named = {
+            name if name == "latent_avg" else prefix + name: tensor.clone()
+            for name, tensor in state.items()
+        }
+        save_file(named, file)
+        convert(file, out)
+        assert_same(written(out), tensors)
+    with pytest.raises(UnsupportedModelError, match="of this project already"):
+        convert(out, file)
+
+
+def test_double_precision_and_names_of_many_devices(tmp_path: Path) -> None:
+    tensors = small_tensors(LAYOUT)
+    file, out = tmp_path / "net.pt", tmp_path / "net.safetensors"
+    state = {f"module.{name}": tensor.double() for name, tensor in port_state(tensors).items()}
+    torch.save({"g_ema": state, "latent_avg": tensors["latent_avg"].double()}, file)
+    convert(file, out)
+    assert_same(written(out), tensors)
+    torch.save({**state, "module.latent_avg": tensors["latent_avg"]}, file)
+    convert(file, out)
+    assert_same(written(out), tensors)
+
+
+@pytest.mark.parametrize("with_mean", [True, False])
+def test_classes_without_their_embedding_are_refused(tmp_path: Path, with_mean: bool) -> None:
+    tensors = small_tensors(small_layout(32, dim=32, width=4, classes=3))
+    state = {name: t for name, t in port_state(tensors).items() if not name.startswith(EMBED)}
+    if with_mean:
+        state["latent_avg"] = tensors["latent_avg"].flatten()[:32]
+    file, out = tmp_path / "net.pt", tmp_path / "net.safetensors"
+    torch.save(state, file)
+    with pytest.raises(UnsupportedModelError, match=r"its class embedding .* is missing"):
+        convert(file, out)
+    assert not out.exists()
 
 
 def test_strided_tensors(tmp_path: Path) -> None:
