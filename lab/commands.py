@@ -18,8 +18,7 @@ from .bench import nodes as node_bench
 from .bench import stylegan2
 from .evaluation import paste
 from .evaluation.digits import figures as digits
-from .evaluation.face import figures as face
-from .evaluation.face import whole
+from .evaluation.face import whole as face
 from .evaluation.finder import figures as finder
 from .evaluation.lsd import report as lsd_report
 from .evaluation.lsd import run as lsd
@@ -29,6 +28,7 @@ from .training.digits import classifier as digit_classifier
 from .training.digits import train as train_digits
 from .training.face import run as train_face
 from .training.finder import run as train_finder
+from .training.landmarks import run as train_landmarks
 from .training.loop import Paused, Progress
 
 
@@ -140,12 +140,11 @@ TRAININGS = {
     "digit_classifier": Training(
         digit_classifier.DigitClassifierTraining, digit_classifier.train_digit_classifier
     ),
+    "landmarks": Training(train_landmarks.LandmarkTraining, train_landmarks.train_landmarks),
     "basis": Training(bases.BasisTraining, bases.train_basis),
 }
 EVALUATIONS = {
-    "face": Evaluation(
-        ("face", "Face model"), face.FaceEvaluation, _of_model(whole.evaluate_whole)
-    ),
+    "face": Evaluation(("face", "Face model"), face.FaceEvaluation, _of_model(face.evaluate_whole)),
     "finder": Evaluation(("finder", "Face finder"), finder.FinderEvaluation, _finder),
     "paste": Evaluation(
         ("paste", "Paste Back"), paste.PasteEvaluation, _of_model(paste.evaluate_paste)

@@ -116,6 +116,20 @@ def slant(pictures: Tensor) -> Tensor:
     return torch.rad2deg(torch.atan2(-mu_xy, mu_yy.clamp(min=INK_FLOOR))).float()
 
 
+def auc(values: Tensor, labels: Tensor) -> float:
+    """Area under the ROC curve of values `(N,)` against labels `(N,)`, true or above 0.5.
+
+    By the rank sum (Mann & Whitney 1947); equal values are ranked as they come. NaN where all
+    labels are on one side.
+    """
+    positive, negative = values[labels.float() > 0.5], values[labels.float() <= 0.5]
+    if not len(positive) or not len(negative):
+        return float("nan")
+    ranks = torch.cat([positive, negative]).double().argsort().argsort().double() + 1
+    total = ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2
+    return float(total / (len(positive) * len(negative)))
+
+
 def correlation(a: Tensor, b: Tensor) -> Tensor:
     """Pearson correlation over the last dimension, `(*,)`; 0 where either side does not vary."""
     a, b = a.double(), b.double()

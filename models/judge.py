@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from .bundled import bundled_file
 from .files.header import FLOAT_DTYPES
 from .files.tensors import TensorSpec, load_tensors, save_tensors
-from .geometry.templates import TIGHT
+from .geometry.templates import TIGHT, AlignmentTemplate
+from .imaging.align import reframe
 from .imaging.light import luminance, weighted_deviation, weighted_mean
 from .paste.mask import face_mask
 
@@ -76,14 +77,30 @@ def shrink(crops: Tensor) -> Tensor:
     return F.interpolate(crops, size=(INPUT_SIZE, INPUT_SIZE), mode="area")
 
 
-def read(judge: Judge, crops: Tensor, batch: int = 256) -> dict[str, Tensor]:
-    """Every attribute of `(B, 3, S, S)` crops, `(B,)` each.
+def read(
+    judge: Judge, crops: Tensor, template: AlignmentTemplate = TIGHT, batch: int = 256
+) -> dict[str, Tensor]:
+    """Every attribute of aligned crops.
 
-    Probabilities for `PROBABILITIES`, years for age, the table's unit for head_turn, and, measured
-    on the pixels of the face, brightness, contrast and light_left_right. The network looks
-    at each face and at its mirror image.
+    The network looks at each face and at its mirror image, framed as it was trained: "tight".
+
+    Args:
+        judge: the network.
+        crops: `(B, 3, S, S)` in [0, 1].
+        template: how they are framed.
+        batch: crops at a time.
+
+    Returns:
+        `(B,)` each: probabilities for `PROBABILITIES`, years for age, the table's unit for
+        head_turn, and, measured on the pixels of the face, brightness, contrast and
+        light_left_right.
+
+    Raises:
+        FaceLatentsError: a template of whole pictures.
     """
     with torch.no_grad():
+        if template.whole or not torch.equal(template.points, TIGHT.points):
+            crops = reframe(crops, template, TIGHT)
         parts = [shrink(part) for part in crops.split(batch)]
         raw = torch.cat([(judge(x) + judge(x.flip(-1)) * MIRRORED) / 2 for x in parts])
     result = {name: raw[:, i].sigmoid() for i, name in enumerate(PROBABILITIES)}

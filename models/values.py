@@ -151,6 +151,7 @@ class Direction:
         safe_range: strengths (low, high) at which pictures were found natural.
         accuracy: held-out figure, as `method` words it; None where not measured.
         method: how it was made.
+        group: where users look for it, e.g. "expression".
     """
 
     vector: Tensor
@@ -160,6 +161,7 @@ class Direction:
     safe_range: tuple[float, float] = (-3.0, 3.0)
     accuracy: float | None = None
     method: str = ""
+    group: str = ""
 
     def __post_init__(self) -> None:
         shape = tuple(self.vector.shape)

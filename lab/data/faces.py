@@ -34,6 +34,7 @@ FAIRFACE = (
 )
 ATTRIBUTION = f"{FAIRFACE}; the weights were fitted to the aligned faces."
 AGE_BINS = ("20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
+AGE_YEARS = dict(zip(AGE_BINS, (25.0, 35.0, 45.0, 55.0, 65.0, 75.0), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,23 +103,25 @@ def load_faces(
     *,
     template: AlignmentTemplate = TIGHT,
     max_tier: int = 2,
+    most: int | None = None,
     cache_dir: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> FaceSet:
-    """Read, align and keep every face of a split; landmarks come from the table.
+    """Read, align and keep the faces of a split; landmarks come from the table.
 
     Args:
         data_dir: folder of `metadata.csv` and the zip shards.
         split: "train" or "val".
         template: alignment; also sets the crop size.
         max_tier: 1 for the stricter part of the data, 2 for all of it.
+        most: the first so many; None: all.
         cache_dir: where the crops are kept between runs; None keeps nothing.
         progress: called with (stage, done, total).
 
     Raises:
         FaceLatentsError: the table or a shard is missing or damaged.
     """
-    rows = read_rows(data_dir, split, max_tier=max_tier)
+    rows = read_rows(data_dir, split, max_tier=max_tier)[:most]
     cache = None
     if cache_dir is not None:
         facts = json.dumps([template.size, template.points.tolist(), [r["name"] for r in rows]])

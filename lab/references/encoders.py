@@ -16,11 +16,7 @@ from types import ModuleType, SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from ...models.architectures.stylegan2.encoders import (
-    INPUT_SIZE,
-    encoder_specs,
-    load_encoder,
-)
+from ...models.architectures.stylegan2.encoders import INPUT_SIZE, encoder_specs, load_encoder
 from .checks import Outputs
 
 CLASSES = {"e4e": "Encoder4Editing", "psp": "GradualStyleEncoder"}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ... import latent_ops
-from ...models.architectures.face.net import RenderedFaceNet
+from ...models.architectures.face.net import FaceShapeAppearanceNet
 from ...models.errors import FaceLatentsError, UnsupportedModelError
 from ...models.face_model import (
     FaceModel,
@@ -26,12 +26,13 @@ from ...models.spectral.build import basis_from_means, build_basis
 from ...models.threads import one_thread
 from ..data.digits import read_mnist
 from ..data.faces import load_faces
-from .face.directions import ATTRIBUTES, held_out, label
+from ..data.labels import LABELS, label_values
+from ..measures import auc, correlation
 from .loop import Progress, silent
 
 logger = logging.getLogger(__name__)
 
-ENCODE_BATCH = 512
+ENCODE_BATCH = 256
 
 # Label of the basis -> attribute of the face table, and the smallest value of a clear positive: as
 # it is, or (where no scale is natural) as a quantile of the training faces.
@@ -53,6 +54,7 @@ class BasisTraining:
     """Which basis is made."""
 
     model: Annotated[str, "digits or face"] = "digits"
+    faces: Annotated[int | None, "of a split, at most; null: all"] = 3000
     cache_dir: Annotated[Path | None, "keeps the aligned faces for the next run"] = None
 
 
@@ -82,7 +84,7 @@ def train_basis(
         inside = Path(data_dir) / "mnist"
         basis, figures = digits_basis(inside if inside.is_dir() else data_dir, progress)
     elif settings.model == "face":
-        basis, figures = face_basis(data_dir, settings.cache_dir, progress)
+        basis, figures = face_basis(data_dir, settings.cache_dir, progress, most=settings.faces)
     else:
         raise FaceLatentsError(f"There are bases of 'digits' and 'face'; got '{settings.model}'.")
     save_basis(out_file, basis)
@@ -122,32 +124,44 @@ def face_basis(
     data_dir: str | Path,
     cache_dir: str | Path | None = None,
     progress: Progress = silent,
+    *,
+    most: int | None = None,
 ) -> tuple[LatentBasis, dict[str, object]]:
-    """Attributes of faces, one vector each, completed to all of the linear model's components.
+    """Attributes of faces, one vector each, completed to as many as a code has numbers.
 
     The raw vector of an attribute is the mean code of the clear positives, which is relative to
     the mean face, as codes are white. A face and its mirror image count the same, so coefficients
     that mirroring would cancel are 0. What completes the basis are the principal axes of the
     *pictures* outside the label vectors, largest structure first: white codes have no principal
     axes of their own, any rotation of them is as white.
+
+    Args:
+        data_dir: the face data.
+        cache_dir: keeps the aligned faces for the next run.
+        progress: called with (stage, done, all).
+        most: faces of a split; None: all.
+
+    Raises:
+        FaceLatentsError: the data are not there, or hold no clear example of a label.
     """
     net = load_face_model(bundled_face_model_path())
     module = net.module
-    if not isinstance(module, RenderedFaceNet):
-        raise UnsupportedModelError(f"'{net.name}' is no rendered face model.")
-    parity = module.code_parity
-    # motions are 0 in every photo, so they come last whatever they are scaled by
-    std = torch.cat([module.std, torch.ones(len(module.fields))])
-    attributes = {attribute.name: attribute for attribute in ATTRIBUTES}
+    if not isinstance(module, FaceShapeAppearanceNet):
+        raise UnsupportedModelError(f"'{net.name}' is no model of shape and appearance.")
     codes, values = {}, {}
     for split in ("train", "val"):
         faces = load_faces(
-            data_dir, split, template=net.template, cache_dir=cache_dir, progress=progress
-        )
+            data_dir, split, template=net.template, cache_dir=cache_dir, progress=progress,
+            most=most,
+        )  # fmt: skip
         parts = torch.arange(len(faces)).split(ENCODE_BATCH)
-        codes[split] = torch.cat([net.encode(faces.floats(part)) for part in parts])
+        encoded = []
+        for part in parts:
+            progress(f"encode {split} faces", int(part[0]), len(faces))
+            encoded.append(net.encode(faces.floats(part)))
+        codes[split] = torch.cat(encoded)
         values[split] = {
-            name: label(faces, attributes[column]) for name, (column, *_) in FACE_LABELS.items()
+            name: label_values(faces, column) for name, (column, *_) in FACE_LABELS.items()
         }
     means = []
     for name, (column, low, is_quantile) in FACE_LABELS.items():
@@ -156,12 +170,12 @@ def face_basis(
         if not bool(positive.any()):
             raise FaceLatentsError(f"The training faces hold no clear example of '{name}'.")
         mean = codes["train"][positive].mean(0)
-        means.append(torch.where(parity == attributes[column].parity, mean, 0.0))
+        means.append(torch.where(module.parity == LABELS[column].parity, mean, 0.0))
     basis = basis_from_means(
         torch.stack(means),
         list(FACE_LABELS),
         net.space,
-        codes["train"] * std,
+        codes["train"] * module.picture_std,
         name="face attributes",
     )
     read = latent_ops.decompose(codes["val"], basis.vectors, None)
@@ -170,8 +184,8 @@ def face_basis(
         value = values["val"][name]
         clear = value > (values["train"][name].quantile(low) if is_quantile else low)
         figures[name] = {
-            "auc": held_out(read[:, index], clear.float(), True),
-            "correlation": held_out(read[:, index], value, False),
+            "auc": auc(read[:, index], clear),
+            "correlation": float(correlation(read[:, index], value)),
         }
     return replace(
         basis,

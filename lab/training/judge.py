@@ -1,8 +1,7 @@
 """Training of the attribute judge (`judge.py`), which says whether an edit worked.
 
-It shares neither weights nor layers with the network that teaches the renderer
-(`attribute_net.py`). Its labels are those of the directions, whose errors it therefore shares, but
-for mouths (`mouths.py`).
+It shares neither weights nor layers with the face model. Its labels are those of the directions,
+whose errors it therefore shares, but for mouths (`mouths.py`).
 """
 
 from __future__ import annotations
@@ -30,9 +29,10 @@ from ...models.judge import (
     shrink,
 )
 from ..data.faces import ATTRIBUTION, FaceSet, load_faces
+from ..data.labels import label_values
 from ..data.mouths import open_mouths, seen_mouths
+from ..measures import auc, correlation
 from .classifier import Fitting, fit_classifier
-from .face.directions import ATTRIBUTES, held_out, label
 from .loop import Progress, Session, silent
 
 
@@ -51,12 +51,11 @@ class JudgeTraining:
 
 def targets(faces: FaceSet) -> Tensor:
     """What the network is trained to say, `(N, 7)`; NaN where that is not known."""
-    named = {attribute.name: attribute for attribute in ATTRIBUTES}
     columns = [
-        open_mouths(faces) if name == "mouth_open" else label(faces, named[name])
+        open_mouths(faces) if name == "mouth_open" else label_values(faces, name)
         for name in PROBABILITIES
     ]
-    years, turn = (label(faces, named[name]) for name in OUTPUTS[len(PROBABILITIES) :])
+    years, turn = (label_values(faces, name) for name in OUTPUTS[len(PROBABILITIES) :])
     columns.append((years - AGE_MEAN) / AGE_SCALE)
     columns.append(turn / TURN_SCALE)
     return torch.stack(columns, 1)
@@ -159,8 +158,9 @@ def judge_metadata(judge: Judge, faces: FaceSet, trained_on: int) -> dict[str, s
     figures = {}
     for i, name in enumerate(OUTPUTS):
         known = wanted[:, i].isfinite()
+        said, truth = readings[name][known], wanted[known, i]
         binary = name in PROBABILITIES
-        figures[name] = round(held_out(readings[name][known], wanted[known, i], binary), 3)
+        figures[name] = round(auc(said, truth) if binary else float(correlation(said, truth)), 3)
     return {
         "name": "Attribute judge",
         "licence": "MIT for the weights; training images CC BY 4.0, see attribution",
@@ -187,7 +187,7 @@ def _mouths_seen(chances: Tensor, faces: FaceSet) -> dict[str, dict[str, float]]
         figures[group] = {
             "open": int(truth.sum()),
             "closed": len(index) - int(truth.sum()),
-            "auc": round(held_out(chance, truth, True), 3),
+            "auc": round(auc(chance, truth), 3),
             "accuracy": round(float(((chance > 0.5) == (truth > 0.5)).float().mean()), 3),
         }
     return figures

@@ -14,26 +14,24 @@ from .statistics import CodeStatistics
 
 
 class PhotoEditor(Protocol):
-    """Applies edits to the photo's own face."""
+    """Applies edits to the photo's own face.
 
-    def retouches(self, change: Tensor) -> Tensor:
-        """Which changes of codes `(B, *s)` it can apply, `(B,)` bool."""
+    Attributes:
+        extent: sides of the crop that the maps cover.
+    """
 
-    def draw_unedited(self, codes: Tensor) -> Tensor:
-        """Draw codes `(B, *s)` before any edit, `(B, 3, S, S)`."""
+    extent: float
 
-    def apply_edit(
-        self, photos: Tensor, before: Tensor, after: Tensor, *, drawing: Tensor | None = None
-    ) -> Tensor:
-        """Apply edits to aligned crops.
+    def edit(self, photos: Tensor, before: Tensor, after: Tensor, *, draft: bool = False) -> Tensor:
+        """What edits do to photos.
 
         Args:
-            photos: `(B, 3, S, S)` in [0, 1].
+            photos: aligned crops `(B, 3, S, S)` in [0, 1].
             before, after: `(B, *s)`, codes of the crops, and after the edit.
-            drawing: `draw_unedited(before)`, if it is at hand.
+            draft: at half the resolution.
 
         Returns:
-            `(B, 3, S, S)`, not clamped; a crop whose codes are equal is returned as it is.
+            `(B, 9, N, N)`, maps as `EditMaps.stacked` gives them.
         """
 
 
@@ -76,9 +74,9 @@ class Capabilities:
         mirror: codes `(B, *s)` to those of the faces mirrored left to right.
         style_weight: the weight `(out, d)` that first acts on a code, or on the given layers of
             one (None: all). SeFa decomposes it.
-        motion: codes before and after an edit to how it moves faces, `(B, 2, S, S)` (dx, dy) in
-            shares of the side: the face at x comes from x + u. Paste Back follows it.
         editor: applies edits to the photo's own face.
+        doubts: crops `(B, 3, S, S)` to what makes edits of them look wrong, in words each; "" where
+            there is nothing.
         layers: maps, broadcasts and samples codes of several layers.
         precision: sets the type of numbers that the network computes in.
         code_mean, code_std: `(*s)`, of the training codes, on the CPU; None: 0 and 1.
@@ -91,8 +89,8 @@ class Capabilities:
     quick_decode: Callable[[Tensor], Tensor] | None = None
     mirror: Callable[[Tensor], Tensor] | None = None
     style_weight: Callable[[Sequence[int] | None], Tensor] | None = None
-    motion: Callable[[Tensor, Tensor], Tensor] | None = None
     editor: PhotoEditor | None = None
+    doubts: Callable[[Tensor], list[str]] | None = None
     layers: StyleLayers | None = None
     precision: Precision | None = None
     code_mean: Tensor | None = None

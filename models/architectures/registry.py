@@ -11,7 +11,7 @@ from ..errors import UnsupportedModelError
 from ..files.tensors import Header, TensorSpec
 from . import digits
 from .capabilities import FaceNet
-from .face import file as rendered
+from .face import file as face_file
 from .stylegan2 import file as stylegan2_file
 
 
@@ -36,11 +36,11 @@ class Architecture:
 
 ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture(
-        rendered.NAME,
-        "rendered face model (eigenfaces and a convolutional renderer)",
-        rendered.detect,
-        rendered.expected,
-        rendered.load,
+        face_file.NAME,
+        "face model of shape and appearance (mesh, eigenfaces and a renderer)",
+        face_file.detect,
+        face_file.expected,
+        face_file.load,
     ),
     Architecture(
         digits.NAME,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..architectures.capabilities import Capabilities, PhotoEditor
+from ..architectures.capabilities import Capabilities
 from ..errors import FaceLatentsError
 from ..geometry.templates import AlignmentTemplate
 from ..space import LatentSpace, require_same_space
@@ -102,78 +102,31 @@ class FaceModel:
             )
         return self.capabilities.decode(codes.to(self.device, torch.float32))
 
-    def retouches(self, before: Tensor, after: Tensor) -> bool:
-        """Whether the model can apply an edit to the photo's own face, see `apply_edit`.
-
-        Args:
-            before, after: `(*space.shape)` each.
-        """
-        editor = self.capabilities.editor
-        if editor is None:
-            return False
-        change = (after.to("cpu", torch.float32) - before.to("cpu", torch.float32))[None]
-        return bool(editor.retouches(change))
-
-    def draw_unedited(self, codes: Tensor) -> Tensor:
-        """Draw codes before any edit, once for many calls of `apply_edit`.
-
-        Args:
-            codes: `(B, *space.shape)`, any device.
-
-        Returns:
-            `(B, 3, S, S)` float32 on the module's device.
-
-        Raises:
-            FaceLatentsError: a model that edits no photos, see `retouches`.
-        """
-        return self._editor().draw_unedited(codes.to(self.device, torch.float32))
-
-    def apply_edit(
-        self, crops: Tensor, before: Tensor, after: Tensor, drawing: Tensor | None = None
+    def edit_photos(
+        self, crops: Tensor, before: Tensor, after: Tensor, *, draft: bool = False
     ) -> Tensor:
-        """Apply edits to the photos' own faces. Call only where `retouches` is true.
+        """What edits do to the photos' own faces.
 
         Args:
             crops: `(B, 3, S, S)` in [0, 1], any device; S is `template.size`.
             before, after: `(B, *space.shape)`, codes of the crops, and after the edit.
-            drawing: `draw_unedited(before)`, if it is at hand.
+            draft: at half the resolution.
 
         Returns:
-            `(B, 3, S, S)` float32 on the module's device, not clamped; a crop whose codes are equal
-            is returned as it is.
+            `(B, 9, N, N)` float32 on the module's device, see `EditMaps.stacked`; they cover
+            `capabilities.editor.extent` sides of the crop.
 
         Raises:
-            FaceLatentsError: a model that edits no photos.
+            FaceLatentsError: a model that edits no photos (`capabilities.editor` is None).
         """
-        device = self.device
-        crops, before, after = (t.to(device, torch.float32) for t in (crops, before, after))
-        drawing = None if drawing is None else drawing.to(device)
-        return self._editor().apply_edit(crops, before, after, drawing=drawing)
-
-    def _editor(self) -> PhotoEditor:
-        if self.capabilities.editor is None:
+        editor = self.capabilities.editor
+        if editor is None:
             raise FaceLatentsError(
                 f"Model '{self.name}' does not apply edits to photos. Decode the edited code, and "
                 "paste that."
             )
-        return self.capabilities.editor
-
-    def motion(self, before: Tensor, after: Tensor) -> Tensor | None:
-        """How the model itself moves a face on the way from one code to another.
-
-        Args:
-            before, after: `(*space.shape)` each.
-
-        Returns:
-            `(2, S, S)` float32 on the CPU, (dx, dy) in shares of the crop's side: the face at x
-            comes from x + u. None for a model that moves nothing by itself.
-        """
-        motion = self.capabilities.motion
-        if motion is None:
-            return None
-        codes = (code.to(self.device, torch.float32)[None] for code in (before, after))
-        with torch.no_grad():
-            return motion(*codes)[0].cpu()
+        moved = (t.to(self.device, torch.float32) for t in (crops, before, after))
+        return editor.edit(*moved, draft=draft)
 
     def to_decodable(self, codes: Tensor, space: LatentSpace) -> Tensor:
         """Codes of any of the model's spaces in its own one.

@@ -59,6 +59,7 @@ def describe_direction(direction: Direction) -> dict[str, object]:
         "safe_range": list(direction.safe_range),
         "accuracy": direction.accuracy,
         "method": direction.method,
+        "group": direction.group,
     }
 
 
@@ -83,6 +84,7 @@ def direction_from_facts(
             safe_range=(low, high),
             accuracy=None if accuracy is None else float(accuracy),
             method=str(facts.get("method", "")),
+            group=str(facts.get("group", "")),
         )
     except (TypeError, ValueError) as error:
         raise UnsupportedModelError(

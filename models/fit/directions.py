@@ -139,12 +139,14 @@ def _finish(
     how = settings.method if not to_scores or settings.method == MEAN_DIFFERENCE else "ridge"
     still = f", keeping {', '.join(plan.kept_still)}" if plan.kept_still else ""
     photos = str(counts[0]) if to_scores else f"{counts[0]} + {counts[1]}"
+    quick = model.capabilities.quick_decode  # hundreds of pictures, of which only light counts
+    decode = plan.decode if quick is None else lambda part: quick(part.to(model.device))
     direction = Direction(
         vector=vector,
         space=model.space,
         name=name,
         unit=f"one standard deviation of {name} over the {sum(counts)} faces it was fitted to",
-        safe_range=safe_range(lambda part: plan.decode(part).cpu(), faces, vector),
+        safe_range=safe_range(lambda part: decode(part).cpu(), faces, vector),
         accuracy=None if held_out.figure is None else round(held_out.figure, 3),
         method=f"{how} fitted to {fitted}{photos} photos{still}; accuracy is the held-out {figure}",
     )

@@ -184,6 +184,36 @@ def align_with_transform(
     return crop[0].clamp_(0.0, 1.0)
 
 
+def reframe(crops: Tensor, source: AlignmentTemplate, target: AlignmentTemplate) -> Tensor:
+    """Aligned crops as another template frames them, anti-aliased.
+
+    Args:
+        crops: `(B, 3, S, S)` in [0, 1], of any size.
+        source: how they are framed.
+        target: how they are wanted; its size is that of the result.
+
+    Returns:
+        `(B, 3, T, T)` float32. Crops framed as wanted are only brought to the size.
+
+    Raises:
+        FaceLatentsError: a template of whole pictures, in which no landmarks are known.
+    """
+    for template in (source, target):
+        if template.whole:
+            raise FaceLatentsError(
+                f"Template '{template.name}' takes whole pictures and knows no landmarks, so its "
+                "crops cannot be framed as another one. Use a model of aligned faces."
+            )
+    given = source.resized(crops.shape[-1])
+    if given.size == target.size and torch.equal(given.points, target.points):
+        return crops.float()
+    transform = similarity_transform(given.pixels(), target.pixels())
+    if not len(crops):
+        return crops.new_zeros(0, 3, target.size, target.size).float()
+    photos = crops.permute(0, 2, 3, 1)
+    return torch.stack([align_with_transform(each, transform, target.size) for each in photos])
+
+
 def _crop_region(
     photo: Tensor, transform: Tensor, size: int, factor: int
 ) -> tuple[Tensor, int, int]:

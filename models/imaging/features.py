@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .light import luminance
 
+SIDE = 128  # pixels that pictures are shrunk to: finer ones tell no more
+
 
 def gradient_descriptor(crops: Tensor, cell: int = 8, bins: int = 8) -> Tensor:
     """Histograms of gradient orientation in cells, normalised (after Dalal & Triggs 2005).
@@ -36,6 +38,8 @@ def gradient_descriptor(crops: Tensor, cell: int = 8, bins: int = 8) -> Tensor:
 def features(crops: Tensor) -> Tensor:
     """What pictures show, `(B, F)`: gradient histograms, coarse luminance and colour; untrained."""
     crops = crops.clamp(0, 1)
+    if crops.shape[-1] > SIDE:
+        crops = F.interpolate(crops, size=(SIDE, SIDE), mode="area")
     small = F.interpolate(crops, size=(16, 16), mode="area")
     light = luminance(small)
     light = light - light.mean((2, 3), keepdim=True)

@@ -14,16 +14,16 @@ from torch import Tensor
 
 from ..errors import FaceLatentsError
 from ..geometry.similarity import invert_transform, transform_points, transform_scale
+from ..imaging.edit_maps import EditMaps
 from ..imaging.light import apply_log_odds
 from ..imaging.maps import prepare_maps, sample_maps
 from ..threads import one_thread
 from ..values import PhotoContext
-from .detail import SOFT, fade_detail, reach_of
-from .edit import FaceEdit
+from .edit import FaceEdit, PhotoEdit, PictureEdit
 from .face import cut_face
-from .maps import EditMaps, edit_maps
+from .maps import edit_maps
 from .mask import face_mask
-from .pixels import DETAIL_REACH, Box, crop_fractions, move_photo, photo_box
+from .pixels import DETAIL_REACH, Box, crop_fractions, end_before_border, move_photo, photo_box
 from .whole import paste_whole
 
 _TILE_PIXELS = 1 << 20  # photo pixels worked on at once, which bounds the memory
@@ -40,9 +40,9 @@ def paste_back(
 ) -> Tensor:
     """Carry an edit over to the face in a photo.
 
-    Light that falls on all of the face and motion at the frame of the crop go on beyond it, and
-    fade over half a crop. Where the model encodes whole pictures (a context without landmarks),
-    the change is added to the whole picture, see `paste_whole`.
+    Motion ends before the photo's own border, and nothing is read from outside. Where the model
+    encodes whole pictures (a context without landmarks), the change is added to the whole picture,
+    see `paste_whole`.
 
     Args:
         photo: `(H, W, 3)` floating point, nominally in [0, 1]: the context's photo, or that photo
@@ -61,31 +61,33 @@ def paste_back(
         FaceLatentsError: shapes that do not belong together, or values that are not finite.
     """
     _check(photo, strength, mask)
-    if edit is None or strength == 0 or torch.equal(edit.before, edit.after):
+    if edit is None or strength == 0:
         return photo.clone()
-    size, side = context.size, edit.before.shape[-1]
+    if isinstance(edit, PictureEdit) and torch.equal(edit.before, edit.after):
+        return photo.clone()
+    size = context.size
     transform = context.transform.to("cpu", torch.float64)
     if not bool(torch.isfinite(transform).all()) or float(transform_scale(transform)) < 1e-6:
         raise FaceLatentsError(
             "Paste Back: the face's alignment is not a valid transform. Encode the photo again."
         )
-    if len(context.landmarks) == 0:
+    if isinstance(edit, PhotoEdit):
+        maps = edit.maps
+    elif len(context.landmarks) == 0:
         return paste_whole(photo, context, edit, strength=strength, mask=mask)
-    if photo_box(transform, size, photo.shape[0], photo.shape[1]) is None:
+    elif photo_box(transform, size, photo.shape[0], photo.shape[1]) is None:
         return photo.clone()
-    landmarks = transform_points(transform, context.landmarks.cpu())
-    face = face_mask(landmarks, size, side).to(photo.device)
-    # Pixels that are not numbers count as 0 here, and are refused later if the edit reaches them.
-    maps = edit_maps(cut_face(photo, context, side), edit, face)
+    else:
+        side = edit.before.shape[-1]
+        landmarks = transform_points(transform, context.landmarks.cpu())
+        face = face_mask(landmarks, size, side).to(photo.device)
+        # Pixels that are not numbers count as 0 here, and are refused later if the edit reaches
+        # them.
+        maps = edit_maps(cut_face(photo, context, side), edit, face)
     to_photo = invert_transform(transform)[:, :2] * size  # shares of the crop -> photo pixels
-    square: float = size
-    if maps.goes_beyond():
-        maps, reach = maps.extended()
-        margin = size * reach / side
-        transform = torch.cat([transform[:, :2], transform[:, 2:] + margin], 1)
-        square = size + 2 * margin
-    soft = SOFT / float(transform_scale(transform)) * size / side
-    return _paste_maps(photo, maps, transform, square, to_photo, soft, strength, mask)
+    margin = size * (maps.extent - 1) / 2
+    transform = torch.cat([transform[:, :2], transform[:, 2:] + margin], 1)
+    return _paste_maps(photo, maps, transform, size * maps.extent, to_photo, strength, mask)
 
 
 def _paste_maps(
@@ -94,7 +96,6 @@ def _paste_maps(
     transform: Tensor,
     square: float,
     to_photo: Tensor,
-    soft: float,
     strength: float,
     mask: Tensor | None,
 ) -> Tensor:
@@ -106,7 +107,6 @@ def _paste_maps(
         transform: `(2, 3)`, photo pixels to those of the square.
         square: its side.
         to_photo: `(2, 2)` that turns shares of the crop into photo pixels.
-        soft: photo pixels; detail that goes is finer.
         strength: share of it all.
         mask: `(H, W)` shares in [0, 1].
     """
@@ -117,7 +117,7 @@ def _paste_maps(
     stacked = prepare_maps(maps.stacked(), square / float(transform_scale(transform)))
     left, top, right, bottom = box
     rows = max(1, _TILE_PIXELS // (right - left))
-    overlap = DETAIL_REACH + 2 + reach_of(soft)  # detail is judged around each pixel
+    overlap = DETAIL_REACH + 2  # detail is judged around each pixel
     for start in range(top, bottom, rows):
         stop = min(start + rows, bottom)
         tile = (left, max(top, start - overlap), right, min(bottom, stop + overlap))
@@ -126,7 +126,7 @@ def _paste_maps(
         if mask is not None:
             allowed = allowed * mask[tile[1] : tile[3], left:right].to(values).clamp(0, 1)
         tile_maps = EditMaps.unstacked(values)
-        edited, touched = _edit_tile(photo, tile, tile_maps, allowed, to_photo, soft)
+        edited, touched = _edit_tile(photo, tile, tile_maps, allowed, to_photo)
         inner = slice(start - tile[1], stop - tile[1])
         edited, touched = edited[:, inner], touched[inner]
         if not bool(torch.isfinite(edited[:, touched]).all()):
@@ -141,14 +141,15 @@ def _paste_maps(
 
 
 def _edit_tile(
-    photo: Tensor, tile: Box, maps: EditMaps, allowed: Tensor, to_photo: Tensor, soft: float
+    photo: Tensor, tile: Box, maps: EditMaps, allowed: Tensor, to_photo: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Edited pixels `(3, h, w)` of a tile, and where `(h, w)` the edit acts at all."""
-    motion, change = maps.motion * allowed, maps.change * allowed
+    motion = end_before_border(maps.motion * allowed, photo, tile, to_photo)
+    change = maps.change * allowed
     weight = (maps.weight * allowed).clamp(0, 1)
     touched = (motion != 0).any(0) | (change != 0).any(0) | (weight != 0).any(0)
     moved = move_photo(photo, tile, motion, to_photo)
-    edited = apply_log_odds(fade_detail(moved, maps.lost * allowed, soft), change)
+    edited = apply_log_odds(moved, change)
     edited = edited + weight * (maps.face - edited)
     # Rounding may end a few 1e-8 outside; a pixel that began outside keeps what it had.
     edited = torch.minimum(torch.maximum(edited, moved.clamp(max=0)), moved.clamp(min=1))

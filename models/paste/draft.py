@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..imaging.maps import resize
+from ..geometry.similarity import invert_transform
+from ..imaging.edit_maps import EditMaps
+from ..imaging.light import apply_log_odds
+from ..imaging.maps import resize, sample_maps
 from ..values import PhotoContext
-from .edit import FaceEdit
+from .edit import FaceEdit, PhotoEdit
 from .maps import LEAST_LIGHT, light_of
 from .mask import face_mask
+from .pixels import crop_fractions, end_before_border
 from .whole import paste_whole
 
 _LEAST_LIGHT = LEAST_LIGHT / 4  # as a change of brightness: the slope of log-odds at 0.5 is 4
@@ -28,8 +34,9 @@ def draft_mask(square: PhotoContext) -> Tensor | None:
 def paste_draft(square: PhotoContext, edit: FaceEdit | None, mask: Tensor | None) -> Tensor:
     """Add the change of an edit to the square photo of one face.
 
-    Nothing is moved, edges are not followed, dark and bright places take as much of the change as
-    others, and light around the face does not fade.
+    An edit of the photo itself is read bilinearly. Of others only the difference is added: nothing
+    is moved, edges are not followed, dark and bright places take as much of the change as others,
+    and light around the face does not fade.
 
     Args:
         square: of `PhotoFace.in_square`.
@@ -41,6 +48,8 @@ def paste_draft(square: PhotoContext, edit: FaceEdit | None, mask: Tensor | None
     """
     if edit is None:
         return square.photo.clamp(0, 1)
+    if isinstance(edit, PhotoEdit):
+        return _draft_maps(square, edit.maps)
     pasted = paste_whole(square.photo, square, edit, mask=mask)
     if mask is not None:
         change = (edit.after - edit.before).mean(0)
@@ -48,3 +57,24 @@ def paste_draft(square: PhotoContext, edit: FaceEdit | None, mask: Tensor | None
         if light != 0:
             pasted = pasted + light * (1 - mask)[..., None]
     return pasted.clamp(0, 1)
+
+
+def _draft_maps(square: PhotoContext, maps: EditMaps) -> Tensor:
+    """Maps applied to a square photo, everything read bilinearly."""
+    photo = square.photo.permute(2, 0, 1)
+    side = photo.shape[-1]
+    transform = square.transform.to("cpu", torch.float64)
+    margin = square.size * (maps.extent - 1) / 2
+    widened = torch.cat([transform[:, :2], transform[:, 2:] + margin], 1)
+    box = (0, 0, side, side)
+    x, y = crop_fractions(widened, square.size * maps.extent, box, photo.device)
+    values = EditMaps.unstacked(sample_maps(maps.stacked(), x, y))
+    to_photo = invert_transform(transform)[:, :2] * square.size
+    motion = end_before_border(values.motion, square.photo, box, to_photo)
+    shift = torch.einsum("ij,jhw->ihw", to_photo.to(motion), motion) * 2 / side
+    axis = (torch.arange(side) + 0.5) * 2 / side - 1
+    grid = torch.stack([axis + shift[0], axis[:, None] + shift[1]], -1)[None]
+    moved = F.grid_sample(photo[None], grid, padding_mode="border", align_corners=False)[0]
+    edited = apply_log_odds(moved, values.change)
+    edited = edited + values.weight * (values.face - edited)
+    return edited.permute(1, 2, 0).clamp(0, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -17,18 +17,15 @@ from torch import Tensor
 
 from ..errors import FaceLatentsError
 from ..face_model import FaceModel
+from ..imaging.edit_maps import EditMaps
 from ..imaging.maps import resize
 from .face import PhotoFace
 
+_NOT_FINITE = (
+    "Paste Back: the {} has values that are not finite numbers. Use a smaller strength or check "
+    "the code."
+)
 METHODS = WARP, RESIDUAL, BLEND = ("warp", "residual", "blend")
-
-
-class Source(Enum):
-    """Which picture of a face was edited."""
-
-    PHOTO = "the photo's own face"
-    DECODED = "the decode of its code"
-    ARTIST = "an artist's own picture in place of the edited decode"
 
 
 class RunModel(Protocol):
@@ -39,19 +36,33 @@ class RunModel(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class FaceEdit:
-    """One face before and after an edit: all that a photo needs to get the change.
+class PhotoEdit:
+    """What the model itself does to the photo's own face.
+
+    Attributes:
+        maps: on the CPU.
+
+    Raises:
+        FaceLatentsError: maps with values that are not finite.
+    """
+
+    maps: EditMaps
+
+    def __post_init__(self) -> None:
+        if not bool(torch.isfinite(self.maps.stacked()).all()):
+            raise FaceLatentsError(_NOT_FINITE.format("edit"))
+
+
+@dataclass(frozen=True, eq=False)
+class PictureEdit:
+    """One face before and after an edit, as pictures whose difference a photo gets.
 
     Attributes:
         before: `(3, S, S)` float, nominally in [0, 1]; covers the square of the aligned crop.
-        after: `(3, S, S)`.
-        source: which picture `before` and `after` show.
+        after: `(3, S, S)`: the decode of the edited code, or an artist's own picture.
         method: "warp" moves the photo's pixels where the edit moves the face and adds the colour
             change that remains; "residual" only adds the colour change; "blend" puts `after`
             itself there, soft as it is.
-        motion: `(2, N, N)`, how the model moved the face, see `FaceModel.motion`. "warp" follows
-            it, beside the face too (the outline of a head that turns). Of the photo's own face all
-            motion is known; otherwise the rest is estimated. None: nothing is known.
 
     Raises:
         FaceLatentsError: shapes that do not belong together, values that are not finite, or an
@@ -60,9 +71,7 @@ class FaceEdit:
 
     before: Tensor
     after: Tensor
-    source: Source = Source.DECODED
     method: str = WARP
-    motion: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -70,15 +79,16 @@ class FaceEdit:
                 f"Paste Back: there is no method {self.method!r}; choose one of "
                 f"{', '.join(METHODS)}."
             )
-        _check_square("face before the edit", self.before, 3)
-        _check_square("face after the edit", self.after, 3)
-        if self.motion is not None:
-            _check_square("motion", self.motion, 2)
+        _check_picture("face before the edit", self.before)
+        _check_picture("face after the edit", self.after)
         if self.before.shape != self.after.shape:
             raise FaceLatentsError(
                 f"Paste Back: the face before the edit is {self.before.shape[-1]} px and the face "
                 f"after it {self.after.shape[-1]} px. Decode both with the same face model."
             )
+
+
+FaceEdit = PhotoEdit | PictureEdit
 
 
 def run_at_once(what: str, function: Callable[..., Tensor], *items: Tensor) -> Tensor:
@@ -99,16 +109,16 @@ def plan_edits(
 ) -> list[FaceEdit | None]:
     """What becomes of faces when their codes change.
 
-    The photo's own face is edited where the model can do that (`FaceModel.retouches`) and the
-    method moves the photo's pixels; else the face is decoded before and after the edit.
+    The photo's own face is edited where the model can do that and the method moves the photo's
+    pixels; else the face is decoded before and after the edit.
 
     Args:
         model: what the faces were encoded with.
         faces: n faces; those given again are not prepared again.
         codes: `(n, *shape)` after the edit.
-        method: see `FaceEdit`.
+        method: see `PictureEdit`.
         pictures: `(n, 3, S, S)` that take the place of the edited decodes.
-        draft: for `draft.paste_draft`: without motion, and what can be is kept for the next time.
+        draft: for `draft.paste_draft`, at half the resolution.
         run: applies the model.
 
     Returns:
@@ -116,68 +126,57 @@ def plan_edits(
         photo, whatever rounding two decodes may differ by.
     """
     codes = codes.detach().to("cpu", torch.float32)
-    moves = method == WARP and pictures is None  # the photo's pixels, as the model says
     changed = [
         n
         for n, face in enumerate(faces)
         if pictures is not None or not torch.equal(codes[n], face.code)
     ]
-    fitted = [n for n in changed if moves and model.retouches(faces[n].code, codes[n])]
-    decoded = [n for n in changed if n not in fitted]
-    pairs: dict[int, tuple[Tensor, Tensor]] = {}
-    if decoded:
-        before = _unedited_pictures("decoded", model.decode, [faces[n] for n in decoded], run)
-        if pictures is None:
-            after = run("Decoding edited faces", model.decode, codes[decoded]).float().cpu()
-        else:
-            after = pictures[decoded]
-            before = [resize(face, after.shape[-1]) for face in before]
-        pairs |= dict(zip(decoded, zip(before, after, strict=True), strict=True))
-    if fitted:
-        own = [faces[n] for n in fitted]
-        items = [torch.stack([face.crop for face in own]), torch.stack([face.code for face in own])]
-        items.append(codes[fitted])
-        if draft:
-            items.append(torch.stack(_unedited_pictures("drawn", model.draw_unedited, own, run)))
-        after = run("Editing faces", model.apply_edit, *items).float().cpu()
-        pairs |= dict(zip(fitted, zip(items[0], after, strict=True), strict=True))
-    sources = dict.fromkeys(decoded, Source.DECODED if pictures is None else Source.ARTIST)
-    sources |= dict.fromkeys(fitted, Source.PHOTO)
     edits: list[FaceEdit | None] = [None] * len(faces)
-    for n, pair in pairs.items():
-        motion = model.motion(faces[n].code, codes[n]) if moves and not draft else None
-        edits[n] = FaceEdit(*pair, sources[n], method, motion)
+    if not changed:
+        return edits
+    chosen, edited = [faces[n] for n in changed], codes[changed]
+    editor = model.capabilities.editor
+    if editor is not None and method == WARP and pictures is None:
+        own = torch.stack([face.crop for face in chosen])
+        before = torch.stack([face.code for face in chosen])
+        edit = partial(model.edit_photos, draft=draft)
+        for n, maps in zip(changed, run("Editing faces", edit, own, before, edited), strict=True):
+            edits[n] = PhotoEdit(EditMaps.unstacked(maps.float().cpu(), editor.extent))
+        return edits
+    drawn = _decode_unedited(model, chosen, run)
+    if pictures is None:
+        after = run("Decoding edited faces", model.decode, edited).float().cpu()
+    else:
+        after = pictures[changed]
+        drawn = [resize(face, after.shape[-1]) for face in drawn]
+    for n, old, new in zip(changed, drawn, after, strict=True):
+        edits[n] = PictureEdit(old, new, method)
     return edits
 
 
-def _unedited_pictures(
-    kind: str, draw: Callable[[Tensor], Tensor], faces: Sequence[PhotoFace], run: RunModel
-) -> list[Tensor]:
-    """A picture `(3, S, S)` of each face's unedited code; faces keep theirs by its kind.
+def _decode_unedited(model: FaceModel, faces: Sequence[PhotoFace], run: RunModel) -> list[Tensor]:
+    """The decode `(3, S, S)` of each face's unedited code, which faces keep.
 
-    Equal codes are drawn once: frames of a morph share the unedited one.
+    Equal codes are decoded once: frames of a morph share the unedited one.
     """
     missing: dict[bytes, list[PhotoFace]] = {}
     for face in faces:
-        if kind not in face.pictures:
+        if face.decoded is None:
             missing.setdefault(face.code.numpy().tobytes(), []).append(face)
     if missing:
         codes = torch.stack([same[0].code for same in missing.values()])
-        drawn = run("Decoding unedited faces", draw, codes).float().cpu()
+        drawn = run("Decoding unedited faces", model.decode, codes).float().cpu()
         for same, picture in zip(missing.values(), drawn, strict=True):
             for face in same:
-                face.pictures[kind] = picture
-    return [face.pictures[kind] for face in faces]
+                face.decoded = picture
+    return [face.decoded for face in faces if face.decoded is not None]
 
 
-def _check_square(name: str, maps: Tensor, channels: int) -> None:
-    if maps.ndim != 3 or maps.shape[0] != channels or maps.shape[1] != maps.shape[2]:
+def _check_picture(name: str, picture: Tensor) -> None:
+    if picture.ndim != 3 or picture.shape[0] != 3 or picture.shape[1] != picture.shape[2]:
         raise FaceLatentsError(
-            f"Paste Back: the {name} has shape {tuple(maps.shape)}; expected a square "
-            f"({channels}, size, size). Take one face at a time."
+            f"Paste Back: the {name} has shape {tuple(picture.shape)}; expected a square "
+            "(3, size, size). Take one face at a time."
         )
-    if not bool(torch.isfinite(maps).all()):
-        raise FaceLatentsError(
-            f"Paste Back: the {name} has values that are not finite numbers. Use a smaller "
-            "strength or check the code."
-        )
+    if not bool(torch.isfinite(picture).all()):
+        raise FaceLatentsError(_NOT_FINITE.format(name))

@@ -13,9 +13,9 @@ from ..geometry.similarity import compose_transforms, invert_transform, transfor
 from ..imaging.align import align_with_transform
 from ..values import PhotoContext
 
-# Widths of the crop that show all an edit does to a face: a head that turns takes in what is beside
-# it. With 1.0 the judge misreads the photo's own turned head by 0.06, with 1.5 by 0.005.
-SURROUNDINGS = 1.5
+# Widths of the crop that show all an edit does to a face: a head that turns takes what is beside it
+# along, as far as the face model's editor reaches.
+SURROUNDINGS = 1.75
 
 
 def cut_face(photo: Tensor, context: PhotoContext, side: int) -> Tensor:
@@ -52,13 +52,13 @@ class PhotoFace:
     Attributes:
         context: the photo, and where and what the face is in it.
         code: `(*shape)` float32 on the CPU, before any edit.
-        pictures: `(3, S, S)` that models drew of `code`, by kind; filled by `edit.plan_edits`.
+        decoded: `(3, S, S)`, the decode of `code`, once `edit.plan_edits` needed it.
     """
 
     def __init__(self, context: PhotoContext) -> None:
         self.context = context
         self.code = context.code.detach().to("cpu", torch.float32)
-        self.pictures: dict[str, Tensor] = {}
+        self.decoded: Tensor | None = None
 
     @cached_property
     def crop(self) -> Tensor:

@@ -65,6 +65,30 @@ def place_maps(maps: Tensor, context: PhotoContext) -> tuple[Tensor, Box] | None
     return sample_maps(maps, *crop_fractions(transform, context.size, box, maps.device)), box
 
 
+def end_before_border(motion: Tensor, photo: Tensor, box: Box, to_photo: Tensor) -> Tensor:
+    """Motion `(2, h, w)` of a box that ends before the photo's border.
+
+    A pixel may read at most a third as far away as the nearest border is: the picture is squeezed
+    there, and nothing is read from outside.
+
+    Args:
+        motion: as that of `move_photo`.
+        photo: `(H, W, C)`.
+        box: left, top, right, bottom.
+        to_photo: as that of `move_photo`.
+    """
+    left, top, right, bottom = box
+    height, width = photo.shape[:2]
+    x = torch.arange(left, right, device=motion.device)
+    y = torch.arange(top, bottom, device=motion.device)
+    near = torch.minimum(
+        torch.minimum(x, width - 1 - x)[None], torch.minimum(y, height - 1 - y)[:, None]
+    )
+    scale = float(to_photo[:, 0].norm())  # a similarity
+    length = (motion[0].square() + motion[1].square()).sqrt_()
+    return motion * (near / (3 * scale * length + 1e-6)).clamp_(max=1)
+
+
 def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Tensor:
     """The box of the photo, read at x + u(x).
 

@@ -12,14 +12,14 @@ from torch import Tensor
 from ..geometry.similarity import invert_transform
 from ..imaging.align import warp_affine
 from ..values import PhotoContext
-from .edit import BLEND, FaceEdit
+from .edit import BLEND, PictureEdit
 from .face import cut_face, square_transform
 
 
 def paste_whole(
     photo: Tensor,
     context: PhotoContext,
-    edit: FaceEdit,
+    edit: PictureEdit,
     *,
     strength: float = 1.0,
     mask: Tensor | None = None,

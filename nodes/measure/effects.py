@@ -13,7 +13,7 @@ from ... import latent_ops
 from ...models.charts import matrix_chart
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
-from ...models.geometry.templates import TIGHT
+from ...models.geometry.templates import AlignmentTemplate
 from ...models.judge import Judge, load_judge, read
 from ...models.paste.back import paste_back
 from ...models.paste.edit import plan_edits
@@ -28,7 +28,7 @@ from ..registry import node
 NODE = "Disentanglement"
 SCORES, JUDGE = MEASURES = ("direction scores", "attribute judge")
 GIVEN = ("direction", "direction_2", "direction_3", "direction_4")
-MOST_FACES, MOST_DIRECTIONS = 64, 32
+MOST_FACES, MOST_DIRECTIONS = 64, 64
 JUDGED = ("smile", "glasses", "beard", "mouth_open", "gender_expression")  # as probabilities
 DECADES = "age (decades)"
 
@@ -57,7 +57,7 @@ class Disentanglement(Chart):
             MEASURES,
             "direction scores: the change along each direction after decoding and encoding "
             "again. attribute judge: what a separate network reads off the faces that Paste Back "
-            "puts into their photos (only for models with the bundled model's framing).",
+            "puts into their photos (only for models of aligned faces).",
         ),
     }
     OPTIONAL = {
@@ -83,10 +83,10 @@ class Disentanglement(Chart):
                 f"{NODE} tries up to {MOST_FACES} faces; this batch has {len(latent)}. Select "
                 "fewer."
             )
-        if judged and model.template.name != TIGHT.name:
+        if judged and model.template.whole:
             raise FaceLatentsError(
-                f"{NODE}: the attribute judge reads faces framed as '{TIGHT.name}', but model "
-                f"'{model.name}' frames them as '{model.template.name}'. Choose direction scores."
+                f"{NODE}: the attribute judge reads aligned faces, but model '{model.name}' takes "
+                "whole pictures. Choose direction scores."
             )
         if not judged and model.capabilities.encode is None:
             raise FaceLatentsError(
@@ -164,7 +164,8 @@ def _measure_by_judge(
     ]
 
     def measure(codes: Tensor) -> Tensor:
-        return _read_attributes(_paste_faces(model, faces, codes)).mean(0)
+        pictures = _paste_faces(model, faces, codes)
+        return _read_attributes(pictures, model.template).mean(0)
 
     return _measure_changes(latent, vectors, step, measure)
 
@@ -208,14 +209,9 @@ def _paste_faces(model: FaceModel, faces: Sequence[PhotoFace | None], codes: Ten
     return pictures.clamp(0, 1)
 
 
-def _read_attributes(pictures: Tensor) -> Tensor:
+def _read_attributes(pictures: Tensor, template: AlignmentTemplate) -> Tensor:
     """What the judge sees in `(B, 3, S, S)`: probabilities, and age in tens of years, (B, 6)."""
-    size = TIGHT.size
-    if pictures.shape[-1] != size:
-        pictures = torch.nn.functional.interpolate(
-            pictures, (size, size), mode="bilinear", antialias=True
-        )
-    found = read(_load_judge(), pictures)
+    found = read(_load_judge(), pictures, template)
     return torch.stack([*(found[name] for name in JUDGED), found["age"] / 10], 1)
 
 

@@ -95,7 +95,7 @@ class AttributeSheet(Chart):
                 f"{NODE}: {count} faces along {len(vectors)} directions make "
                 f"{count * len(vectors)} rows; there is room for {MOST_ROWS}. Lower faces."
             )
-        cell = min(max(model.template.size, 112), 192)
+        cell = min(max(model.template.size, 112), 224)
         rows, names = [], []
         with host.Progress(count * len(vectors), "Drawing the sheet") as progress:
             for number in range(count):

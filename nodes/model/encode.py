@@ -19,7 +19,7 @@ from ..registry import node
 from .cut import AlignedFace, FaceChoice, cut_faces, stand_in
 from .find_faces import CHOICES, mask_for_photo
 from .no_face import CHOICES as NO_FACE
-from .no_face import REFUSE, describe_left, describe_small, refuse
+from .no_face import REFUSE, describe_doubts, describe_left, describe_small, refuse
 from .refine import refine_codes, start_codes
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,11 @@ class EncodeFace:
         )
         aligned = crops.permute(0, 2, 3, 1).contiguous().to(host.intermediate_device())
         result = FaceLatent(codes, face_model.space, contexts), aligned
-        notes = describe_left(missing, len(image)) + describe_small(sizes)
+        notes = (
+            describe_left(missing, len(image))
+            + describe_small(sizes)
+            + describe_doubts(face_model, [f.crop if f.context.has_face else None for f in found])
+        )
         if not notes:
             return result
         logger.warning("Encode Face: %s", " ".join(notes))

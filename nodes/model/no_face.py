@@ -1,11 +1,15 @@
-"""Photos without a face, or with one too small to edit well: what is said about them."""
+"""Photos without a face, or with one that cannot be edited well: what is said about them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+import torch
+from torch import Tensor
+
 from ...models.errors import NoFaceError
+from ...models.face_model import FaceModel
 
 REFUSE, LEAVE = CHOICES = ("refuse", "leave the photo as it is")
 MOST_LISTED = 12  # runs of numbers
@@ -61,6 +65,28 @@ def describe_small(sizes: Mapping[int, float]) -> list[str]:
         )
     return [
         f"{begin}. Edits of so small a face are rough: use a larger photo of it where there is one."
+    ]
+
+
+def describe_doubts(model: FaceModel, crops: Sequence[Tensor | None]) -> list[str]:
+    """A sentence for each face whose edits will look wrong, as the model sees it.
+
+    Args:
+        model: that encodes them.
+        crops: `(3, S, S)` of each face; None where a photo has none.
+    """
+    doubts = model.capabilities.doubts
+    shown = [(number, crop) for number, crop in enumerate(crops) if crop is not None]
+    if doubts is None or not shown:
+        return []
+    stacked = torch.stack([crop for _, crop in shown]).to(model.device)
+    found: dict[str, list[int]] = {}
+    for (number, _), doubt in zip(shown, doubts(stacked), strict=True):
+        if doubt:
+            found.setdefault(doubt, []).append(number)
+    return [
+        f"{'Face' if len(numbers) == 1 else 'Faces'} {list_numbers(numbers)}: {doubt}."
+        for doubt, numbers in found.items()
     ]
 
 

@@ -10,14 +10,7 @@ from torch import Tensor
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
 from ...models.paste.face import PhotoFace
-from ...models.spectral.anomaly import (
-    GRAIN,
-    INK,
-    face_region,
-    heat_image,
-    place_map,
-    residual_map,
-)
+from ...models.spectral.anomaly import GRAIN, INK, face_region, heat_image, place_map, residual_map
 from ...models.spectral.basis import LatentBasis
 from ...models.values import FaceLatent, PhotoContext
 from .. import host, validate, widgets

@@ -54,7 +54,8 @@ def test_an_edit_keeps_all_that_is_in_the_file(cut_out, tmp_path, capsys):
     assert after.traits.dpi == pytest.approx((300, 300), abs=0.1)
     exif = Image.open(tmp_path / "b.png").getexif()
     assert dict(exif) == {COPYRIGHT: "Jane Doe", ORIENTATION: 1}
-    assert torch.equal(after.frames[:, :20, :20], before.frames[:, :20, :20])
+    corner = after.frames[:, :20, :20] - before.frames[:, :20, :20]
+    assert float(corner.abs().max()) <= 1 / 255
     assert float((after.frames - before.frames).abs().max()) > 8 / 255
 
 

@@ -52,8 +52,8 @@ def test_edit_changes_the_face_and_leaves_the_corners(portraits, tmp_path, capsy
     assert capsys.readouterr().out == f"{out}\n"
     change = np.abs(pixels(out) - pixels(portraits / "a.png"))
     assert change.max() > 8
-    assert change[:20, :20].max() == 0
-    assert change[-10:, -10:].max() == 0
+    assert change[:20, :20].max() <= 1
+    assert change[-10:, -10:].max() <= 1
 
 
 def test_edit_without_a_change_gives_the_photo_back(portraits, tmp_path):
@@ -220,7 +220,8 @@ def test_example_folders_hold_photos_that_differ_in_the_smile(portrait_file, fac
         images = [load_image(path)[0] for path in paths]
         encoded = [call_node("FaceLatentsEncode", image=i, face_model=face_model) for i in images]
         means[group] = torch.cat([latent.samples for latent, _ in encoded]).mean(0)
-    assert float((means["smiling"] - means["serious"]) @ smile) > 1
+    reached = (means["smiling"] - means["serious"]) @ smile / smile.square().sum()
+    assert float(reached) > 1  # strength; the edits differ by 3
 
 
 def test_run_takes_a_folder_for_a_workflow_that_loads_no_picture(portraits, tmp_path, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from face_latents.cli.main import main
-from face_latents.models.paste.edit import FaceEdit, Source
+from face_latents.models.paste.edit import FaceEdit, PhotoEdit
 from face_latents.models.paste.face import SURROUNDINGS, PhotoFace, cut_face
 from face_latents.models.values import FaceLatent
 from face_latents.nodes import host
@@ -90,9 +90,9 @@ def draw_table(model, latent, monkeypatch) -> tuple[torch.Tensor, torch.Tensor]:
     """The picture of the smile that the judge sees, `(3, S, S)`, and the table's first row."""
     seen, read = [], effects._read_attributes
 
-    def record(pictures):
+    def record(pictures, template):
         seen.append(pictures)
-        return read(pictures)
+        return read(pictures, template)
 
     monkeypatch.setattr(effects, "_read_attributes", record)
     text = run(
@@ -115,11 +115,11 @@ def test_everything_edits_the_same_picture_in_the_same_way(
     draw_table(face_model, latent, monkeypatch)
     Bench(latent, model=face_model).ask(strengths={"smile": STRENGTH})
     first, from_sheet, from_table, *_, from_preview = planned
-    assert first.source is Source.PHOTO
+    assert isinstance(first, PhotoEdit)
     for other in (from_sheet, from_table, from_preview):
-        assert (other.source, other.method) == (first.source, first.method)
-        for name in ("before", "after", "motion"):
-            assert torch.equal(getattr(other, name), getattr(first, name)), name
+        assert isinstance(other, PhotoEdit)
+        assert other.maps.extent == first.maps.extent
+        assert torch.equal(other.maps.stacked(), first.maps.stacked())
 
 
 def test_the_command_line_writes_what_paste_back_gives(face_model, latent, astronaut, tmp_path):
@@ -151,7 +151,8 @@ def test_the_preview_is_what_paste_back_gives(face_model, latent):
 def test_a_cell_of_the_sheet_is_what_paste_back_gives(face_model, latent, monkeypatch):
     scene = in_square(latent, face_model.template.size, SURROUNDINGS)
     cell = draw_cell(face_model, scene, monkeypatch)
-    assert torch.equal(cell, paste(face_model, scene))
+    # the square's square is cut at a shift of 0, but for rounding
+    torch.testing.assert_close(cell, paste(face_model, scene), atol=1e-4, rtol=0)
 
 
 def test_the_table_tells_of_what_paste_back_gives(face_model, latent, monkeypatch):
@@ -165,7 +166,7 @@ def test_the_table_tells_of_what_paste_back_gives(face_model, latent, monkeypatc
         )
     )
     seen, row = draw_table(face_model, latent, monkeypatch)
-    assert (seen - up).abs().mean() < 0.1 * (up - unedited).abs().mean()
-    more, less = effects._read_attributes(torch.stack([up, down]))
+    assert (seen - up).abs().mean() < 0.25 * (up - unedited).abs().mean()
+    more, less = effects._read_attributes(torch.stack([up, down]), face_model.template)
     # the table's photos are as fine as the crop, the astronaut's own is finer
     torch.testing.assert_close(row, more - less, atol=0.03, rtol=0)

@@ -32,7 +32,8 @@ def test_smile_on_a_real_photo(model, portrait):
     assert (left_eye - torch.tensor([204.0, 110.0])).norm() < 12  # where they are in the photo
     assert (right_eye - torch.tensor([245.0, 110.0])).norm() < 12
     decoded = run("FaceLatentsDecode", face_model=model, face_latent=latent)[0]
-    assert (decoded - aligned).abs().mean() < 0.06
+    inner = slice(aligned.shape[1] // 4, -aligned.shape[1] // 4)
+    assert (decoded - aligned)[:, inner, inner].abs().mean() < 0.06
     untouched = run("FaceLatentsPasteBack", face_model=model, face_latent=latent)[0]
     assert torch.equal(untouched, portrait)
 
@@ -42,10 +43,11 @@ def test_smile_on_a_real_photo(model, portrait):
     change = (pasted - portrait).abs().amax(-1)[0]
     assert change.max() > 0.02
     rows, columns = change.nonzero(as_tuple=True)
-    assert rows.min() > 20  # inside the face
-    assert rows.max() < 260
-    assert columns.min() > 120
-    assert columns.max() < 330
+    assert rows.max() < 260  # what surrounds the face moves along, not the rest
+    assert columns.min() > 80
+    assert columns.max() < 370
+    face = change[60:190, 160:290]
+    assert face.sum() > 0.8 * change.sum()
 
 
 def test_several_photos_and_faces(model, portrait):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
+from face_latents.models.imaging.edit_maps import EditMaps
 from face_latents.models.paste.back import paste_back
-from face_latents.models.paste.edit import FaceEdit, Source
+from face_latents.models.paste.edit import PhotoEdit, PictureEdit
 from face_latents.models.values import PhotoContext
 from torch import Tensor
 
@@ -44,10 +45,31 @@ def paste(
     before: Tensor,
     after: Tensor,
     method: str = "warp",
-    motion: Tensor | None = None,
-    source: Source = Source.DECODED,
     **settings: object,
 ) -> Tensor:
     """`paste_back` of two pictures."""
-    edit = FaceEdit(before, after, source, method, motion)
+    edit = PictureEdit(before, after, method)
     return paste_back(photo, context, edit, **settings)  # type: ignore[arg-type]
+
+
+def paste_maps(photo: Tensor, context: PhotoContext, maps: EditMaps, **settings: object) -> Tensor:
+    """`paste_back` of what a model does to the photo itself."""
+    return paste_back(photo, context, PhotoEdit(maps), **settings)  # type: ignore[arg-type]
+
+
+def make_maps(
+    motion: tuple[float, float] = (0.0, 0.0),
+    change: float = 0.0,
+    weight: float = 0.0,
+    extent: float = 1.0,
+    side: int = 48,
+) -> EditMaps:
+    """The same at every place of a square; what is laid over is green."""
+    green = torch.tensor([0.1, 0.9, 0.2])[:, None, None].expand(3, side, side)
+    return EditMaps(
+        torch.tensor(motion)[:, None, None].expand(2, side, side).clone(),
+        torch.full((3, side, side), change),
+        torch.full((1, side, side), weight),
+        green.clone(),
+        extent,
+    )

@@ -11,15 +11,12 @@ from torch import Tensor
 from ....models.judge import PROBABILITIES, Judge, read
 from ....models.values import Direction
 from ...measures import identity_percentile
-from .recogniser import Recogniser, measure_of
-from .smile_shape import smile_geometry
-from .subjects import Subjects
+from .recogniser import distance, measure_of
+from .subjects import Subjects, median, share
 
 STEP = 0.5  # strengths tried are multiples of it
 TARGET_CHANGE = 0.5  # of the judge's probability, for an edit to count as a success
 FEW = 5  # successes below which side effects are those of all faces tried
-EFFECT_STRENGTH = 2.0  # of the effect matrix, to both sides, and of the smile's geometry
-EFFECT_FACES = 50  # of the effect matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,55 +105,53 @@ def find_strengths(
 def evaluate_edits(
     subjects: Subjects,
     judge: Judge,
-    recogniser: Recogniser,
     reference: Mapping[str, Tensor],
     progress: Callable[[str, int, int], None],
-) -> tuple[dict[str, object], Tensor]:
+) -> tuple[dict[str, object], Tensor | None]:
     """Edit every attribute that the judge reads and any of the faces can have.
 
     Args:
         subjects: the faces.
         judge: reads attributes off pictures.
-        recogniser: tells people apart.
         reference: readings of unedited faces, whose spread makes values probabilities.
         progress: called with (stage, done, total).
 
     Returns:
-        The figures, and `(N, directions)`: 1 for success, 0 for failure, NaN where not tried.
+        The figures, and `(N, directions)`: 1 for success, 0 for failure, NaN where not tried; None
+        where there is no direction to try.
     """
 
     def look(pictures: Tensor) -> Tensor:
-        return as_probability(read(judge, pictures), reference)
+        return as_probability(read(judge, pictures, subjects.model.template), reference)
 
-    names, start, identity = list(reference), look(subjects.crops), recogniser(subjects.crops)
+    names, start, known = list(reference), look(subjects.crops), subjects.embeddings
     directions = {
         name: direction
         for name, direction in subjects.model.directions.items()
         if name in names and subjects.tried(name).any()
     }
     by_attribute: dict[str, object] = {}
-    effects: dict[str, list[float]] = {}
+    if not directions:
+        return {"by_attribute": by_attribute}, None
     successes, side_effects, percentiles = [], [], []
     for number, (name, direction) in enumerate(directions.items()):
         progress("edits", number, len(directions))
         column, tried = names.index(name), subjects.tried(name)
-        effects[name] = _effect(subjects, direction.vector, look)
         outcome = find_strengths(subjects, direction, column, start, look)
         successes.append(torch.where(tried, outcome.done.float(), torch.nan))
-        percentile = identity_percentile(recogniser(outcome.pictures), identity)[tried]
+        embedded, done = subjects.embed(outcome.pictures), outcome.done
+        percentile = identity_percentile(embedded, known)[tried]
         percentiles.append(percentile)
-        done = outcome.done
         counted = done if int(done.sum()) >= FEW else tried
         change = (outcome.readings - start).abs()[counted].mean(0)
         change[column] = 0
         by_attribute[name] = {
             "faces": int(tried.sum()),
             "success_rate": share(done[tried]),
-            "median_strength": round(float(outcome.strength[done].median()), 2)
-            if done.any()
-            else None,
+            "median_strength": median(outcome.strength[done]),
             "worst_side_effect": round(float(change.max()), 3),
             "worst_side_effect_on": names[int(change.argmax())],
+            "identity": median(distance(embedded, known)[counted]),
             "identity_percentile": share(percentile >= 0.99),
         }
         side_effects.append(change.max())
@@ -165,27 +160,7 @@ def evaluate_edits(
         "success_rate": share(succeeded),
         "worst_side_effect": round(float(torch.stack(side_effects).max()), 3),
         "identity_percentile": share(torch.cat(percentiles) >= 0.99),
-        "identity_measure": measure_of(recogniser),
+        "identity_measure": measure_of(subjects.recogniser),
         "by_attribute": by_attribute,
-        "effect_columns": names,
-        "effect_matrix": effects,
     }
-    if "smile" in directions:
-        closed = (start[:, names.index("smile")] < 0.5).nonzero().flatten()
-        smiling = subjects.edited(closed, EFFECT_STRENGTH * directions["smile"].vector)
-        figures["smile_geometry"] = smile_geometry(subjects.crops[closed], smiling)
     return figures, succeeded
-
-
-def share(values: Tensor) -> float:
-    """Mean of numbers or truths, those that are not numbers left out."""
-    return round(float(values.float().nanmean()), 3)
-
-
-def _effect(subjects: Subjects, vector: Tensor, look: Callable[[Tensor], Tensor]) -> list[float]:
-    """Mean change of every attribute's probability from -2 to +2 over the first faces."""
-    index = torch.arange(min(EFFECT_FACES, len(subjects)))
-    up, down = (
-        look(subjects.edited(index, sign * EFFECT_STRENGTH * vector)).mean(0) for sign in (1, -1)
-    )
-    return [round(float(value), 3) for value in up - down]

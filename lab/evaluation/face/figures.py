@@ -1,97 +1,75 @@
-"""Evaluating a face model on faces it was not trained on."""
+"""How well faces that a model was not trained on come out of its codes, and edits by groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from ....models.charts import picture_grid
-from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
-from ....models.judge import age_group, load_judge, read
-from ...data.faces import AGE_BINS, FaceSet, load_faces
+from ....models.face_model import FaceModel
+from ....models.geometry.templates import AlignmentTemplate
+from ....models.judge import Judge, age_group, read
+from ...data.faces import AGE_BINS, FaceSet
 from ...measures import psnr, sharpness
-from .edits import evaluate_edits, share
-from .recogniser import load_recogniser
-from .subjects import BATCH, Subjects, decode
+from .subjects import BATCH, Subjects, close_up, decode, median, share
 
-PARTS = ("recon", "finder", "paste", "speed")
 _AGREEING = ("smile", "gender_expression", "age")
+_SHOWN = 6  # faces of a sheet
 
 
-@dataclass(frozen=True)
-class FaceEvaluation:
-    """What is measured of a face model, and on what."""
+class Reconstruction:
+    """Faces, their codes and decodes, and how alike both are.
 
-    parts: Annotated[str, "recon measures edits and groups too"] = ",".join(PARTS)
-    recogniser: Annotated[str | None, "MODULE:FUNCTION from crops to embeddings"] = None
-    split: Annotated[str, "rows of the table to use"] = "val"
-    edit_faces: Annotated[int, "how many faces are edited; all are reconstructed"] = 250
-    out_dir: Annotated[Path | None, "folder for pictures"] = None
-    cache_dir: Annotated[Path | None, "keeps the aligned crops for the next run"] = None
-
-
-def evaluate_face(
-    data_dir: str | Path,
-    settings: FaceEvaluation,
-    *,
-    model: FaceModel | None = None,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
-) -> dict[str, object]:
-    """Measure reconstruction and edits.
-
-    Args:
-        data_dir: folder of `metadata.csv` and the face zips.
-        settings: see there; `out_dir` gets `reconstruction.png` and an `edit_NAME.png` each.
-        model: None takes the bundled one.
-        progress: called with (stage, done, total).
-
-    Returns:
-        The keys `recon`, `edits`, `groups` and `weights_mb`; see the project's evaluation notes.
+    Attributes:
+        crops: `(N, 3, S, S)` in [0, 1].
+        codes: `(N, *shape)`.
+        decoded: `(N, 3, S, S)`.
+        fidelity: PSNR of each face, `(N,)`, on what template "tight" shows.
+        clear: sharpness of each decode over that of its crop, `(N,)`, there as well.
     """
-    model = model or load_face_model(bundled_face_model_path())
-    judge, recogniser = load_judge(), load_recogniser(settings.recogniser)
-    faces = load_faces(
-        data_dir,
-        settings.split,
-        template=model.template,
-        cache_dir=settings.cache_dir,
-        progress=progress,
-    )
-    with torch.no_grad():
-        crops = faces.floats()
-        codes = torch.cat([model.encode(part) for part in crops.split(BATCH)]).cpu()
-        decoded = decode(model, codes)
-        fidelity, clear = psnr(decoded.clamp(0, 1), crops), sharpness(decoded) / sharpness(crops)
-        before, after = read(judge, crops), read(judge, decoded)
+
+    def __init__(self, model: FaceModel, faces: FaceSet) -> None:
+        self.faces = faces
+        self.crops = faces.floats()
+        self.codes = torch.cat([model.encode(part).cpu() for part in self.crops.split(BATCH)])
+        self.decoded = decode(model, self.codes)
+        self.template: AlignmentTemplate = model.template
+        drawn, real = (close_up(each, model.template) for each in (self.decoded, self.crops))
+        self.fidelity = psnr(drawn.clamp(0, 1), real)
+        self.clear = sharpness(drawn) / sharpness(real)
+
+    def figures(self, judge: Judge) -> dict[str, object]:
+        """`psnr`, `sharpness_ratio` and how often the judge reads the same."""
+        before, after = (read(judge, each, self.template) for each in (self.crops, self.decoded))
         agreement = _agreement(before, after)
-        result: dict[str, object] = {
-            "recon": {
-                "psnr": round(float(fidelity.mean()), 2),
-                "pca_psnr": _pca_psnr(model, crops),
-                "sharpness_ratio": round(float(clear.median()), 3),
-                "attribute_agreement": round(sum(agreement.values()) / len(agreement), 3),
-                "agreement_by_attribute": {
-                    name: round(same, 3) for name, same in agreement.items()
-                },
-            }
+        return {
+            "psnr": round(float(self.fidelity.mean()), 2),
+            "sharpness_ratio": median(self.clear),
+            "attribute_agreement": round(sum(agreement.values()) / len(agreement), 3),
+            "agreement_by_attribute": {name: round(same, 3) for name, same in agreement.items()},
         }
-        chosen = slice(0, settings.edit_faces)
-        subjects = Subjects(
-            model, crops[chosen], codes[chosen], decoded[chosen], faces.rows[chosen]
-        )
-        edits, succeeded = evaluate_edits(subjects, judge, recogniser, before, progress)
-    result["edits"] = edits
-    result["groups"] = _groups(faces, fidelity, clear, succeeded)
-    weights = bundled_face_model_path().parent.glob("*.safetensors")
-    result["weights_mb"] = round(sum(file.stat().st_size for file in weights) / 1e6, 2)
-    if settings.out_dir is not None:
-        draw_pictures(settings.out_dir, subjects)
-    return result
+
+    def groups(self, succeeded: Tensor | None) -> dict[str, dict[str, object]]:
+        """Figures for each age bin and gender label; `succeeded` is that of `evaluate_edits`."""
+        groups: dict[str, dict[str, object]] = {}
+        for column, values in (("age_bin", AGE_BINS), ("gender", ("female", "male"))):
+            for value in values:
+                member = torch.tensor([row[column].lower() == value for row in self.faces.rows])
+                if not member.any():
+                    continue
+                figures: dict[str, object] = {
+                    "faces": int(member.sum()),
+                    "psnr": round(float(self.fidelity[member].mean()), 2),
+                    "sharpness_ratio": median(self.clear[member]),
+                }
+                edited = member[: 0 if succeeded is None else len(succeeded)]
+                if succeeded is not None and edited.any():
+                    figures["edit_success"] = share(succeeded[edited])
+                groups[f"{column}={value}"] = figures
+        return groups
 
 
 def _agreement(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, float]:
@@ -103,48 +81,20 @@ def _agreement(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dic
     return same
 
 
-def _pca_psnr(model: FaceModel, crops: Tensor) -> float:
-    """PSNR of principal components: of the model's own linear part, or the bundled model's."""
-    quick = model.capabilities.quick_decode
-    if quick is None:
-        return _pca_psnr(load_face_model(bundled_face_model_path()), crops)
-    values = [psnr(quick(model.encode(part)).clamp(0, 1), part) for part in crops.split(BATCH)]
-    return round(float(torch.cat(values).mean()), 2)
-
-
-def _groups(
-    faces: FaceSet, fidelity: Tensor, clear: Tensor, succeeded: Tensor
-) -> dict[str, dict[str, float | int | None]]:
-    """Figures for each age bin and gender label; `succeeded` is that of `evaluate_edits`."""
-    groups: dict[str, dict[str, float | int | None]] = {}
-    for column, values in (("age_bin", AGE_BINS), ("gender", ("female", "male"))):
-        for value in values:
-            member = torch.tensor([row[column] == value for row in faces.rows])
-            if not member.any():
-                continue
-            edited = member[: len(succeeded)]
-            groups[f"{column}={value}"] = {
-                "faces": int(member.sum()),
-                "psnr": round(float(fidelity[member].mean()), 2),
-                "sharpness_ratio": round(float(clear[member].median()), 3),
-                "edit_success": share(succeeded[edited]) if edited.any() else None,
-            }
-    return groups
-
-
 def draw_pictures(folder: Path, subjects: Subjects) -> None:
-    """Faces and their decodes, and a sheet for every direction, a face a row."""
+    """Faces and their decodes, and a sheet for every direction, a face a row, to its ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = [subjects.crops[:12], subjects.decoded[:12]]
+    some = subjects[:_SHOWN]
+    pictures = [some.crops, decode(some.model, some.codes)]
     sheet = picture_grid(pictures, ["original", "decoded"], [], theme="light")
     sheet.save(folder / "reconstruction.png")
-    for name, direction in subjects.model.directions.items():
+    for name, direction in some.model.directions.items():
         low, high = direction.safe_range
         strengths = [low, low / 2, 0.0, high / 2, high]
-        rows = []
-        for i in torch.arange(min(6, len(subjects)))[:, None]:
-            changes = [strength * direction.vector for strength in strengths]
-            decodes = decode(subjects.model, subjects.codes[i] + torch.stack(changes))
-            rows.append(torch.cat([*(subjects.edited(i, change) for change in changes), decodes]))
-        columns = [f"{kind} {s:+.1f}" for kind in ("photo", "decode") for s in strengths]
-        picture_grid(rows, [], columns, theme="light").save(folder / f"edit_{name}.png")
+        columns = [
+            some.edited(torch.arange(len(some)), strength * direction.vector)
+            for strength in strengths
+        ]
+        rows = list(torch.stack(columns, 1))
+        titles = [f"{strength:+.1f}" for strength in strengths]
+        picture_grid(rows, [], titles, theme="light").save(folder / f"edit_{name}.png")

@@ -1,10 +1,10 @@
 """Telling people apart, for the evaluation: a measure of your own, or gradient histograms.
 
-A recogniser is a function from aligned crops `(B, 3, S, S)` float32 in [0, 1] to embeddings
-`(B, D)`, compared by Euclidean distance. None ships with the project: face recognisers are large,
-and most come with conditions. To measure with one, write the function in a module that Python
-finds, and name it: `PYTHONPATH=. face-latents evaluate face recogniser=my_module:embed`. In crops
-of the bundled model the five landmarks lie at `templates.TIGHT.pixels()`.
+A recogniser is a function from aligned crops `(B, 3, 224, 224)` float32 in [0, 1], in which the
+five landmarks lie at `templates.WIDE.resized(224).pixels()`, to embeddings `(B, D)`, compared by
+Euclidean distance. None ships with the project: face recognisers are large, and most come with
+conditions. To measure with one, write the function in a module that Python finds, and name it:
+`PYTHONPATH=. face-latents evaluate face recogniser=my_module:embed`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
+import torch
 from torch import Tensor
 
 from ....models.errors import FaceLatentsError
+from ....models.geometry.templates import TIGHT, WIDE, AlignmentTemplate
+from ....models.imaging.align import reframe
 from ....models.imaging.features import gradient_descriptor
 
 Recogniser = Callable[[Tensor], Tensor]
+
+FRAMING = WIDE.resized(224)
+BATCH = 64
 
 
 def load_recogniser(recogniser: Recogniser | str | None) -> Recogniser:
@@ -42,6 +48,22 @@ def load_recogniser(recogniser: Recogniser | str | None) -> Recogniser:
         raise FaceLatentsError(f"recogniser={recogniser} is no function.")
     function: Recogniser = found
     return function
+
+
+def embed(recogniser: Recogniser, crops: Tensor, template: AlignmentTemplate) -> Tensor:
+    """Embeddings `(B, D)` of crops `(B, 3, S, S)` that a template frames.
+
+    Gradient histograms look at the face alone, without hair and background.
+    """
+    wanted = TIGHT if recogniser is gradient_descriptor else FRAMING
+    parts = [recogniser(reframe(part, template, wanted)) for part in crops.split(BATCH)]
+    return torch.cat(parts)
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """Between embeddings `(N, D)`, one by one: `(N,)`."""
+    apart: Tensor = (a - b).norm(dim=1)
+    return apart
 
 
 def measure_of(recogniser: Recogniser) -> str:

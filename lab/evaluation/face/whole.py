@@ -2,113 +2,197 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import torch
 
+from ....models.architectures.face.net import FaceShapeAppearanceNet
+from ....models.errors import FaceLatentsError
 from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
+from ....models.judge import Judge, load_judge, read
+from ...data.faces import METADATA_FILE, faces_folder, load_faces
+from ...data.landmarks import teacher_photos
 from ..finder.figures import FinderEvaluation, evaluate_finder
 from ..paste import PasteEvaluation, evaluate_paste
-from .figures import FaceEvaluation, evaluate_face
+from .edits import evaluate_edits
+from .expressions import evaluate_expressions, evaluate_pose, evaluate_ranges
+from .figures import Reconstruction, draw_pictures
+from .invented import evaluate_morphs, evaluate_samples
+from .landmarks import SETS, evaluate_landmarks, has_landmarks
+from .recogniser import load_recogniser
+from .smiles import SMILE, evaluate_smiles
+from .speed import measure_speed
+from .subjects import Subjects, crops_as_photos, photos_with_surroundings
 
-ROUNDS = 30
+Progress = Callable[[str, int, int], None]
+PARTS = (
+    "recon", "edits", "landmarks", "smiles", "pose", "expressions", "ranges", "morph", "samples",
+    "finder", "paste", "speed",
+)  # fmt: skip
+FOLDERS = ("faces", "sharp", "portraits_context", "portraits")
+ENDS = 20  # faces edited at both ends of every range
 
 
+@dataclass(frozen=True)
+class FaceEvaluation:
+    """What is measured of a face model, and on what."""
+
+    parts: Annotated[str, "what to measure"] = ",".join(PARTS)
+    recogniser: Annotated[str | None, "MODULE:FUNCTION from crops to embeddings"] = None
+    split: Annotated[str, "rows of the table to use"] = "val"
+    faces: Annotated[int, "of a set that are decoded or searched for landmarks, and samples"] = 1000
+    edit_faces: Annotated[int, "of a set that are edited"] = 250
+    out_dir: Annotated[Path | None, "folder for pictures"] = None
+    cache_dir: Annotated[Path | None, "keeps the aligned crops for the next run"] = None
+
+
+@torch.no_grad()
 def evaluate_whole(
     data_dir: str | Path,
     settings: FaceEvaluation,
     *,
     model: FaceModel | None = None,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> dict[str, object]:
-    """Measure reconstruction and edits, the finder, Paste Back and speed.
+    """Measure what `settings.parts` names.
 
     Args:
-        data_dir: folder with `faces` (table and zips); the finder also needs `portraits_context`,
-            Paste Back needs `portraits`. What has no data is left out, and named in `left_out`.
-        settings: see there.
+        data_dir: folder with `faces` (table and zips) or that folder itself; landmarks, smiles,
+            pose, expressions, morphs and ranges need `sharp`, the finder `portraits_context`,
+            Paste Back `portraits`. What has no data, or that a model cannot do, is left out, and
+            named in `left_out`.
+        settings: see there; `out_dir` gets `reconstruction.png` and an `edit_NAME.png` each.
         model: None takes the bundled one.
         progress: called with (stage, done, total).
 
     Returns:
-        The keys `recon`, `edits`, `groups`, `weights_mb`, `finder`, `paste`, `speed`.
+        A key for each part, and `groups`, `weights_mb` and `left_out`.
 
     Raises:
-        FaceLatentsError: the faces are not there.
+        FaceLatentsError: an unknown part; no part could be measured.
     """
-    data_dir = Path(data_dir)
+    wanted = [part.strip() for part in settings.parts.split(",")]
+    unknown = sorted(set(wanted) - set(PARTS))
+    if unknown:
+        raise FaceLatentsError(
+            f"parts={settings.parts}: there is no {', '.join(unknown)}. Choose from "
+            f"{', '.join(PARTS)}."
+        )
     model = model or load_face_model(bundled_face_model_path())
-    wanted = {part.strip() for part in settings.parts.split(",")}
-    result: dict[str, object] = {}
-    left_out: dict[str, str] = {}
-    if "recon" in wanted:
-        result |= evaluate_face(data_dir, settings, model=model, progress=progress)
-    if "finder" in wanted:
-        if (data_dir / "faces").is_dir() and (data_dir / "portraits_context").is_dir():
-            progress("finder", 0, 1)
-            result["finder"] = evaluate_finder(data_dir, FinderEvaluation())
-        else:
-            left_out["finder"] = "needs the folders faces and portraits_context"
-    if "paste" in wanted:
-        if (data_dir / "portraits").is_dir():
-            pasting = PasteEvaluation(out_dir=settings.out_dir)
-            result |= evaluate_paste(
-                data_dir / "portraits", pasting, model=model, progress=progress
-            )
-        else:
-            left_out["paste"] = "needs the folder portraits"
-    if "speed" in wanted:
-        progress("speed", 0, 1)
-        result["speed"] = measure_speed(model)
-    if left_out:
-        result["left_out"] = left_out
-    return result
+    run = _Run(Path(data_dir), settings, model, progress)
+    left_out = {}
+    for part in wanted:
+        missing = run.missing(part)
+        if missing is not None:
+            left_out[part] = missing
+            continue
+        progress(part, 0, 1)
+        run.result |= run.parts[part]()
+    if not run.result:
+        told = "; ".join(f"{part} {why}" for part, why in left_out.items())
+        raise FaceLatentsError(f"Nothing can be measured with the data in '{data_dir}': {told}.")
+    return run.result | ({"left_out": left_out} if left_out else {})
 
 
-def measure_speed(model: FaceModel) -> dict[str, float | int | str]:
-    """Median milliseconds for one face: a slider step (add a direction, decode), and encode + add +
-    decode.
+class _Run:
+    """What several parts need, made once, and the parts, each a function to figures by key."""
 
-    `slider_ms` and `roundtrip_ms` are in the faster of float32 and bfloat16, which `precision`
-    names; the figures of both stand beside them. Both alternate, so a busy machine slows both.
-    """
-    size = model.template.size
-    crop = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    code, vector = model.encode(crop), next(iter(model.directions.values())).vector
-    precision = model.capabilities.precision
-    given = None if precision is None else precision.dtype
-    kinds = {"float32": torch.float32}
-    if precision is not None:
-        kinds["bfloat16"] = torch.bfloat16
-    steps = {
-        "slider": lambda: model.decode(code + 0.5 * vector),
-        "roundtrip": lambda: model.decode(model.encode(crop) + 0.5 * vector),
-    }
-    times: dict[str, list[float]] = {f"{s}_ms_{k}": [] for s in steps for k in kinds}
-    try:
-        with torch.inference_mode():
-            for turn in range(ROUNDS + 2):
-                for kind, dtype in kinds.items():
-                    if precision is not None:
-                        precision.dtype = dtype
-                    for name, step in steps.items():
-                        began = time.perf_counter()
-                        step()
-                        if turn >= 2:  # the first ones warm up
-                            spent = time.perf_counter() - began
-                            times[f"{name}_ms_{kind}"].append(1000 * spent)
-    finally:
-        if precision is not None and given is not None:
-            precision.dtype = given
-    medians = {name: round(statistics.median(values), 2) for name, values in times.items()}
-    best = min(kinds, key=lambda kind: medians[f"slider_ms_{kind}"])
-    return {
-        "slider_ms": medians[f"slider_ms_{best}"],
-        "roundtrip_ms": medians[f"roundtrip_ms_{best}"],
-        "precision": best,
-        "threads": torch.get_num_threads(),
-        **medians,
-    }
+    def __init__(
+        self, data_dir: Path, settings: FaceEvaluation, model: FaceModel, progress: Progress
+    ) -> None:
+        self.data_dir, self.settings, self.model = data_dir, settings, model
+        self.progress, self.recogniser = progress, load_recogniser(settings.recogniser)
+        self.result: dict[str, object] = {}
+        most, edited = settings.faces, settings.edit_faces
+        self.parts: dict[str, Callable[[], dict[str, object]]] = {
+            "recon": self._recon,
+            "edits": self._edits,
+            "landmarks": lambda: {"landmarks": evaluate_landmarks(data_dir, most)},
+            "smiles": lambda: {
+                "smiles": evaluate_smiles(model, data_dir, self.judge, self.recogniser, edited)
+            },
+            "pose": lambda: {"pose": evaluate_pose(self.sharp)},
+            "expressions": lambda: {
+                "expressions": evaluate_expressions(self.sharp, self.judge, progress)
+            },
+            "ranges": lambda: {"ranges": evaluate_ranges(self.sharp[:ENDS], progress)},
+            "morph": lambda: {"morph": evaluate_morphs(self.sharp)},
+            "samples": lambda: {
+                "samples": evaluate_samples(model, self.table.crops, most, progress)
+            },
+            "finder": lambda: {"finder": evaluate_finder(data_dir, FinderEvaluation())},
+            "paste": self._paste,
+            "speed": lambda: {"speed": measure_speed(model)},
+        }
+
+    def missing(self, part: str) -> str | None:
+        """What a part needs and is not there."""
+        known = isinstance(self.model.module, FaceShapeAppearanceNet)
+        folders = {name for name in FOLDERS if (self.data_dir / name).is_dir()}
+        needs = (
+            ("recon edits samples", (faces_folder(self.data_dir) / METADATA_FILE).is_file(),
+             "the table of faces"),
+            ("landmarks", any(has_landmarks(self.data_dir / name) for name in SETS),
+             "landmarks in the folders faces and sharp"),
+            ("smiles pose expressions ranges morph", "sharp" in folders, "the folder sharp"),
+            ("finder", folders >= {"faces", "portraits_context"},
+             "the folders faces and portraits_context"),
+            ("paste", "portraits" in folders, "the folder portraits"),
+            ("pose expressions", known, "a model of shape and appearance"),
+            ("smiles", SMILE in self.model.directions, "a direction 'smile'"),
+        )  # fmt: skip
+        lacking = [what for parts, there, what in needs if part in parts.split() and not there]
+        return f"needs {lacking[0]}" if lacking else None
+
+    @cached_property
+    def judge(self) -> Judge:
+        return load_judge()
+
+    @cached_property
+    def table(self) -> Reconstruction:
+        """Faces of the table, decoded."""
+        settings = self.settings
+        faces = load_faces(
+            self.data_dir, settings.split, template=self.model.template, most=settings.faces,
+            cache_dir=settings.cache_dir, progress=self.progress,
+        )  # fmt: skip
+        return Reconstruction(self.model, faces)
+
+    @cached_property
+    def crops(self) -> Subjects:
+        """Faces of the table, to be edited."""
+        chosen, table = slice(self.settings.edit_faces), self.table
+        return crops_as_photos(
+            self.model, table.crops[chosen], table.codes[chosen], table.faces.rows[chosen],
+            self.recogniser,
+        )  # fmt: skip
+
+    @cached_property
+    def sharp(self) -> Subjects:
+        """Sharp photos with what is around the face, to be edited."""
+        photos = teacher_photos(self.data_dir / "sharp", "val")[: self.settings.edit_faces]
+        return photos_with_surroundings(self.model, photos, self.recogniser)
+
+    def _recon(self) -> dict[str, object]:
+        if self.settings.out_dir is not None:
+            draw_pictures(self.settings.out_dir, self.crops)
+        weights = bundled_face_model_path().parent.glob("*.safetensors")
+        return {
+            "recon": self.table.figures(self.judge),
+            "groups": self.table.groups(None),
+            "weights_mb": round(sum(file.stat().st_size for file in weights) / 1e6, 2),
+        }
+
+    def _edits(self) -> dict[str, object]:
+        reference = read(self.judge, self.table.crops, self.model.template)
+        figures, succeeded = evaluate_edits(self.crops, self.judge, reference, self.progress)
+        return {"edits": figures, "groups": self.table.groups(succeeded)}
+
+    def _paste(self) -> dict[str, object]:
+        pasting = PasteEvaluation(out_dir=self.settings.out_dir)
+        photos = self.data_dir / "portraits"
+        return evaluate_paste(photos, pasting, model=self.model, progress=self.progress)

@@ -25,7 +25,7 @@ from ....models.imaging.align import align_with_transform
 FRAMES = 12
 _SHIFT = (0.37, -0.23)  # pixels a frame
 _TURN, _SCALE = math.radians(0.12), 1.002  # a frame
-_NOISE = 2 / 255  # standard deviation, of a camera in daylight
+NOISE = 2 / 255  # standard deviation, of a camera in daylight
 
 
 def measure_steadiness(
@@ -48,9 +48,9 @@ def measure_steadiness(
     for photo, landmarks in photos:
         places = []
         for frame in range(frames):
-            to_frame = _camera(frame, landmarks)
+            to_frame = camera(frame, landmarks)
             picture = align_with_transform(photo, to_frame, max(photo.shape[:2])).permute(1, 2, 0)
-            noise = _NOISE * torch.randn(picture.shape, generator=generator)
+            noise = NOISE * torch.randn(picture.shape, generator=generator)
             face = largest(finder.find((picture + noise).clamp(0, 1)))
             count += 1
             if face is None:
@@ -69,7 +69,7 @@ def measure_steadiness(
     }
 
 
-def _camera(frame: int, landmarks: Tensor) -> Tensor:
+def camera(frame: int, landmarks: Tensor) -> Tensor:
     """The transform `(2, 3)` from pixels of a photo to those of a frame, around the face."""
     angle, scale = frame * _TURN, _SCALE**frame
     turn = scale * torch.tensor(

@@ -1,1 +1,1 @@
-"""Training of the bundled face model."""
+"""Training of the face model: shapes, appearance, renderer, directions."""

@@ -1,206 +1,170 @@
-"""Directions for labelled attributes in the white, mirror-aware code space of a linear model.
-
-A direction is the change of the code with one attribute while the others stay as they are: the
-row of that attribute in the multivariate regression of the codes on all attributes. Regressing
-jointly is what conditions it on what it is entangled with in the data (smiles and gender, beards
-and gender, age and glasses). Mirroring a face flips the signs of some coefficients, and either
-keeps an attribute (smile) or reverses it (light from the left), so coefficients of the wrong
-parity can only carry noise and are 0. What remains of the noise is shrunk away, and the result has
-norm 1, which in white codes is one standard deviation of its score.
-"""
+"""Directions fitted to labelled faces: the change of a code with one thing, the others kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ...data.faces import AGE_BINS, FaceSet
+from ....models.architectures.face.net import POSES, FaceShapeAppearanceNet
+from ...directions.measures import EXPRESSIVE, MEASURES, change_measures, gradients
+from ...directions.recipes import EXPRESSION, Recipe
+from .geometry import one_sided
+from .labels import LABELS
 
-BEARD_LABEL = (0.35, 0.07)  # of the table: where half of men show one, and its steepness
-AGE_YEARS = dict(zip(AGE_BINS, (25.0, 35.0, 45.0, 55.0, 65.0, 75.0), strict=True))
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """How one attribute is read from the table and turned into a direction."""
-
-    name: str
-    column: str  # of the table; "age" and "gender" are translated to numbers
-    parity: int  # +1: a mirrored face has the same value, -1: the opposite one
-    binary: bool  # judged by AUC (at 0.5) rather than by correlation
-    kept: tuple[str, ...]  # attributes that stay as they are
-    keep_colour: bool  # mean colour (parity +1) or its left-right difference (-1) stays
-    meaning: str  # what a positive strength does
-
-
-_BIASED = ("smile", "age", "gender_expression", "glasses", "beard", "mouth_open", "contrast")
+RIDGE = 5.0
+# Rows and columns of the canonical face, in shares of its side, in which a label's looks are told
+# apart, how many groups there are, and the label's values of clear cases.
+_REGIONS = {
+    "glasses": ((0.25, 0.57), 10, 0.99),
+    "beard": ((0.54, 1.0), 6, 0.6),
+}
+_GROUPS_LEAST = 60  # faces of a group
+_ITERATIONS = 30
+_COARSE = 9
+_EDGE = 4.0  # pixels over which a region ends
 
 
-def _but(*left_out: str) -> tuple[str, ...]:
-    """What is kept: all that goes together in the data, but for these."""
-    return tuple(name for name in _BIASED if name not in left_out)
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What directions are fitted to.
 
-
-ATTRIBUTES: tuple[Attribute, ...] = (
-    Attribute(
-        "smile", "smile", +1, True, ("age", "gender_expression", "glasses", "contrast"), True,
-        "more of a smile",
-    ),
-    Attribute("age", "age", +1, False, _but("age"), True, "older"),
-    Attribute(
-        "gender_expression", "gender", +1, True, _but("gender_expression", "beard"), True,
-        "more masculine, negative: more feminine",
-    ),
-    Attribute("glasses", "glasses", +1, True, _but("glasses"), True, "glasses on"),
-    Attribute("beard", "beard", +1, True, _but("beard"), True, "more beard"),
-    Attribute(
-        "mouth_open", "mouth_open", +1, True, _but("mouth_open"), True,
-        "lips apart, without more of a smile",
-    ),
-    Attribute(
-        "light_left_right", "light_left_right", -1, False, ("head_turn",), False,
-        "light from the viewer's right",
-    ),
-    Attribute(
-        "brightness", "brightness", +1, False,
-        ("contrast", "smile", "age", "gender_expression"), False, "brighter",
-    ),
-    Attribute("head_turn", "yaw_proxy", -1, False, (), True, "nose to the viewer's right"),
-)  # fmt: skip
-
-# kept constant, but no direction of their own: contrast is no linear function of the code
-CONTROLS: tuple[Attribute, ...] = (
-    Attribute("contrast", "contrast", +1, False, (), False, "more contrast"),
-)
-
-
-# What is taken out of a direction: as much of another one as undoes most of its side
-# effect. A smile then parts the lips little; more of the others would undo the edit itself.
-TAKEN_OUT: tuple[tuple[str, str, float], ...] = (
-    ("smile", "mouth_open", 0.695),
-    ("mouth_open", "smile", 0.29),
-    ("beard", "gender_expression", 0.2),
-)
-
-
-def separate_directions(directions: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Directions `(K,)` without their shares of others in `TAKEN_OUT`, norm 1."""
-    result = dict(directions)
-    for name, other, share in TAKEN_OUT:
-        result[name] = result[name] - share * directions[other]
-    return {name: vector / vector.norm() for name, vector in result.items()}
-
-
-def label(faces: FaceSet, attribute: Attribute) -> Tensor:
-    """The attribute's values `(N,)` in the table's own unit (age in years, masculine = 1).
-
-    The table's beard label is no probability: it hardly passes 0.6 even for full beards, so it is
-    brought to one here.
+    Attributes:
+        labels: `(N, L)`, of `labels.read_labels`.
+        poses: `(N, 6)`, in degrees and shares.
+        measures: `(N, M)`, of `measures.measure`.
+        codes: `(N, K)`.
+        pairs: `(P, K)`, differences of codes of the same people, smiling and neutral.
     """
-    if attribute.column == "age":
-        return torch.tensor([AGE_YEARS[row["age_bin"]] for row in faces.rows])
-    if attribute.column == "gender":
-        return torch.tensor([float(row["gender"] == "male") for row in faces.rows])
-    values = faces.column(attribute.column)
-    if attribute.column == "beard":
-        middle, width = BEARD_LABEL
-        return torch.sigmoid((values - middle) / width)
-    return values
+
+    labels: Tensor
+    poses: Tensor
+    measures: Tensor
+    codes: Tensor
+    pairs: Tensor
 
 
-def score_vectors(
-    codes: Tensor,
-    labels: Mapping[str, Tensor],
-    parity: Tensor,
-    attributes: Sequence[Attribute] = ATTRIBUTES,
-    *,
-    ridge: float = 0.02,
-) -> dict[str, Tensor]:
-    """Unit vectors `(K,)` along which each attribute is read off white codes, by ridge regression.
+class DirectionFit:
+    """One joint ridge regression of codes on labels, poses and measures of expressions.
 
-    Args:
-        codes: `(N, K)`, of mean 0 and standard deviation 1.
-        labels: `(N,)` each.
-        parity: `(K,)`, +1 or -1.
-        attributes: which.
-        ridge: added to the codes' unit variance.
+    Regressing jointly is what keeps apart what goes together in the data: smiles and gender, beards
+    and gender, age and glasses.
     """
-    vectors = {}
-    for attribute in attributes:
-        y = labels[attribute.name].double()
-        y = (y - y.mean()) / y.std()
-        fitting = parity == attribute.parity
-        x = codes[:, fitting].double()
-        if attribute.parity > 0:
-            x = x - x.mean(0)
-        gram = x.T @ x / len(x) + ridge * torch.eye(x.shape[1], dtype=torch.float64)
-        solution = torch.linalg.solve(gram, x.T @ y / len(x))
-        vector = torch.zeros(codes.shape[1], dtype=torch.float64)
-        vector[fitting] = solution
-        vectors[attribute.name] = (vector / vector.norm()).float()
-    return vectors
+
+    def __init__(self, net: FaceShapeAppearanceNet, seen: Observed) -> None:
+        self.net, self.seen = net, seen
+        yaw, pitch, roll = seen.poses[:, :3].unbind(1)
+        expressive = [list(MEASURES).index(name) for name in EXPRESSIVE]
+        turned = torch.stack([yaw, yaw.square(), pitch, pitch.square(), roll], 1)
+        columns = torch.cat([seen.labels, turned, seen.measures[:, expressive]], 1)
+        self.mean, self.std = columns.mean(0), columns.std(0)
+        self.design = F.pad((columns - self.mean) / self.std, (0, 1), value=1.0)
+        x, y = self.design.double(), seen.codes.double()
+        gram = x.T @ x + RIDGE * torch.eye(x.shape[1], dtype=torch.float64)
+        self.effects = torch.linalg.solve(gram, x.T @ y).float()  # (columns, K), per deviation
+
+    def direction(self, recipe: Recipe) -> Tensor:
+        """The vector `(K,)` of strength 1."""
+        net, code = self.net, torch.zeros(self.net.code_shape)
+        shapes = len(net.shape.std)
+        if recipe.pose is not None:
+            index, degrees = recipe.pose
+            code[index] = degrees / net.shape.pose_std[index]
+            return code
+        if recipe.label is not None:
+            name, change = recipe.label
+            column = LABELS.index(name)
+            code = self.effects[column] * (change / self.std[column])
+            code[:POSES] = 0
+        elif recipe.typical is not None:
+            name, share = recipe.typical
+            code[POSES + shapes :] = share * self.typical_look(name)
+        else:
+            if recipe.pairs:
+                shape = recipe.pairs * self.seen.pairs.mean(0)[POSES : POSES + shapes]
+            else:
+                shape = change_measures(net.shape, recipe.measures)
+                if recipe.side:
+                    shape = self.on_one_side(shape, recipe.side)
+            code[POSES : POSES + shapes] = shape
+            if recipe.group == EXPRESSION and not recipe.side:
+                code[POSES + shapes :] = self.look_of(shape)
+        if recipe.parity:
+            code = code * (net.parity == recipe.parity)
+        return code
+
+    def on_one_side(self, shape: Tensor, side: int) -> Tensor:
+        """A change of white shape `(K,)` on one side of the face."""
+        own = self.net.shape
+        field = ((shape * own.std) @ own.basis.flatten(1)).view_as(own.mean)
+        return one_sided(field, own.mean, side).flatten() @ own.basis.flatten(1).T / own.std
+
+    def look_of(self, shape: Tensor) -> Tensor:
+        """The change of appearance that goes with a change of white shape `(K,)`."""
+        rows = [list(MEASURES).index(name) for name in EXPRESSIVE]
+        change = (gradients(self.net.shape) @ shape)[rows]
+        start = self.design.shape[1] - 1 - len(EXPRESSIVE)
+        effects = self.effects[start:-1, POSES + len(self.net.shape.std) :]
+        look: Tensor = (change / self.std[start:]) @ effects
+        return look
+
+    def typical_look(self, label: str) -> Tensor:
+        """What the most distinct group of faces with a label have that others have not, `(K,)`.
+
+        The mean of all glasses is a grey veil; that of alike ones has rims. Groups are those of
+        k-means in the region where the label shows.
+        """
+        region, groups, least = _REGIONS[label]
+        column = LABELS.index(label)
+        chosen = self.seen.labels[:, column] > least
+        without = self.design.clone()
+        without[:, column] = (0 - self.mean[column]) / self.std[column]
+        skip = POSES + len(self.net.shape.std)
+        look = (self.seen.codes - without @ self.effects)[chosen][:, skip:]
+        look = look * (self.net.appearance.parity > 0)
+        origin = self.net.appearance.linear_sum(torch.zeros_like(look[:1]))
+        pictures = self.net.appearance.linear_sum(look) - origin
+        window = _window(region, pictures.shape[-1])
+        seen = (fine_structure(pictures.mean(1)) * window).flatten(1)
+        group = _k_means(seen, groups)
+        sizes = [int((group == g).sum()) for g in range(groups)]
+        clear = [
+            float(seen[group == g].mean(0).norm()) if sizes[g] >= _GROUPS_LEAST else 0.0
+            for g in range(groups)
+        ]
+        typical = pictures[group == clear.index(max(clear))].mean(0, keepdim=True)
+        return self.net.appearance.fit(origin + typical * window)[0] * (
+            self.net.appearance.parity > 0
+        )
 
 
-def edit_vectors(
-    codes: Tensor,
-    labels: Mapping[str, Tensor],
-    colours: Tensor,
-    parity: Tensor,
-    attributes: Sequence[Attribute] = ATTRIBUTES,
-) -> dict[str, Tensor]:
-    """Unit vectors `(K,)` to add to a code: the change with one attribute, the others kept.
-
-    Args:
-        codes: `(N, K)`, of mean 0 and standard deviation 1.
-        labels: `(N,)` each, of every attribute named in `attributes` and their `kept`.
-        colours: `(N, 6)`, see `half_colours`.
-        parity: `(K,)`, +1 or -1.
-        attributes: which.
-    """
-    result = {}
-    left, right = colours.double().chunk(2, dim=1)
-    for attribute in attributes:
-        columns = [labels[name].double() for name in (attribute.name, *attribute.kept)]
-        design = torch.stack(columns, 1)
-        if attribute.keep_colour:
-            colour = left + right if attribute.parity > 0 else (right - left) / (right + left)
-            design = torch.cat([design, colour], 1)
-        fitting = parity == attribute.parity
-        x = codes[:, fitting].double()
-        if attribute.parity > 0:  # what mirroring reverses has mean 0 already
-            design, x = design - design.mean(0), x - x.mean(0)
-        design = design / design.square().mean(0).sqrt()
-        inverse = torch.linalg.inv(design.T @ design)
-        slopes = inverse @ (design.T @ x)
-        residual = x - design @ slopes
-        variance = residual.square().mean(0) * inverse[0, 0]
-        # positive-part shrinkage: a coefficient within its standard error of 0 becomes 0
-        row = slopes[0] * (1 - variance / slopes[0].square()).clamp(min=0)
-        vector = torch.zeros(codes.shape[1], dtype=torch.float64)
-        vector[fitting] = row
-        result[attribute.name] = (vector / vector.norm()).float()
-    return result
+def fine_structure(pictures: Tensor) -> Tensor:
+    """Pictures `(N, H, W)` without what is coarser than `_COARSE` pixels: rims, not veils."""
+    padded = F.pad(pictures[:, None], (_COARSE // 2,) * 4, mode="replicate")
+    return pictures - F.avg_pool2d(padded, _COARSE, 1)[:, 0]
 
 
-def half_colours(faces: FaceSet, batch: int = 512) -> Tensor:
-    """Mean red, green and blue of the left and of the right half of each crop, `(N, 6)`."""
-    parts = []
-    for index in torch.arange(len(faces)).split(batch):
-        left, right = faces.floats(index).chunk(2, dim=-1)
-        parts.append(torch.cat([left.mean((2, 3)), right.mean((2, 3))], 1))
-    return torch.cat(parts).clamp(min=1e-3)
+def _window(rows: tuple[float, float], side: int) -> Tensor:
+    """1 in these rows of a picture, but for its edge, `(side, side)`."""
+    axis = torch.arange(side) + 0.5
+
+    def inside(low: float, high: float) -> Tensor:
+        return (((axis - low * side) / _EDGE).clamp(0, 1)) * (
+            ((high * side - axis) / _EDGE).clamp(0, 1)
+        )
+
+    return inside(*rows)[:, None] * inside(0.1, 0.9)
 
 
-def held_out(values: Tensor, labels: Tensor, binary: bool) -> float:
-    """AUC of values against labels above 0.5 (binary), or their correlation."""
-    if not binary:
-        return float(torch.corrcoef(torch.stack([values.double(), labels.double()]))[0, 1])
-    positive, negative = values[labels > 0.5], values[labels <= 0.5]
-    if not len(positive) or not len(negative):
-        return float("nan")
-    ranks = torch.cat([positive, negative]).double().argsort().argsort().double() + 1
-    total = ranks[: len(positive)].sum() - len(positive) * (len(positive) + 1) / 2
-    return float(total / (len(positive) * len(negative)))
+def _k_means(rows: Tensor, groups: int) -> Tensor:
+    """The group `(N,)` of each row (Lloyd 1982)."""
+    generator = torch.Generator().manual_seed(0)
+    centres = rows[torch.randperm(len(rows), generator=generator)[:groups]]
+    for _ in range(_ITERATIONS):
+        group = torch.cdist(rows, centres).argmin(1)
+        centres = torch.stack(
+            [rows[group == g].mean(0) if (group == g).any() else c for g, c in enumerate(centres)]
+        )
+    return group

@@ -1,143 +1,183 @@
-"""Training the renderer of a rendered face model against a critic.
+"""Training of the renderer against a critic, on parts of canonical faces.
 
-Every step takes photos, their linear codes, and one or two attribute edits for each. The renderer
-learns, with the critic of `render_critic.py` against it,
-- to draw the photo from its code (pixels, strength of detail, features of the critic, realism), and
-- to draw the edited code so that the *photo plus the change, moved*, which is what users get back,
-  passes for a photo, shows the attribute that was asked for (with the mouth as wide and as high as
-  goes with it in the data), keeps all others and the contrast, and does not depart far from the
-  linear change.
-
-Directions (`directions.py`) and the motion of controls (`motion_fields.py`) stay as fitted: left
-free, the one gains nothing and the other stretches faces to please the networks.
+Every step takes parts of photos, their codes, and an edit of each. The renderer learns
+- to draw the photo from its code (pixels, realism), and
+- to draw the edited code so that the photo plus the change, which is what users get, passes for a
+  photo, while the change's coarse part stays that of the linear sum, which regression measured.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..classifier import batches
-from ..loop import Session
-from . import adversarial
-from .adversarial import AdversarialTraining, Judged, Lessons
-from .critic import feature_distance, fooling_loss, weights_of
-from .directions import ATTRIBUTES
-from .edits import edits_for, followed_shares
-from .losses import (
-    contrast_distance,
-    departure,
-    detail_distance,
-    linear_change,
-    pixel_distance,
-    reading_losses,
-)
-from .samples import FACE
+from ....models.architectures.face.net import FaceShapeAppearanceNet
+from ....models.architectures.face.renderer import Renderer
+from ....models.charts import picture_grid
+from ....models.imaging.light import apply_log_odds, log_odds_change
+from ..loop import Run, Session, Stage
+from ..optimise import early_decay, set_rate, update_average
+from .critic import Critic, critic_loss, fooling_loss
 
-LOSSES = ("pixels", "realism", "features", "detail", "attribute", "others", "contrast",
-          "near_linear")  # fmt: skip
+WARM_STEPS = 500  # on pixels alone
+PART = 112  # pixels a side
+RATE, CRITIC_RATE = 3e-4, 4e-4
+PIXELS, REALISM, COARSE = 12.0, 0.25, 6.0  # weights of the losses
+EMA_DECAY = 0.998
+COARSE_PIXELS = 8  # changes are linear when seen this coarse
+LEAST_CHANGE = 0.02  # mean absolute change at which a place counts half
 
 
-@dataclass(frozen=True)
-class Settings(adversarial.Settings):
-    """How long to train, and the weight of each loss of `LOSSES`."""
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """What the renderer is trained on.
 
-    warm_steps: int = 1000  # pixels only
-    steps: int = 12000
-    batch: int = 24
-    rate: float = 1.5e-4
-    pixels: float = 10.0
-    realism: float = 6.0
-    features: float = 2.0
-    detail: float = 900.0
-    attribute: float = 2.4
-    others: float = 2.6
-    contrast: float = 8.0
-    near_linear: float = 2.5
+    Attributes:
+        pictures: canonical faces `(N, 3, S, S)` uint8.
+        codes: their appearances `(N, K)`.
+        parted: `(N,)` in [0, 1], how much of the mouth's inside they show.
+        edits: `(D, K)`, changes of appearances.
+        mouth: `(S, S)`, 1 inside of the canonical lips.
+    """
+
+    pictures: Tensor
+    codes: Tensor
+    parted: Tensor
+    edits: Tensor
+    mouth: Tensor
 
 
-class RenderTraining(AdversarialTraining):
-    """A run of the renderer of `lessons.net`, whose edits are put back without a retoucher."""
+class RenderTraining:
+    """Renderer and critic in training, and the renderer's running mean."""
 
-    def __init__(self, lessons: Lessons, settings: Settings, stem: Path, session: Session) -> None:
-        super().__init__(lessons, "renderer", settings, stem, session)
-        self.weights, self.warm_steps = asdict(settings), settings.warm_steps
-        self.codes, self.parity = lessons.codes, self.net.code_parity.float()
-        self.chosen = batches(len(self.train), settings.batch, self.generator)
-
-    def one_step(self) -> dict[str, float]:
-        """One step on the pixels alone, or of both sides; its losses."""
-        return self.warm_step() if self.step < self.warm_steps else self.adversarial_step()
-
-    def next_faces(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Crops, codes and values."""
-        index = next(self.chosen)
-        codes, (crops, values) = self.codes[index], self.photos(index)
-        return crops, codes * self.parity if self.step % 2 else codes, values
-
-    def warm_step(self) -> dict[str, float]:
-        """One step on the pixels alone; its losses."""
-        crops, codes, _ = self.next_faces()
-        linear = self.net.linear_picture(codes)
-        with self.precision():
-            drawn = self.net.renderer(linear, codes, self.net.strengths(codes))
-        return self.learn({"pixels": F.l1_loss(drawn, crops)}, self.weights)
-
-    def adversarial_step(self) -> dict[str, float]:
-        """One step of both sides; its losses."""
-        crops, codes, values = self.next_faces()
-        strengths, wanted, example = edits_for(values, self.generator)
-        number, count, edit = len(crops), len(ATTRIBUTES), strengths != 0
-        parts = self.net.split_edit(codes, codes + strengths @ self.directions)
-        every = torch.cat([codes, parts.target])
-        linear = self.net.linear_picture(every)
-        example_change = linear_change(self.net, codes, example @ self.directions, linear[:number])
-        with self.precision():
-            drawn, edited = self.net.renderer(linear, every, self.net.strengths(every)).chunk(2)
-            # Only the edited picture may learn from the change: otherwise spoiling the unedited
-            # one is a way to a larger or smaller one.
-            change = edited - drawn.detach()
-            # what users get back: their photo plus the change, moved
-            allowed = FACE.to(self.device)
-            pasted = self.net.carry_over(crops, allowed * change, parts, codes.new_zeros(number))
-            with torch.no_grad():
-                real_features = self.critic(crops)
-            # not clamped: nothing would call back what has left the range
-            pictures = torch.cat([drawn, pasted])
-            fake_features = self.critic(pictures)
-            shown = torch.cat([values[:, :count], values[:, :count] + wanted])
-            fake = self.critic.scores(fake_features, shown)
-            seen_change = self.net.move(allowed * change.detach(), parts.shift)
-            places = weights_of(fake, seen_change)
-        read, apart = reading_losses(
-            self.reader(),
-            (crops, pictures[number:]),
-            values,
-            wanted,
-            self.expected,
-            edit,
-            self.generator,
+    def __init__(
+        self, net: FaceShapeAppearanceNet, faces: Faces, steps: int, batch: int, seed: int
+    ) -> None:
+        self.net, self.faces, self.steps, self.batch, self.seed = net, faces, steps, batch, seed
+        torch.manual_seed(seed)
+        self.renderer, self.critic = Renderer(net.size), Critic(net.size)
+        self.average = copy.deepcopy(self.renderer).eval()
+        self.own = torch.optim.Adam(self.renderer.parameters(), RATE, (0.5, 0.95), fused=True)
+        self.other = torch.optim.Adam(
+            self.critic.parameters(), CRITIC_RATE, (0.5, 0.95), fused=True
         )
-        losses = {
-            "pixels": pixel_distance(drawn, crops),
-            "realism": fooling_loss(fake, places),
-            "features": feature_distance(real_features, [f[:number] for f in fake_features]),
-            "detail": detail_distance(crops, drawn.float()),
-            "attribute": read,
-            "others": apart,
-            "contrast": contrast_distance(crops, pasted),
-            "near_linear": departure(change, example_change, followed_shares(edit)),
-        }
-        made = self.learn(losses, self.weights)
-        differs = (wanted != 0).any(1)[:, None, None, None]
-        made["critic"] = self.teach_critic(
-            Judged(crops, values[:, :count], [w[:number] + w[number:] for w in places]),
-            Judged(pictures.detach(), shown, places),
-            shown[number:],
-            [w[number:] * differs for w in places],
+        self.parity = net.appearance.parity.float()
+
+    def run(self, stem: Path, session: Session, report: Callable[[], None]) -> Renderer:
+        """Train to the end, or to that of the session; the mean renderer.
+
+        Raises:
+            Paused: the session is over.
+        """
+        modules = {"renderer": self.renderer, "average": self.average, "critic": self.critic}
+        run = Run(stem, modules, {"own": self.own, "other": self.other}, session)
+        run.advance(
+            Stage(
+                "render", self.step, steps=self.steps, log_every=100, save_every=250, report=report
+            )
         )
-        return made
+        return self.average
+
+    def draw(self, done: int) -> tuple[Tensor, Tensor, Tensor, Tensor, tuple[int, int]]:
+        """Photos, where they hide the mouth's inside, soft drawings of their codes and of edited
+        ones, all parts; and their corner."""
+        generator = torch.Generator().manual_seed(self.seed + 1 + done)
+        rows = torch.randint(len(self.faces.codes), (self.batch,), generator=generator)
+        photos, codes = self.faces.pictures[rows].float() / 255, self.faces.codes[rows]
+        if done % 2:
+            photos, codes = photos.flip(-1), codes * self.parity
+        which = torch.randint(len(self.faces.edits), (self.batch,), generator=generator)
+        strength = torch.randn(self.batch, generator=generator).clamp(-2, 2) * 1.5
+        after = codes + strength[:, None] * self.faces.edits[which]
+        corner = [
+            4 * int(torch.randint((self.net.size - PART) // 4 + 1, (), generator=generator))
+            for _ in range(2)
+        ]
+        top, left = corner
+
+        def part(x: Tensor) -> Tensor:
+            return x[..., top : top + PART, left : left + PART]
+
+        with torch.no_grad():
+            bases = self.net.base(torch.cat([codes, after]))
+        before, edited = part(bases).chunk(2)
+        hidden = (1 - self.faces.parted[rows])[:, None, None, None] * part(self.faces.mouth)
+        return part(photos), hidden, before, edited, (top, left)
+
+    def step(self, done: int, share: float) -> dict[str, Tensor]:
+        """One step of both."""
+        torch.manual_seed(self.seed + 1 + done)  # the critic's noise
+        photos, hidden, before, edited, corner = self.draw(done)
+        # what nobody saw is to stay what the rest of the face makes likely
+        photos = photos + hidden * (before - photos)
+        rate = min(1.0, (done + 1) / 100) * (1.0 if share < 0.7 else max(0.02, (1 - share) / 0.3))
+        set_rate(self.own, RATE * rate)
+        set_rate(self.other, CRITIC_RATE * rate)
+        warm = done < WARM_STEPS
+        if warm:
+            drawn = self.renderer(before, corner)
+            losses = {"pixels": F.l1_loss(drawn, photos)}
+            loss = PIXELS * losses["pixels"]
+        else:
+            drawn, after = self.renderer(torch.cat([before, edited]), corner).chunk(2)
+            change = log_odds_change(drawn.detach().clamp(0, 1), after.clamp(0, 1))
+            pasted = apply_log_odds(photos, change)
+            weights = self.weights(pasted.detach() - photos)
+            scores = self.critic(torch.cat([drawn, pasted]), corner)
+            coarse = F.avg_pool2d(after - drawn.detach(), COARSE_PIXELS)
+            expected = F.avg_pool2d(edited - before, COARSE_PIXELS)
+            losses = {
+                "pixels": F.l1_loss(drawn, photos),
+                "realism": fooling_loss(scores, weights),
+                "coarse": F.l1_loss(coarse, expected),
+            }
+            loss = (
+                PIXELS * losses["pixels"] + REALISM * losses["realism"] + COARSE * losses["coarse"]
+            )
+        self.own.zero_grad(set_to_none=True)
+        loss.backward(inputs=list(self.renderer.parameters()))
+        torch.nn.utils.clip_grad_norm_(self.renderer.parameters(), 5.0)
+        self.own.step()
+        if not warm:
+            both = torch.cat([photos, drawn.detach(), pasted.detach()])
+            all_scores = self.critic(both, corner)
+            n = len(photos)
+            judged = critic_loss([s[:n] for s in all_scores], [s[n:] for s in all_scores], weights)
+            self.other.zero_grad(set_to_none=True)
+            judged.backward()
+            self.other.step()
+            losses["critic"] = judged
+        update_average(self.average, self.renderer, early_decay(EMA_DECAY, done))
+        return losses
+
+    def weights(self, change: Tensor) -> list[Tensor]:
+        """How much each place counts: all of drawn faces, and where edited photos change."""
+        size = change.abs().mean(1, keepdim=True)
+        result = []
+        for shrink in (4, 16):
+            w = F.avg_pool2d(size, shrink)
+            w = w / (w + LEAST_CHANGE)
+            result.append(torch.cat([torch.ones_like(w), w]))
+        return result
+
+
+@torch.no_grad()
+def draw_samples(training: RenderTraining, path: Path) -> None:
+    """Photos, soft and sharp drawings of their codes, and what edits make of the photos."""
+    count = len(training.faces.codes)
+    rows = torch.linspace(0, count - 1, 7).long()
+    photos, codes = training.faces.pictures[rows].float() / 255, training.faces.codes[rows]
+    soft = training.net.base(codes)
+    drawn = training.average(soft)
+    sheet = [photos, soft, drawn]
+    for edit in training.faces.edits[:4]:
+        after = training.average(training.net.base(codes + 2 * edit))
+        change = log_odds_change(drawn.clamp(0, 1), after.clamp(0, 1))
+        sheet.append(apply_log_odds(photos, change))
+    picture_grid([part.clamp(0, 1) for part in sheet], [], [], theme="light").save(path)

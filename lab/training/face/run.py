@@ -1,11 +1,10 @@
-"""Training the bundled face model: linear codes, controls, renderer, retoucher, directions, one
-file."""
+"""Training the bundled face model: shapes, appearance, directions, renderer, one file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from copy import deepcopy
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,45 +12,40 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from ....models.architectures.face import file as rendered
-from ....models.architectures.face.net import RenderedFaceNet
+from ....models.architectures.face.mesh import MeshMap, map_mesh, polygon_mask
+from ....models.architectures.face.net import REACH, FaceShapeAppearanceNet
+from ....models.architectures.face.points import INNER_LIPS
+from ....models.architectures.face.pose import measure_pose
 from ....models.architectures.face.renderer import Renderer
-from ....models.architectures.face.retoucher import Retoucher
+from ....models.architectures.face.shape import FaceShape
 from ....models.face_model import FaceModel, load_face_model
 from ....models.files.tensors import load_tensors, save_tensors
-from ...data.faces import FaceSet, load_faces
-from ...data.mouths import open_mouths
+from ...data.canonical import CanonicalFaces, read_canonical_faces
+from ...data.landmarks import checksum, mirrored_order, teacher_photos
+from ...directions.measures import change_measures, measure
+from ...directions.recipes import BROWS_UP, CLOSING, RECIPES
 from ..loop import Progress, Session, silent
-from ..optimise import training_device
-from . import render, retouch, spotless
-from .adversarial import Lessons
-from .attribute_net import train_attribute_net
-from .directions import ATTRIBUTES
-from .edits import describe_controls
-from .export import encode_all, export_face, regress_directions
-from .linear import fit_linear
-from .motion_fields import control_parity, fit_fields
-from .openness import fit_openness
-from .views import in_frame
+from .appearance import CHUNK, fit_appearance, halved, parted
+from .directions import DirectionFit, Observed
+from .export import export_face
+from .geometry import add_one_sided, canonical_face, fit_shapes, mean_face, triangulate
+from .labels import read_labels
+from .render import Faces, RenderTraining, draw_samples
+
+OPEN_MOUTHS = 0.8  # label above which a mouth is open
+EDITS = ("age", "gender_expression", "beard", "glasses", "smile", "mouth_open", "brows", "blink")
 
 
 @dataclass(frozen=True)
 class FaceTraining:
-    """How long each stage of the face model is trained, on what, and where."""
+    """What the face model is made of, and how long its renderer is trained."""
 
-    components: Annotated[int, "length of a code without its controls"] = 1024 - len(ATTRIBUTES)
-    reader_steps: Annotated[int, "of each attribute network that teaches the renderer"] = 2400
-    warm_steps: Annotated[int, "of the renderer on pixels alone"] = render.Settings.warm_steps
-    steps: Annotated[int, "of the renderer in all"] = render.Settings.steps
-    batch: Annotated[int, "faces a step; about 128 on CUDA"] = render.Settings.batch
-    retouch_warm_steps: Annotated[int, "of the retoucher without critic"] = (
-        retouch.Settings.warm_steps
-    )
-    retouch_steps: Annotated[int, "of the retoucher in all"] = retouch.Settings.steps
-    spotless_steps: Annotated[int, "leaving out spots"] = spotless.Settings.steps
-    max_tier: Annotated[int, "1 uses only the stricter part of the training faces"] = 2
-    cache_dir: Annotated[Path | None, "keeps the aligned crops for the next run"] = None
-    device: Annotated[str | None, "where networks are trained; null: CUDA if there is one"] = None
+    size: Annotated[int, "pixels of a crop"] = 224
+    shapes: Annotated[int, "numbers of a code for the shape, without one-sided ones"] = 60
+    appearances: Annotated[int, "numbers of a code for the appearance"] = 720
+    steps: Annotated[int, "of the renderer"] = 4200
+    batch: Annotated[int, "parts of faces a step"] = 10
+    sharp: Annotated[int, "times that each of the sharp faces counts"] = 5
     seed: Annotated[int, "of everything random"] = 0
     minutes: Annotated[float | None, "pause after so many; the same command goes on"] = None
     resume: Annotated[bool, "take up earlier stages; false begins anew"] = True
@@ -66,134 +60,159 @@ def train_face(
 ) -> FaceModel:
     """Train the face model and write it to a file.
 
-    Beside that file lie what each stage made (`NAME.linear.safetensors`, `NAME.control`), state and
-    curve of each network (`NAME.reader0`, `NAME.reader1`, `NAME.renderer`, `NAME.retoucher`,
-    `NAME.spotless`; see `lab/training/loop.py`) and samples (`NAME.renderer.samples.png`,
-    `NAME.retoucher.samples.png`). A run that was stopped goes on from them.
+    Beside that file lie the canonical pictures (`canonical_SET.pt`), what each stage made
+    (`NAME.geometry.safetensors`, `NAME.appearance.safetensors`), and the renderer's state, curve
+    and samples (`NAME.renderer.*`). A run that was stopped goes on from them.
 
     Args:
-        data_dir: folder of `metadata.csv` and the face zips.
+        data_dir: the folder with `faces/` and `sharp/`.
         out_file: the safetensors file to write.
-        settings: see there. What is fitted in closed form is fitted on the CPU.
+        settings: see there.
         progress: called with (stage, done, total).
 
     Raises:
-        FaceLatentsError: the data are not there, or there is no such device.
+        FaceLatentsError: the data are not there.
         Paused: the minutes are over.
     """
-    device, seed, out_file = training_device(settings.device), settings.seed, Path(out_file)
+    data_dir, out_file = Path(data_dir), Path(out_file)
+    out_file.parent.mkdir(parents=True, exist_ok=True)
     session = Session.start(settings.resume, settings.minutes, progress)
     stem = out_file.with_suffix("")
-    load = partial(load_faces, data_dir, cache_dir=settings.cache_dir, progress=progress)
-    train, val = load("train", max_tier=settings.max_tier), load("val")
-    tensors = _kept(stem, "linear", session, lambda: _linear_part(train, settings, progress))
-    tensors |= _kept(stem, "control", session, lambda: control_tensors(train, progress))
-    on_device = train.to(device)
-    readers = [
-        train_attribute_net(
-            on_device, settings.reader_steps, seed + i, i == 1, _part(stem, f"reader{i}"), session
+    photos = {name: teacher_photos(data_dir / name, "train") for name in ("faces", "sharp")}
+    points = torch.stack([photo.points for photo in photos["faces"]])
+    opened = torch.tensor([float(p.row["mouth_open"]) > OPEN_MOUTHS for p in photos["faces"]])
+    geometry = partial(fit_geometry, points, opened, settings.shapes)
+    tensors = _kept(stem, "geometry", session, geometry)
+    mesh = canonical_mesh(tensors, settings.size)
+    faces, sharp = (
+        read_canonical_faces(
+            photos[name], tensors["canon"], mesh,
+            out_file.with_name(f"canonical_{name}_train.pt"), progress,
         )
-        for i in range(2)
-    ]
-    torch.manual_seed(seed)
-    renderer = Renderer(min(256, len(tensors["linear.std"])), len(ATTRIBUTES))
-    net = untrained_net(tensors, renderer)
-    codes = encode_all(net, train)
-    scores, directions = regress_directions(net, codes, train)
-    fixed = torch.stack(list(directions.values()))
-    tensors |= describe_controls(fixed) | openness_tensors(net, codes, train)
-    net = untrained_net(tensors, net.renderer)
-    framed = in_frame(net, train)
-    lessons = Lessons(net, fixed, framed, val, encode_all(net, framed), readers).to(device)
-    stages = _stage_settings(settings)
-    net = _train_networks(tensors, lessons, stages, stem, session)
-    progress("directions", 0, 1)
-    export_face(out_file, tensors, net, (scores, directions), len(train), val, stages)
+        for name in ("faces", "sharp")
+    )  # fmt: skip
+    progress("appearance", 0, 1)
+    tensors |= _kept(
+        stem, "appearance", session, lambda: appearance_tensors(tensors, faces, settings)
+    )
+    net = untrained_net(tensors, settings.size)
+    codes = {name: encode_canonical(net, part) for name, part in (("f", faces), ("s", sharp))}
+    fit = DirectionFit(net, observe(net, faces, codes["f"], pairs_of(sharp, codes["s"])))
+    directions = {recipe.name: fit.direction(recipe) for recipe in RECIPES}
+    lessons = lessons_of(net, (faces, codes["f"]), (sharp, codes["s"]), directions, settings.sharp)
+    training = RenderTraining(net, lessons, settings.steps, settings.batch, settings.seed)
+    renderer = stem.with_name(f"{stem.name}.renderer")
+    net.renderer = training.run(
+        renderer,
+        session,
+        partial(draw_samples, training, stem.with_name(f"{stem.name}.renderer.samples.png")),
+    )
+    facts = {
+        "settings": json.dumps(asdict(settings)),
+        "data_checksum": checksum([photo.name for photo in photos["faces"]], points),
+    }
+    export_face(out_file, net, directions, codes["f"], facts)
     return load_face_model(out_file)
 
 
-Stages = tuple[render.Settings, retouch.Settings, spotless.Settings]
+def fit_geometry(points: Tensor, opened: Tensor, shapes: int) -> dict[str, Tensor]:
+    """Tensors of mesh and shape of faces `(N, 478, 3)`, some of them with open mouths."""
+    order = mirrored_order(points)
+    mean = mean_face(points, order)
+    canon = canonical_face(measure_pose(points[opened], mean)[1], order)
+    tensors = {"canon": canon, "triangles": triangulate(canon).short()}
+    tensors |= fit_shapes(points, mean, order, shapes)
+    shape = FaceShape(shapes)
+    shape.load_state_dict({n.removeprefix("shape."): t for n, t in tensors.items() if "." in n})
+    changes = (change_measures(shape, each) for each in (CLOSING, BROWS_UP))
+    fields = [((c * shape.std) @ shape.basis.flatten(1)).view_as(mean) for c in changes]
+    return add_one_sided(tensors, fields, points)
 
 
-def _stage_settings(settings: FaceTraining) -> Stages:
-    batch, seed = settings.batch, settings.seed
-    return (
-        render.Settings(settings.steps, batch, warm_steps=settings.warm_steps, seed=seed),
-        retouch.Settings(
-            warm_steps=settings.retouch_warm_steps,
-            steps=settings.retouch_steps,
-            batch=max(2, batch * 2 // 3),  # and half as many to be undone
-            seed=seed,
-        ),
-        spotless.Settings(steps=settings.spotless_steps, batch=min(batch, 8), seed=seed),
-    )
+def canonical_mesh(tensors: dict[str, Tensor], size: int) -> MeshMap:
+    """The mesh of the canonical face on a grid of `size` places."""
+    return map_mesh(tensors["canon"], tensors["triangles"].long(), size, 1.0, REACH)
 
 
-def _train_networks(
-    tensors: Mapping[str, Tensor], lessons: Lessons, stages: Stages, stem: Path, session: Session
-) -> RenderedFaceNet:
-    """Train renderer and retoucher, then the latter to leave out spots; on the CPU again."""
-    device = lessons.codes.device
-    drawing = render.RenderTraining(lessons, stages[0], _part(stem, "renderer"), session)
-    drawing.run()
-    net = untrained_net(tensors, drawing.shown.renderer.cpu())
-    net.retoucher = Retoucher(len(ATTRIBUTES)).to(memory_format=torch.channels_last)
-    lessons = replace(lessons, net=net.to(device))
-    retouching = retouch.RetouchTraining(lessons, stages[1], _part(stem, "retoucher"), session)
-    retouching.run()
-    lessons = replace(lessons, net=retouching.shown)
-    cleaning = spotless.SpotlessTraining(lessons, stages[2], _part(stem, "spotless"), session)
-    cleaning.run()
-    return cleaning.net.cpu()
+def appearance_tensors(
+    tensors: dict[str, Tensor], faces: CanonicalFaces, settings: FaceTraining
+) -> dict[str, Tensor]:
+    """Tensors of the appearance."""
+    mouth = polygon_mask(tensors["canon"], INNER_LIPS, settings.size // 2, 1.0)
+    shown = parted(measure_pose(faces.points, tensors["shape.mean"])[1])
+    return fit_appearance(faces, shown, mouth, settings.appearances, settings.seed)
 
 
-def untrained_net(tensors: Mapping[str, Tensor], renderer: Renderer) -> RenderedFaceNet:
-    """The network of fitted eigenfaces and of what is known of controls, with any renderer.
-
-    What is not known of controls is 0; a retoucher is not there yet.
-    """
-    count, _, rows, _ = tensors["linear.components"].shape
-    controls, _, side, _ = tensors["control.fields"].shape
-    net = RenderedFaceNet(count, 2 * rows, deepcopy(renderer), controls, side)
-    net.load_state_dict(net.state_dict() | rendered.state_of(tensors))
+def untrained_net(tensors: dict[str, Tensor], size: int) -> FaceShapeAppearanceNet:
+    """The network of what was fitted in closed form, with a renderer that adds nothing."""
+    torch.manual_seed(0)
+    net = FaceShapeAppearanceNet(
+        size, len(tensors["shape.std"]), len(tensors["appearance.std"]),
+        len(tensors["triangles"]), Renderer(size),
+    )  # fmt: skip
+    net.load_state_dict(net.state_dict() | tensors)
     net.prepare()
     return net.eval().requires_grad_(False)
 
 
-def control_tensors(train: FaceSet, progress: Progress) -> dict[str, Tensor]:
-    """The controls as they stand in a file."""
-    fields = fit_fields(train, progress).half()
-    return {"control.fields": fields, "control.parity": control_parity()}
+@torch.no_grad()
+def encode_canonical(net: FaceShapeAppearanceNet, faces: CanonicalFaces) -> Tensor:
+    """Codes `(N, K)` of canonical faces with the teacher's points."""
+    pose, shape = net.shape.measure(faces.points)
+    shown = parted(measure_pose(faces.points, net.shape.mean)[1])
+    small = halved(faces)
+    looks = [
+        net.fit_canonical(part.float() / 255, some)
+        for part, some in zip(small.split(CHUNK), shown.split(CHUNK), strict=True)
+    ]
+    return torch.cat([pose, shape, torch.cat(looks)], 1)
 
 
-def openness_tensors(net: RenderedFaceNet, codes: Tensor, train: FaceSet) -> dict[str, Tensor]:
-    """How open mouths are, as it stands in a file, given the codes `(N, K)` of the faces."""
-    labels = open_mouths(train)
-    known = labels.isfinite()
-    weights = fit_openness(net.coefficients(codes[known]), labels[known], net.parity)
-    return {"control.open": weights}
+def observe(
+    net: FaceShapeAppearanceNet, faces: CanonicalFaces, codes: Tensor, pairs: Tensor
+) -> Observed:
+    """What directions are fitted to."""
+    poses, shapes = measure_pose(faces.points, net.shape.mean)
+    return Observed(read_labels(faces), poses, measure(shapes), codes, pairs)
 
 
-def _part(stem: Path, name: str) -> Path:
-    return stem.with_name(f"{stem.name}.{name}")
+def pairs_of(faces: CanonicalFaces, codes: Tensor) -> Tensor:
+    """Codes of smiling people less those of the same people with neutral faces, `(P, K)`."""
+    by_person: dict[str, dict[str, int]] = {}
+    for i, row in enumerate(faces.rows):
+        if row["person"]:
+            by_person.setdefault(row["person"], {})[row["expression"]] = i
+    both = [(p["smiling"], p["neutral"]) for p in by_person.values() if len(p) == 2]
+    return torch.stack([codes[smiling] - codes[neutral] for smiling, neutral in both])
+
+
+def lessons_of(
+    net: FaceShapeAppearanceNet,
+    faces: tuple[CanonicalFaces, Tensor],
+    sharp: tuple[CanonicalFaces, Tensor],
+    directions: dict[str, Tensor],
+    times: int,
+) -> Faces:
+    """What the renderer learns from: faces and their codes, the sharp ones several times."""
+    sets = [faces] + [sharp] * times
+    skip = net.code_shape[0] - len(net.appearance.std)
+    shown = [parted(measure_pose(part.points, net.shape.mean)[1]) for part, _ in sets]
+    return Faces(
+        torch.cat([part.pictures for part, _ in sets]),
+        torch.cat([codes[:, skip:] for _, codes in sets]),
+        torch.cat(shown),
+        torch.stack([directions[name][skip:] for name in EDITS]),
+        polygon_mask(net.canon, INNER_LIPS, net.size, 1.0),
+    )
 
 
 def _kept(
     stem: Path, name: str, session: Session, make: Callable[[], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
     """Tensors of an earlier session, or made now and written for the next."""
-    path = _part(stem, f"{name}.safetensors")
+    path = stem.with_name(f"{stem.name}.{name}.safetensors")
     if session.resume and path.is_file():
         return load_tensors(path)[0]
     tensors = {key: tensor.contiguous() for key, tensor in make().items()}
     save_tensors(path, tensors, {})
     return tensors
-
-
-def _linear_part(train: FaceSet, settings: FaceTraining, progress: Progress) -> dict[str, Tensor]:
-    return fit_linear(
-        train.crops,
-        settings.components,
-        seed=settings.seed,
-        progress=lambda stage: progress(stage, 0, 1),
-    )

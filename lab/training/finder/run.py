@@ -18,14 +18,7 @@ from ....models.finder.net import FinderNet, fold
 from ...data.faces import FAIRFACE
 from ...evaluation.finder.figures import FinderEvaluation, evaluate_finder
 from ..loop import Progress, Run, Session, Stage, silent
-from ..optimise import (
-    cosine,
-    descend,
-    early_decay,
-    set_rate,
-    training_device,
-    update_average,
-)
+from ..optimise import cosine, descend, early_decay, set_rate, training_device, update_average
 from .feed import Feed
 from .loss import (
     CLOSE_EYE_DISTANCE,

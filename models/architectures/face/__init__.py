@@ -1,1 +1,1 @@
-"""The bundled face model: eigenfaces, renderer and retoucher."""
+"""The face model: pose, shape and appearance apart, on dense landmarks."""

@@ -8,14 +8,13 @@ so each component is mirror-symmetric (parity +1) or mirror-antisymmetric (-1) (
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import UnsupportedModelError
-from ..capabilities import FaceNet
 from .planes import PLANES, from_planes, to_planes
 
 
-class Eigenfaces(FaceNet):
+class Eigenfaces(nn.Module):
     """Whitened eigenfaces: `linear_sum(z) = mean + (z * std) @ components`, `fit` its inverse.
 
     The coefficients of training faces have mean 0 and standard deviation 1. All is computed in
@@ -31,8 +30,6 @@ class Eigenfaces(FaceNet):
     basis: Tensor
     solver: Tensor
     order: Tensor
-
-    space_name = "z"
 
     def __init__(
         self,

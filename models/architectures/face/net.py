@@ -1,177 +1,260 @@
-"""The network of a rendered face model, see `file.py`."""
+"""The network of a face model of pose, shape and appearance, see `file.py`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..capabilities import Capabilities
-from .controls import ControlledFaceNet
-from .motion import compose_motions, motion_of, move_pictures
-from .mouth import from_frame, to_frame
-from .opening import EditParts, fade_below_mouth, fill_mouth
+from ...finder.dense_landmarks import DenseLandmarks
+from ...imaging.maps import gaussian_blur
+from ..capabilities import Capabilities, FaceNet
+from .editor import EXTENT, edit_maps, face_mask
+from .eigenfaces import Eigenfaces
+from .mesh import MeshMap, grid_places, map_mesh, polygon_mask
+from .points import INNER_LIPS, POINTS
+from .pose import POSE_NAMES, measure_pose
 from .renderer import Renderer
-from .retoucher import Retoucher
+from .shape import POSE_PARITY, FaceShape
 
-_ROUNDING = 1e-5  # changes of a code up to which it is the same: numbers of codes are about 1
+LEAST_CONFIDENCE = 0.5
+MOST_YAW, MOST_PITCH = 30.0, 25.0  # degrees: training faces lie within
+REACH = 0.26  # sides of the crop over which what lies beyond the face follows it
+POSES = len(POSE_NAMES)
+PARTED = (0.019, 0.035)  # sides: gaps of lips up to which all of the inside is hidden, and none
+POSE_SAMPLED = (0.7, 0.5, 0.5, 0.0, 0.0, 0.0)  # of random codes: faces in the middle of the crop
+FITTING = 250  # components from about here on are left out of random codes
+MOTION = 0.1  # of shapes, beside appearances, as a change of pictures
+FILLINGS = 4  # how often the hidden inside is drawn and fitted again
 
 
-class RenderedFaceNet(ControlledFaceNet):
-    """Eigenfaces, renderer, controls: `decode([z, c]) = light(move(render(z', c'), c), c)`.
+class FaceShapeAppearanceNet(FaceNet):
+    """Codes `(B, K)`: pose (6), shape, appearance. All is computed in float32.
 
-    z' and c' are z and c without what no network draws: light, and most of mouths that open
-    (`opening.py`). The renderer draws the linear picture of z' again, where it was edited in the
-    frame of `mouth.py`. All but the renderer is computed in float32, the renderer in `dtype`
-    (float32, bfloat16 or float16), which may be set at any time. What is encoded of a rendered
-    picture is nearly its code, but for controls.
+    The appearance is what a photo shows when every face has the same points, those of `canon`,
+    whose lips are apart: eigenfaces at half the size, drawn sharp by the renderer. A face is its
+    appearance, moved from the canonical points to its own.
+
+    Attributes:
+        canon: `(478, 3)`, points of the canonical face.
+        triangles: `(T, 3)` of the mesh; those within lips and lids come first, and lie below.
+        landmarks: finds the points of crops; not part of the model's file.
     """
 
+    space_name = "z"
+    extent = EXTENT
+    canon: Tensor
+    triangles: Tensor
+    face_mask: Tensor
+    mouth_mask: Tensor
+
     def __init__(
-        self,
-        count: int,
-        size: int,
-        renderer: Renderer,
-        controls: int,
-        side: int = 64,
-        retoucher: Retoucher | None = None,
+        self, size: int, shapes: int, appearances: int, triangles: int, renderer: Renderer
     ) -> None:
-        super().__init__(count, size, controls, side)
-        self.renderer = renderer.to(memory_format=torch.channels_last)
-        self.retoucher = None
-        if retoucher is not None:
-            self.retoucher = retoucher.to(memory_format=torch.channels_last)
-        self.dtype = torch.float32
+        super().__init__()
+        self.size = size
+        self.shape = FaceShape(shapes)
+        self.appearance = Eigenfaces(appearances, size // 2)
+        self.renderer = renderer
+        self.landmarks: DenseLandmarks | None = None
+        self.register_buffer("canon", torch.zeros(POINTS, 3))
+        self.register_buffer("triangles", torch.zeros(triangles, 3, dtype=torch.int16))
+        for name in ("face_mask", "mouth_mask"):
+            self.register_buffer(name, torch.zeros(0), persistent=False)
+        self._canonical: MeshMap | None = None
+
+    @torch.no_grad()
+    def prepare(self) -> None:
+        """Derive what encoding and editing need from the stored tensors."""
+        self.appearance.prepare()
+        self.face_mask = face_mask(self.canon, self.size)
+        self.mouth_mask = polygon_mask(self.canon, INNER_LIPS, self.size // 2, 1.0)
+        self._canonical = map_mesh(self.canon, self.triangles.long(), self.size, 1.0, REACH)
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """Shape of one code."""
+        return (POSES + len(self.shape.std) + len(self.appearance.std),)
+
+    def split(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pose, shape and appearance of codes `(B, K)`."""
+        shapes = len(self.shape.std)
+        pose, shape, appearance = codes.float().split(
+            [POSES, shapes, codes.shape[1] - POSES - shapes], 1
+        )
+        return pose, shape, appearance
+
+    @property
+    def parity(self) -> Tensor:
+        """+1 or -1 for each number of a code, by which a mirrored face differs, `(K,)`."""
+        pose = torch.tensor(POSE_PARITY, dtype=torch.int8, device=self.canon.device)
+        return torch.cat([pose, self.shape.parity, self.appearance.parity])
+
+    @property
+    def picture_std(self) -> Tensor:
+        """How much each number of a white code changes pictures, `(K,)`.
+
+        That of the appearance is known: its components are orthonormal pictures. Shape and pose
+        move what is drawn, which is no sum of pictures; they are made so small that they come
+        after all of the appearance, shape before pose.
+        """
+        pose = torch.full((POSES,), MOTION * float(self.shape.std.min()), device=self.canon.device)
+        return torch.cat([pose, self.shape.std * MOTION, self.appearance.std])
 
     def capabilities(self) -> Capabilities:
-        """All that is asked of a face model but layers; without a retoucher no edits of photos."""
+        """All that is asked of a face model but layers."""
         return Capabilities(
             decode=self.decode,
             encode=self.encode,
-            quick_decode=self.linear_picture,
+            quick_decode=self.quick_decode,
             mirror=self.mirror,
             style_weight=self.style_weight,
-            motion=self.motion_between,
-            editor=None if self.retoucher is None else self,
-            precision=self,
+            editor=self,
+            doubts=self.doubts,
             code_mean=torch.zeros(self.code_shape),
-            code_std=self.code_std,
+            code_std=torch.ones(self.code_shape),
             sample_std=self.sample_std,
         )
 
-    def draw(self, codes: Tensor, offsets: Tensor | None = None) -> Tensor:
-        """Codes `(B, K)` to faces `(B, 3, S, S)` float32 that are neither moved nor lit yet; in the
-        frame of lips that have offsets `(B,)`, if those are given."""
-        codes = self.remove_light(codes)
-        linear = self.linear_picture(codes)
-        if offsets is not None:
-            linear = move_pictures(linear, to_frame(offsets, self.size))
-        with self._precision(linear):
-            pictures: Tensor = self.renderer(linear, codes.float(), self.strengths(codes))
-            return pictures
+    def points(self, codes: Tensor) -> Tensor:
+        """Dense landmarks `(B, 478, 3)` of codes, in shares of the side from the middle."""
+        pose, shape, _ = self.split(codes)
+        return self.shape.points(pose, shape)
 
-    def _precision(self, like: Tensor) -> torch.autocast:
-        return torch.autocast(like.device.type, self.dtype, enabled=self.dtype != torch.float32)
+    def encode(self, crops: Tensor) -> Tensor:
+        """Aligned crops `(B, 3, S, S)` in [0, 1] to codes `(B, K)`."""
+        assert self.landmarks is not None  # set by whoever builds the network
+        return self.encode_points(crops, self.landmarks.find(crops)[0])
 
-    def motion(self, codes: Tensor, offsets: Tensor | None = None) -> Tensor:
-        """How the controls of codes `(B, K)` move a face in the frame, `(B, 2, S, S)`, or one whose
-        lips have offsets `(B,)`, see `motion.motion_of`."""
-        velocity = torch.einsum("bm,mcxy->bcxy", self.strengths(codes), self.fields)
-        if offsets is not None and bool((velocity != 0).any()):
-            velocity = move_pictures(velocity, from_frame(offsets, velocity.shape[-1]), "bilinear")
-        return motion_of(velocity, self.size)
+    @torch.no_grad()
+    def doubts(self, crops: Tensor) -> list[str]:
+        """What makes edits of crops `(B, 3, S, S)` look wrong, "" where there is nothing."""
+        assert self.landmarks is not None
+        points, confidence = self.landmarks.find(crops)
+        poses = measure_pose(points, self.shape.mean)[0]
+        return [
+            _doubt(sure, *pose[:2])
+            for sure, pose in zip(confidence.tolist(), poses.tolist(), strict=True)
+        ]
 
-    def move(self, pictures: Tensor, codes: Tensor) -> Tensor:
-        """Move pictures `(B, 3, S, S)` in the frame as the controls of codes `(B, K)` say."""
-        return move_pictures(pictures, self.motion(codes))
+    def encode_points(self, crops: Tensor, points: Tensor) -> Tensor:
+        """As `encode`, with the dense landmarks known."""
+        pose, shape = self.shape.measure(points)
+        return torch.cat([pose, shape, self.fit_appearance(crops, points)], 1)
 
-    def carry_over(
-        self, photos: Tensor, change: Tensor, parts: EditParts, offsets: Tensor
-    ) -> Tensor:
-        """Carry what an edit draws over to photos `(B, 3, S, S)` whose lips have offsets `(B,)`."""
-        motion = self.motion(parts.shift, offsets)
-        made = move_pictures(photos + fade_below_mouth(change, offsets, parts), motion)
-        return fill_mouth(made, motion, offsets, parts)
+    def fit_appearance(self, crops: Tensor, points: Tensor) -> Tensor:
+        """Appearances `(B, K)` of crops with these points."""
+        texture = self.read_canonical(crops, points)
+        small = F.interpolate(texture, size=(self.size // 2,) * 2, mode="area")
+        size = measure_pose(points, self.shape.mean)[0][:, 5].exp()
+        gap = (points[:, 14] - points[:, 13]).norm(dim=1) / size
+        low, high = PARTED
+        return self.fit_canonical(small, ((gap - low) / (high - low)).clamp(0, 1))
 
-    def motion_between(self, before: Tensor, after: Tensor) -> Tensor:
-        """How faces move on the way from one code to another, `(B, K)` each: `(B, 2, S, S)`."""
-        return self.motion(self.split_edit(before, after).shift, self.lip_offsets(before))
+    def fit_canonical(self, small: Tensor, parted: Tensor) -> Tensor:
+        """Appearances `(B, K)` of canonical pictures of half the size.
+
+        Closed lips hide the mouth's inside. It is taken to be what the rest of the face makes
+        likely: drawn and fitted in turn, as principal components of incomplete data are (Roweis
+        1998).
+
+        Args:
+            small: `(B, 3, S / 2, S / 2)` in [0, 1].
+            parted: `(B,)` in [0, 1], how much of the inside is seen.
+        """
+        hidden = (1 - parted)[:, None, None, None] * self.mouth_mask
+        if not bool((hidden > 0).any()):
+            return self.appearance.fit(small)
+        mean = self.appearance.linear_sum(torch.zeros_like(self.appearance.std)[None])
+        filled = small + hidden * (mean - small)
+        for _ in range(FILLINGS):
+            drawn = self.appearance.linear_sum(self.appearance.fit(filled))
+            filled = small + hidden * (drawn - small)
+        return self.appearance.fit(filled)
+
+    def read_canonical(self, crops: Tensor, points: Tensor) -> Tensor:
+        """What crops `(B, 3, S, S)` with these points show on the canonical face, same shape."""
+        assert self._canonical is not None
+        shift = self._canonical.spread((points - self.canon)[..., :2])
+        places = grid_places(self.size, 1.0, crops.device) + shift.permute(0, 2, 3, 1)
+        return F.grid_sample(
+            crops, places * 2, mode="bilinear", padding_mode="border", align_corners=False
+        )
+
+    def base(self, appearance: Tensor) -> Tensor:
+        """The weighted sum of the components, `(B, 3, S, S)`, soft."""
+        small = self.appearance.linear_sum(appearance)
+        return F.interpolate(small, size=(self.size,) * 2, mode="bicubic", align_corners=False)
+
+    def texture(self, appearance: Tensor) -> Tensor:
+        """The canonical face of appearances `(B, K)`, sharp: `(B, 3, S, S)`."""
+        drawn: Tensor = self.renderer(self.base(appearance))
+        return drawn
+
+    def warp(self, textures: Tensor, points: Tensor, side: int | None = None) -> Tensor:
+        """Canonical pictures `(B, 3, S, S)` moved to these points, `(B, 3, side, side)`."""
+        side = side or self.size
+        places = grid_places(side, 1.0, textures.device)
+        moved = []
+        for texture, own in zip(textures, points, strict=True):
+            mesh = map_mesh(own, self.triangles.long(), side, 1.0, REACH)
+            # blurred, as the edges of triangles show where a turned head folds
+            shift = gaussian_blur(mesh.spread((self.canon - own)[None, :, :2])[0], side / 224)
+            grid = (places + shift.permute(1, 2, 0)) * 2
+            moved.append(
+                F.grid_sample(texture[None], grid[None], padding_mode="border", align_corners=False)
+            )
+        return torch.cat(moved)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes `(B, K)` to crops `(B, 3, S, S)` float32, nominally in [0, 1], not clamped."""
-        edited = self.strengths(self.remove_light(codes)).abs().amax(1)
-        if not bool((edited > 0).any()):
-            return self.relight(self.draw(codes), torch.zeros_like(codes), codes)
-        # the frame is entered little by little, as the edit grows
-        offsets = self.lip_offsets(codes) * edited.clamp(max=1)
-        parts = self.split_edit(self.at_rest(codes), codes)
-        drawn = self.draw(parts.target, offsets)
-        motion = self.motion(parts.shift, offsets)
-        picture = move_pictures(drawn, compose_motions(from_frame(offsets, self.size), motion))
-        picture = fill_mouth(picture, motion, offsets, parts)
-        return self.relight(picture, torch.zeros_like(codes), codes)
+        return self.warp(self.texture(self.split(codes)[2]), self.points(codes))
 
-    def retouches(self, change: Tensor) -> Tensor:
-        """Which changes of codes `(B, K)` are fitted to the photo's own face, `(B,)`.
+    def quick_decode(self, codes: Tensor) -> Tensor:
+        """As `decode`, soft: without the renderer, and moved at a quarter of the resolution."""
+        small = self.appearance.linear_sum(self.split(codes)[2])
+        moved = self.warp(small, self.points(codes), self.size // 4)
+        return F.interpolate(moved, size=(self.size,) * 2, mode="bilinear", align_corners=False)
 
-        Those along the model's own directions: what another one is meant to show the retoucher is
-        not told, and it would take dark rims for glasses.
+    def mirror(self, codes: Tensor) -> Tensor:
+        """The codes `(B, K)` of the faces mirrored left to right."""
+        return codes * self.parity.to(codes.dtype)
+
+    @property
+    def sample_std(self) -> Tensor:
+        """Standard deviation of random codes, `(K,)`: fine components are less.
+
+        Those of a face fit each other; drawn one by one they are streaks.
         """
-        return (self.strengths(change) != 0).any(1)
+        finer = torch.arange(len(self.appearance.std)) / FITTING
+        pose = torch.tensor(POSE_SAMPLED)
+        return torch.cat([pose, torch.ones(len(self.shape.std)), 1 / (1 + finer.square())])
 
-    def apply_edit(
-        self,
-        photos: Tensor,
-        before: Tensor,
-        after: Tensor,
-        allowed: Tensor | float = 1.0,
-        drawing: Tensor | None = None,
-    ) -> Tensor:
-        """The photos' own faces as an edit of their codes changes, moves and lights them.
+    def style_weight(self, layers: Sequence[int] | None = None) -> Tensor:
+        """What each number of a code adds to the soft picture of the mean face, half as large:
+        `(3 S S / 4, K)`."""
+        identity = torch.eye(self.code_shape[0], device=self.canon.device)
+        origin = F.avg_pool2d(self.quick_decode(identity[:1] * 0), 2)
+        parts = [F.avg_pool2d(self.quick_decode(p), 2) - origin for p in identity.split(64)]
+        return torch.cat(parts).flatten(1).T
 
-        Args:
-            photos: aligned crops `(B, 3, S, S)` in [0, 1].
-            before: `(B, K)`, codes of the crops.
-            after: `(B, K)`, codes after the edit; equal ones give the crop bit for bit.
-            allowed: share of the drawn change that is put on the photo, at each pixel.
-            drawing: `draw_unedited(before)`, if it is at hand.
+    def edit(self, photos: Tensor, before: Tensor, after: Tensor, *, draft: bool = False) -> Tensor:
+        """What edits do to photos `(B, 3, S, S)`, see `editor.edit_maps`."""
+        return edit_maps(self, photos, before, after, draft=draft)
 
-        Returns:
-            `(B, 3, S, S)` float32, not clamped.
-        """
-        differs = self.remove_light(after - before).abs().amax(1) > _ROUNDING
-        if not bool(differs.any()):
-            return self.relight(photos, before, after)
-        offsets, parts = self.lip_offsets(before), self.split_edit(before, after)
-        change = self._change_photo(photos, before, parts.target, offsets, drawing)
-        # another batch is rounded in another way, but no edit is no change
-        change = torch.where(differs[:, None, None, None], change, 0.0)
-        made = self.carry_over(photos, allowed * change, parts, offsets)
-        return self.relight(made, before, after)
 
-    def draw_unedited(self, codes: Tensor) -> Tensor:
-        """Draw codes `(B, K)` before any edit, `(B, 3, S, S)`: for `apply_edit` again and again."""
-        return self.draw(codes, self.lip_offsets(codes))
-
-    def _change_photo(
-        self,
-        photos: Tensor,
-        before: Tensor,
-        after: Tensor,
-        offsets: Tensor,
-        drawing: Tensor | None,
-    ) -> Tensor:
-        """What an edit draws on photos whose lips have offsets `(B,)`, other arguments as those of
-        `apply_edit`: `(B, 3, S, S)`, neither moved nor lit."""
-        if drawing is None:
-            both = torch.cat([before, after])
-            drawing, edited = self.draw(both, offsets.repeat(2)).chunk(2)
-        else:
-            edited = self.draw(after, offsets)
-        change, strengths = edited - drawing, self.strengths(self.remove_light(after - before))
-        fitted = (strengths != 0).any(1)
-        if self.retoucher is not None and bool(fitted.any()):
-            with self._precision(photos):
-                framed = move_pictures(photos, to_frame(offsets, self.size))
-                made = self.retoucher(framed, drawing, edited, strengths)
-            change = torch.where(fitted[:, None, None, None], made, change)
-        return move_pictures(change, from_frame(offsets, self.size))
+def _doubt(confidence: float, yaw: float, pitch: float) -> str:
+    """What is wrong with a face, given in degrees how its head is turned."""
+    if confidence < LEAST_CONFIDENCE:
+        return "no face is seen where its landmarks are; check them, or choose another photo"
+    if abs(yaw) > MOST_YAW or abs(pitch) > MOST_PITCH:
+        way = "to the side" if abs(yaw) > MOST_YAW else "up or down"
+        turned = abs(yaw) if abs(yaw) > MOST_YAW else abs(pitch)
+        most = MOST_YAW if abs(yaw) > MOST_YAW else MOST_PITCH
+        return (
+            f"the head is turned {way} by {turned:.0f} degrees, and beyond {most:g} edits look "
+            "wrong; a photo from the front gives better ones"
+        )
+    return ""

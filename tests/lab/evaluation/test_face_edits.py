@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 import torch
-from face_latents.lab.evaluation.face.edits import Outcome, find_strengths, levels, share
-from face_latents.lab.evaluation.face.figures import draw_pictures
-from face_latents.lab.evaluation.face.smile_shape import mouth_shape, smile_geometry
-from face_latents.lab.evaluation.face.subjects import Subjects, decode
-from face_latents.models.face_model import bundled_face_model_path, load_face_model
-from face_latents.models.finder.faces import FaceFinder
-from face_latents.models.geometry.templates import TIGHT
+from face_latents.lab.evaluation.face.edits import Outcome, find_strengths, levels
+from face_latents.lab.evaluation.face.subjects import (
+    Subjects,
+    close_up,
+    crops_as_photos,
+    median,
+    share,
+)
+from face_latents.models.face_model import FaceModel
+from face_latents.models.geometry.templates import TIGHT, WIDE
+from face_latents.models.imaging.align import reframe
+from face_latents.models.imaging.features import gradient_descriptor
 from face_latents.models.paste.back import paste_back
-from face_latents.models.paste.edit import FaceEdit, Source
+from face_latents.models.paste.edit import plan_edits
+from face_latents.models.paste.face import PhotoFace
 from face_latents.models.values import Direction, PhotoContext
-from PIL import Image
-
-POINTS = torch.tensor([[40.0, 50.0], [80.0, 50.0], [60.0, 70.0], [45.0, 90.0], [75.0, 90.0]])
 
 
 @pytest.fixture(scope="module")
-def subjects() -> Subjects:
+def subjects(face_model: FaceModel) -> Subjects:
     """Four faces of the bundled model, two of them male."""
-    model = load_face_model(bundled_face_model_path())
-    codes = 0.5 * model.sample(4, seed=1)
-    crops = model.decode(codes).clamp(0, 1)
-    codes = model.encode(crops)
+    crops = face_model.decode(0.5 * face_model.sample(4, seed=1)).clamp(0, 1)
+    codes = face_model.encode(crops)
     rows = [{"gender": gender} for gender in ("female", "male", "female", "male")]
-    return Subjects(model, crops, codes, decode(model, codes), rows)
+    return crops_as_photos(face_model, crops, codes, rows, gradient_descriptor)
 
 
 def test_levels() -> None:
@@ -41,30 +40,42 @@ def test_levels() -> None:
     assert levels(0.5) == [0.5]
 
 
-@pytest.mark.parametrize("fitted", [True, False])
-def test_an_edit_is_what_paste_back_delivers(subjects: Subjects, fitted: bool) -> None:
-    """Along a direction of the model, which it fits to the photo, or without its controls."""
+def test_an_edit_is_what_paste_back_delivers(subjects: Subjects) -> None:
     model, index = subjects.model, torch.tensor([2])
     change = 2 * model.directions["smile"].vector
-    if fitted:
-        before, edited_code = subjects.crops[2], subjects.codes[index] + change
-        after = model.apply_edit(subjects.crops[index], subjects.codes[index], edited_code)[0]
-    else:
-        change[1015:] = 0
-        before, after = subjects.decoded[2], model.decode(subjects.codes[index] + change)[0]
+    size, code = model.template.size, subjects.codes[2]
     photo = subjects.crops[2].permute(1, 2, 0).contiguous()
     placement = torch.eye(2, 3, dtype=torch.float64)
-    context = PhotoContext(photo, placement, 128, TIGHT.pixels(), subjects.codes[2], "", 0)
-    motion = model.motion(subjects.codes[2], subjects.codes[2] + change)
-    source = Source.PHOTO if fitted else Source.DECODED
-    pasted = paste_back(photo, context, FaceEdit(before, after, source, motion=motion))
-    expected = pasted.permute(2, 0, 1)
+    context = PhotoContext(photo, placement, size, model.template.pixels(), code, "", 0)
+    (edit,) = plan_edits(model, [PhotoFace(context)], (code + change)[None])
+    pasted = paste_back(photo, context, edit).permute(2, 0, 1)
     edited = subjects.edited(index, change)
-    torch.testing.assert_close(edited[0], expected, atol=1e-5, rtol=0)
-    assert torch.equal(edited[..., 0], subjects.crops[index][..., 0])  # the frame stays
+    torch.testing.assert_close(edited[0], pasted, atol=1e-5, rtol=0)
     assert (edited - subjects.crops[index]).abs().max() > 0.01
     unmoved = subjects.edited(index, 0 * change)
-    torch.testing.assert_close(unmoved, subjects.crops[index], atol=1e-4, rtol=0)
+    torch.testing.assert_close(unmoved, subjects.crops[index], atol=1e-5, rtol=0)
+    assert float(subjects.identity(index, unmoved)) < 0.01 < float(subjects.identity(index, edited))
+
+
+def test_each_face_may_have_a_change_of_its_own(subjects: Subjects) -> None:
+    smile = subjects.model.directions["smile"].vector
+    index = torch.tensor([0, 1])
+    edited = subjects.edited(index, torch.stack([0 * smile, 2 * smile]))
+    torch.testing.assert_close(edited[0], subjects.crops[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(edited[1:], subjects.edited(index[1:], 2 * smile))
+    assert subjects.edited(index[:0], smile).shape == (0, *subjects.crops.shape[1:])
+    assert len(subjects[1:3]) == 2
+    assert subjects[1:3].codes.equal(subjects.codes[1:3])
+
+
+def test_a_close_up_shows_what_the_tight_template_does() -> None:
+    y, x = torch.meshgrid(torch.linspace(0, 1, 224), torch.linspace(0, 1, 224), indexing="ij")
+    crops = torch.stack([x, y, (x + y) / 2])[None]
+    near = close_up(crops, WIDE.resized(224))
+    tight = reframe(crops, WIDE.resized(224), TIGHT.resized(near.shape[-1]))
+    assert near.shape[-2:] == (189, 189)
+    assert float((near - tight).abs().max()) < 0.005
+    assert close_up(crops, TIGHT.resized(224)).equal(crops)
 
 
 class Numbers:
@@ -126,59 +137,5 @@ def test_beards_are_tried_on_men_only(subjects: Subjects) -> None:
     assert subjects.tried("beard").tolist() == [False, True, False, True]
     assert subjects.tried("smile").all()
     assert share(torch.tensor([1.0, torch.nan, 0.0, 1.0])) == 0.667
-
-
-def test_mouth_shape_by_hand() -> None:
-    assert mouth_shape(POINTS).tolist() == pytest.approx([0.75, -1.0])
-    smiling = POINTS + torch.tensor([[0.0, 0.0]] * 3 + [[-5.0, -10.0], [5.0, -10.0]])
-    assert mouth_shape(smiling).tolist() == pytest.approx([1.0, -0.75])
-    turned = torch.stack([-smiling[:, 1], smiling[:, 0]], 1) * 2 + 30
-    assert mouth_shape(turned).tolist() == pytest.approx([1.0, -0.75])
-
-
-class Known:
-    """Finds what it is told, one after the other."""
-
-    def __init__(self, answers: list[torch.Tensor | None]) -> None:
-        self.answers = iter(answers)
-
-    def find(self, photo: torch.Tensor) -> list[SimpleNamespace]:
-        points = next(self.answers)
-        return [] if points is None else [SimpleNamespace(size=1.0, landmarks=points)]
-
-
-def test_smile_geometry_counts_faces_found_both_times() -> None:
-    wider = POINTS + torch.tensor([[0.0, 0.0]] * 3 + [[-2.0, -4.0], [2.0, -4.0]])
-    # before and after of three faces
-    known = Known([POINTS, wider, POINTS, None, POINTS, POINTS])
-    crops = torch.rand(3, 3, 8, 8)
-    figures = smile_geometry(crops, crops, cast(FaceFinder, known))
-    assert figures == {
-        "faces": 2,
-        "width_before": 0.75,
-        "width_after": 0.8,
-        "wider_share": 0.5,
-        "lift_mean": 0.05,
-        "lifted_share": 0.5,
-    }
-    assert smile_geometry(crops[:0], crops[:0])["faces"] == 0
-    assert smile_geometry(crops[:0], crops[:0])["lift_mean"] is None
-
-
-def test_the_finder_sees_a_drawn_face(subjects: Subjects) -> None:
-    figures = smile_geometry(subjects.crops, subjects.crops)
-    assert figures["faces"] == 4
-    assert figures["width_before"] == figures["width_after"]
-    expected = float(mouth_shape(TIGHT.pixels())[0])
-    assert figures["width_before"] == pytest.approx(expected, rel=0.25)
-
-
-def test_edits_are_shown_beside_the_decodes(subjects: Subjects, tmp_path: Path) -> None:
-    model = replace(subjects.model, directions={"smile": subjects.model.directions["smile"]})
-    faces = (values[:1] for values in (subjects.crops, subjects.codes, subjects.decoded))
-    draw_pictures(tmp_path / "sheets", Subjects(model, *faces, subjects.rows[:1]))
-    files = sorted((tmp_path / "sheets").iterdir())
-    assert [file.name for file in files] == ["edit_smile.png", "reconstruction.png"]
-    sizes = [Image.open(file).size for file in files]
-    assert sizes[0][0] > 10 * 128  # five strengths, pasted and decoded
-    assert sizes[1][1] > 2 * 128
+    assert median(torch.tensor([3.0, 1.0, 2.0])) == 2
+    assert median(torch.zeros(0)) is None

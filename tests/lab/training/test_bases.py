@@ -60,8 +60,10 @@ def test_the_basis_of_digits_is_made_by_one_command(digits_data, tmp_path, capsy
 def test_the_basis_of_faces_holds_mirror_aware_attributes(monkeypatch, tmp_path):
     generator, chance = torch.Generator().manual_seed(0), random.Random(0)
 
-    def faces(data_dir, split, **_):
-        crops = torch.randint(0, 256, (48, 3, 128, 128), dtype=torch.uint8, generator=generator)
+    def faces(data_dir, split, *, template, most, **_):
+        assert (template.name, most) == ("wide", 48)
+        size = (48, 3, template.size, template.size)
+        crops = torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
         columns = ("smile", "glasses", "beard", "mouth_open", "light_left_right", "brightness")
         rows = tuple(
             {name: str(chance.random()) for name in (*columns, "yaw_proxy")}
@@ -72,7 +74,7 @@ def test_the_basis_of_faces_holds_mirror_aware_attributes(monkeypatch, tmp_path)
         return FaceSet(crops, rows)
 
     monkeypatch.setattr(bases, "load_faces", faces)
-    basis, figures = bases.face_basis(tmp_path)
+    basis, figures = bases.face_basis(tmp_path, most=48)
     assert basis.labels == tuple(bases.FACE_LABELS)
     assert basis.complete
     assert not basis.exclusive
@@ -91,3 +93,13 @@ def test_unknown_models_and_missing_data_are_named(tmp_path):
     with pytest.raises(FaceLatentsError, match=r"metadata\.csv"):
         bases.train_basis(tmp_path, tmp_path / "x", bases.BasisTraining("face"))
     assert not (tmp_path / "x").exists()
+
+
+def test_what_moves_a_picture_comes_after_what_is_drawn():
+    net = load_face_model(bases.bundled_face_model_path()).module
+    std, shapes = net.picture_std, len(net.shape.std)
+    drawn, shape, pose = std[6 + shapes :], std[6 : 6 + shapes], std[:6]
+    assert std.shape == net.code_shape
+    assert torch.equal(drawn, net.appearance.std)
+    assert float(drawn.min()) > float(shape.max())
+    assert float(shape.min()) >= float(pose.max()) > 0

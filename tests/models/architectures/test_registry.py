@@ -19,7 +19,7 @@ from face_latents.models.architectures.registry import (
 from face_latents.models.face_model import load_face_model, save_face_model
 from face_latents.models.files.tensors import read_header
 from face_latents.models.geometry.templates import TIGHT
-from rendered_support import random_tensors
+from face_support import random_tensors
 from stylegan2_support import small_layout, small_tensors
 from torch import Tensor
 
@@ -30,14 +30,14 @@ def generator_and_encoder() -> dict[str, Tensor]:
 
 
 TENSORS: dict[str, Callable[[], dict[str, Tensor]]] = {
-    "rendered": random_tensors,
+    "shape_appearance": random_tensors,
     "digits": tiny_tensors,
     "stylegan2": generator_and_encoder,
 }
 METADATA = {"encoder_type": "psp"}
 ABLE = {
-    "rendered": {"encode", "quick_decode", "mirror", "style_weight", "motion", "editor",
-                 "precision", "code_mean", "code_std", "sample_std"},
+    "shape_appearance": {"encode", "quick_decode", "mirror", "style_weight", "editor", "doubts",
+                         "code_mean", "code_std", "sample_std"},
     "digits": {"encode", "code_mean", "code_std", "mixture"},
     "stylegan2": {"encode", "style_weight", "layers", "precision", "code_mean", "code_std"},
 }  # fmt: skip
@@ -81,7 +81,12 @@ def test_capabilities_are_those_of_the_network(architecture: Architecture) -> No
         assert torch.equal(able.mirror(able.mirror(codes)), codes)
     if able.style_weight is not None:
         assert able.style_weight(None).shape[1] == net.code_shape[-1]
-    if able.motion is not None:
-        assert able.motion(codes, codes + 1).shape == (2, 2, net.size, net.size)
+    if able.editor is not None:
+        maps = able.editor.edit(able.decode(codes).clamp(0, 1), codes, codes + 0.1, draft=True)
+        assert maps.shape[:2] == (2, 9)
+        assert maps.isfinite().all()
+        assert able.editor.extent >= 1
+    if able.doubts is not None:
+        assert len(able.doubts(able.decode(codes).clamp(0, 1))) == 2
     if able.quick_decode is not None:
         assert able.quick_decode(codes).shape == (2, 3, net.size, net.size)

@@ -269,10 +269,9 @@ def test_own_mask_protects(method: str) -> None:
     side=st.floats(2, 300),
     degrees=st.floats(-180, 180),
     light=st.sampled_from([-0.3, 0.0, 0.2]),
-    shift=st.sampled_from([0.0, 0.3]),
 )
 @example(  # once ended at 1 + 1e-7
-    width=4, height=42, x=0.0, y=0.0, side=263.0, degrees=2.0, light=0.0, shift=0.0
+    width=4, height=42, x=0.0, y=0.0, side=263.0, degrees=2.0, light=0.0
 )
 def test_any_placement_works(
     width: int,
@@ -282,13 +281,12 @@ def test_any_placement_works(
     side: float,
     degrees: float,
     light: float,
-    shift: float,
 ) -> None:
     photo, (before, after) = make_photo(height, width), make_pair(32)
     context = make_context(photo, (x, y), side, degrees, size=32)
-    after, motion = (after + light).clamp(0, 1), torch.full((2, 32, 32), shift)
+    after = (after + light).clamp(0, 1)
     for method in METHODS:
-        out = paste(photo, context, before, after, method=method, motion=motion)
+        out = paste(photo, context, before, after, method=method)
         assert out.shape == photo.shape
         assert torch.isfinite(out).all()
         assert out.min() >= 0
@@ -407,47 +405,6 @@ def test_prepared_maps_keep_a_ramp(pixels: float) -> None:
     )
 
 
-def test_a_known_motion_is_followed_where_nothing_tells_it() -> None:
-    """Decodes without any detail say nothing about motion; the model does."""
-    photo = make_photo(200, 200)
-    context = make_context(photo, (100, 100), 128)
-    plain = torch.full((3, SIZE, SIZE), 0.5)
-    after = plain.clone()
-    after[:, 0, 0] = 0.51  # outside the mask: not equal, and no change of the face
-    shift = torch.zeros(2, SIZE, SIZE)
-    shift[0] = 6 / 128  # the edited face at x shows what was 6 photo pixels to its right
-    moved = paste(photo, context, plain, after, motion=shift)
-    middle = (slice(80, 120), slice(80, 120))
-    source = photo[80:120, 86:126]
-    assert (moved[middle] - source).abs().mean() < 0.15 * (photo[middle] - source).abs().mean()
-    still = paste(photo, context, plain, after, motion=torch.zeros_like(shift))
-    assert torch.equal(still, paste(photo, context, plain, after))
-    residual = paste(photo, context, plain, after, motion=shift, method="residual")
-    torch.testing.assert_close(residual[middle], photo[middle], atol=1e-5, rtol=0)
-
-
-def test_a_known_motion_takes_along_what_surrounds_the_crop() -> None:
-    """A head that turns moves what is beside the face too, and less and less beyond the crop."""
-    photo = make_photo(400, 400)
-    context = make_context(photo, (200, 200), 128)
-    plain = torch.full((3, SIZE, SIZE), 0.5)
-    after = plain.clone()
-    after[:, 0, 0] = 0.51
-    shift = torch.zeros(2, SIZE, SIZE)
-    shift[0] = 6 / 128
-    moved = paste(photo, context, plain, after, motion=shift)
-    # Of the crop 136 .. 263; the oval has ended there.
-    beside = (slice(137, 158), slice(137, 158))
-    assert float(face_mask(context.landmarks - 136, 128, 128)[1:22, 1:22].max()) < 0.02
-    source = photo[137:158, 143:164]
-    assert (moved[beside] - source).abs().mean() < 0.2 * (photo[beside] - source).abs().mean()
-    changed = (moved - photo).abs().mean((0, 2))
-    assert (changed[75:325] > 0).all()
-    assert changed[76:82].mean() < 0.2 * changed[130:270].mean()
-    for far in (moved - photo)[:70], (moved - photo)[:, :70], (moved - photo)[:, 330:]:
-        assert (far == 0).all()
-
-
 @pytest.mark.parametrize("shift", [1.0, -1.0])
 def test_light_on_the_whole_face_falls_on_what_surrounds_it(shift: float) -> None:
     photo = torch.full((400, 400, 3), 0.5)
@@ -483,21 +440,6 @@ def test_light_is_what_most_of_a_face_agrees_on() -> None:
     assert light_of(change, mask) == pytest.approx(0.5)
     assert light_of(torch.full((10, 10), 0.09), mask) == 0
     assert light_of(change, torch.zeros(10, 10)) == 0
-
-
-@pytest.mark.parametrize("shape", [(2, 8, 9), (3, 8, 8), (8, 8)])
-def test_a_motion_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    photo = make_photo(80, 80)
-    pair = make_pair()
-    with pytest.raises(FaceLatentsError, match="motion has shape"):
-        paste(photo, make_context(photo, (40, 40), 60), *pair, motion=torch.zeros(shape))
-
-
-def test_a_motion_that_is_not_finite_is_refused() -> None:
-    photo = make_photo(80, 80)
-    motion = torch.full((2, 8, 8), math.nan)
-    with pytest.raises(FaceLatentsError, match="not finite"):
-        paste(photo, make_context(photo, (40, 40), 60), *make_pair(), motion=motion)
 
 
 @pytest.mark.parametrize("sigma", [0.4, 1.5, 12.0])

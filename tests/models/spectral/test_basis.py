@@ -21,12 +21,7 @@ from face_latents.models.spectral.basis_file import (
     load_basis,
     save_basis,
 )
-from face_latents.models.spectral.build import (
-    CENTRES,
-    BasisOptions,
-    basis_from_means,
-    build_basis,
-)
+from face_latents.models.spectral.build import CENTRES, BasisOptions, basis_from_means, build_basis
 from face_latents.models.values import Direction
 from safetensors import safe_open
 from safetensors.torch import save_file

@@ -9,7 +9,7 @@ import torch
 from face_latents.models import charts as plotting
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
 from face_latents.models.face_model import bundled_face_model_path, load_face_model
-from face_latents.models.geometry.templates import WIDE
+from face_latents.models.geometry.templates import WHOLE
 from face_latents.models.paste.face import SURROUNDINGS, PhotoFace, cut_face
 from face_latents.models.values import Direction, FaceLatent, join_latents
 from face_latents.nodes import host
@@ -167,7 +167,8 @@ def test_own_directions_are_rows_and_columns():
 def test_the_judge_reads_the_pictures(monkeypatch):
     seen = []
 
-    def read(pictures):
+    def read(pictures, template):
+        assert template is MODEL.template
         seen.append(pictures)
         return pictures.mean((1, 2, 3))[:, None].expand(-1, 6)
 
@@ -188,7 +189,8 @@ def test_the_judge_reads_the_pictures(monkeypatch):
 
 
 def test_the_bundled_judge_tells_a_smile_from_none():
-    model = load_face_model(bundled_face_model_path())
+    bundled = load_face_model(bundled_face_model_path())
+    model = replace(bundled, directions={"smile": bundled.directions["smile"]})
     codes = model.sample(6, seed=4, truncation_psi=0.6)
     columns, rows, table = effects(
         face_model=model,
@@ -208,13 +210,18 @@ def test_tables_refuse():
         effects(strength=0.0)
     with pytest.raises(FaceLatentsError, match="'pair' is a batch of 2"):
         effects(direction=Direction(torch.ones(2, CODES), MODEL.space, "pair"))
-    wide = replace(MODEL, template=WIDE.resized(SIZE))
-    with pytest.raises(FaceLatentsError, match="frames them as 'wide'"):
-        effects(face_model=wide, measure="attribute judge")
+    whole = replace(MODEL, template=WHOLE.resized(SIZE))
+    with pytest.raises(FaceLatentsError, match="'tiny' takes whole pictures"):
+        effects(face_model=whole, measure="attribute judge")
     bare = replace(MODEL, directions={})
     with pytest.raises(FaceLatentsError, match="no directions of its own"):
         effects(face_model=bare)
     assert effects(face_model=bare, direction=SMILE)[0] == ["smile"]
+    many = replace(MODEL, directions={str(n): replace(SMILE, name=str(n)) for n in range(65)})
+    with pytest.raises(FaceLatentsError, match="up to 64 directions; there are 65"):
+        effects(face_model=many)
+    bundled = load_face_model(bundled_face_model_path())
+    assert len(bundled.directions) + len(picture_effects.GIVEN) <= picture_effects.MOST_DIRECTIONS
 
 
 # --- Face Map ------------------------------------------------------------------------------------

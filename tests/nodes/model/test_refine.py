@@ -71,7 +71,7 @@ def test_inputs_are_optional_and_last():
     declared = NODE_CLASS_MAPPINGS["FaceLatentsEncode"].INPUT_TYPES()
     assert [*declared["required"], *declared["optional"]] == [
         "image", "face_model", "faces", "index", "min_score",
-        "face_landmarks", "mask", "already_aligned", "refine_steps", "ignore_mask",
+        "face_landmarks", "mask", "already_aligned", "refine_steps", "ignore_mask", "no_face",
     ]  # fmt: skip
     assert declared["optional"]["refine_steps"][1]["default"] == 0
 

@@ -63,7 +63,6 @@ def test_a_draft_looks_much_like_the_exact_picture():
         pixels(one).double() for one in (answer, bench.ask(strengths=strengths), bench.ask())
     )
     assert (draft - exact).abs().mean() < 0.6 * (still - exact).abs().mean()
-    assert (draft - still)[:8].abs().mean() < 4  # the frame stays, but for the JPEG
 
 
 def test_codes_in_half_precision_are_moved_as_the_queue_moves_them():

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 from face_latents.lab.training.face.linear import fit_linear
-from face_latents.models.architectures.face.file import state_of
-from face_latents.models.architectures.face.net import RenderedFaceNet
+from face_latents.models.architectures.face.eigenfaces import Eigenfaces
 from face_latents.models.architectures.face.planes import from_planes, to_planes
-from face_latents.models.architectures.face.renderer import Renderer
 from face_latents.models.errors import UnsupportedModelError
 from sklearn.decomposition import PCA
 
@@ -32,10 +30,9 @@ def random_tensors(count: int = 6, seed: int = 0) -> dict[str, torch.Tensor]:
     }
 
 
-def net_of(tensors: dict[str, torch.Tensor]) -> RenderedFaceNet:
-    """A network without controls, whose renderer is not asked."""
-    net = RenderedFaceNet(len(tensors["linear.std"]), SIZE, Renderer(4, 0, 8, 8, 8), controls=0)
-    net.load_state_dict(net.state_dict() | state_of(tensors))
+def net_of(tensors: dict[str, torch.Tensor]) -> Eigenfaces:
+    net = Eigenfaces(len(tensors["linear.std"]), SIZE)
+    net.load_state_dict({name.removeprefix("linear."): t for name, t in tensors.items()})
     net.prepare()
     return net
 
@@ -61,15 +58,7 @@ def test_values_by_hand() -> None:
             whole = np.concatenate([half, sign * half[..., ::-1]], -1)
             weight = tensors["linear.step"][k].item() * tensors["linear.std"][k].item()
             expected[b] += codes[b, k].item() * weight * whole
-    np.testing.assert_allclose(net.linear_picture(codes).numpy(), expected, atol=2e-5)
-
-
-def test_the_style_weight_is_all_of_the_decoder_that_depends_on_the_code() -> None:
-    net = net_of(random_tensors())
-    codes = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
-    origin = net.linear_picture(torch.zeros(1, 6))
-    pictures = origin + (codes @ net.style_weight().T).reshape(3, 3, SIZE, SIZE)
-    torch.testing.assert_close(net.linear_picture(codes), pictures)
+    np.testing.assert_allclose(net.linear_sum(codes).numpy(), expected, atol=2e-5)
 
 
 def test_components_that_depend_on_each_other_are_refused() -> None:
@@ -78,41 +67,41 @@ def test_components_that_depend_on_each_other_are_refused() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
-def test_encode_inverts_decode(batch: int) -> None:
+def test_the_fit_inverts_the_sum(batch: int) -> None:
     net = net_of(random_tensors(seed=3))
     codes = torch.randn(batch, 6, generator=torch.Generator().manual_seed(batch))
     kept = codes.clone()
-    torch.testing.assert_close(net.encode(net.linear_picture(codes)), codes, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(net.fit(net.linear_sum(codes)), codes, atol=1e-4, rtol=1e-4)
     assert torch.equal(codes, kept)
 
 
-def test_encode_is_the_least_squares_fit() -> None:
+def test_the_fit_is_the_least_squares_fit() -> None:
     net = net_of(random_tensors(seed=4))
     crop = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(5))
     columns = (
-        (net.linear_picture(torch.eye(6)) - net.linear_picture(torch.zeros(1, 6)))
+        (net.linear_sum(torch.eye(6)) - net.linear_sum(torch.zeros(1, 6)))
         .flatten(1)
         .double()
         .numpy()
     )
-    residual = (crop - net.linear_picture(torch.zeros(1, 6))).flatten().double().numpy()
+    residual = (crop - net.linear_sum(torch.zeros(1, 6))).flatten().double().numpy()
     expected = np.linalg.lstsq(columns.T, residual, rcond=None)[0]
-    np.testing.assert_allclose(net.encode(crop)[0].numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(net.fit(crop)[0].numpy(), expected, atol=1e-4)
 
 
 def test_mirroring_flips_signs() -> None:
     net = net_of(random_tensors(seed=6))
     codes = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
-    mirrored = net.linear_picture(net.mirror(codes))
-    torch.testing.assert_close(mirrored, net.linear_picture(codes).flip(-1), atol=1e-6, rtol=0)
+    mirrored = net.linear_sum(codes * net.parity)
+    torch.testing.assert_close(mirrored, net.linear_sum(codes).flip(-1), atol=1e-6, rtol=0)
 
 
 def test_half_precision_codes_and_gradient() -> None:
     net = net_of(random_tensors())
     codes = torch.randn(2, 6, dtype=torch.float16)
-    assert net.linear_picture(codes).dtype == torch.float32
+    assert net.linear_sum(codes).dtype == torch.float32
     small = codes.float().requires_grad_()
-    net.linear_picture(small).sum().backward()
+    net.linear_sum(small).sum().backward()
     assert small.grad is not None
     assert small.grad.abs().sum() > 0
 
@@ -127,7 +116,7 @@ def test_fit_agrees_with_scikit_learn() -> None:
     variance = 2 * tensors["linear.std"].double().numpy() ** 2
     np.testing.assert_allclose(variance, reference.explained_variance_ * 79 / 80, rtol=1e-3)
     net = net_of(tensors)
-    rebuilt = net.linear_picture(net.encode(crops.float() / 255)).flatten(1).double().numpy()
+    rebuilt = net.linear_sum(net.fit(crops.float() / 255)).flatten(1).double().numpy()
     expected = reference.inverse_transform(reference.transform(both[:40]))
     # what is left is the rounding of the components to 8 bits
     assert np.abs(rebuilt - expected).max() < 0.02
@@ -136,8 +125,8 @@ def test_fit_agrees_with_scikit_learn() -> None:
 def test_training_codes_are_white() -> None:
     crops = faces(60, seed=2)
     net = net_of(fit_linear(crops, 20))
-    codes = net.encode(crops.float() / 255)
-    codes = torch.cat([codes, net.mirror(codes)])
+    codes = net.fit(crops.float() / 255)
+    codes = torch.cat([codes, codes * net.parity])
     covariance = codes.T @ codes / len(codes)
     torch.testing.assert_close(covariance, torch.eye(20), atol=0.03, rtol=0)
 

@@ -1,0 +1,1 @@
+"""What the directions of the face model change, for its training and its evaluation."""

@@ -1,0 +1,64 @@
+"""How far a direction can be followed until pictures stop being natural."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ....models.architectures.face.net import POSES, FaceShapeAppearanceNet
+from ....models.architectures.face.points import (
+    INNER_LIPS,
+    LEFT_EYE,
+    LEFT_IRIS,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+)
+
+STEP, MOST = 0.25, 3.0  # strengths tried
+# Triangles of the mesh that keep less than this share of their area are folds or smears, those that
+# gain more than so many times theirs are smears too.
+LEAST_AREA, MOST_AREA = 0.2, 3.0
+MOST_BROKEN = 0.02  # share of triangles, over all faces
+SEEN = 0.3  # share of its frontal area from which a triangle is seen, on a head that is turned
+MOST_LOOK = 7.0  # white numbers by which the appearance may change: beyond, no training face lies
+MOST_DEGREES = 15.0  # of turned heads: what is beside the face was never seen
+
+
+def natural_range(
+    net: FaceShapeAppearanceNet, codes: Tensor, vector: Tensor
+) -> tuple[float, float]:
+    """Strengths (low, high) of a direction, on most of some faces.
+
+    Args:
+        net: the model.
+        codes: `(N, K)` of faces.
+        vector: `(K,)`.
+    """
+    return -_end(net, codes, -vector), _end(net, codes, vector)
+
+
+def _end(net: FaceShapeAppearanceNet, codes: Tensor, vector: Tensor) -> float:
+    degrees = float((vector[:3] * net.shape.pose_std[:3]).abs().amax())
+    look = float(vector[POSES + len(net.shape.std) :].norm())
+    most = min(MOST, MOST_DEGREES / max(degrees, 1e-6), MOST_LOOK / max(look, 1e-6))
+    # what a turned head hides folds on every real one
+    before, mean = _areas(net, codes), _areas(net, torch.zeros_like(codes[:1]))
+    seen = (before > SEEN * mean) & (vector[:3] == 0).all()
+    strength = STEP
+    while strength + STEP <= most:
+        kept = _areas(net, codes + (strength + STEP) * vector) / before
+        broken = seen & ((kept < LEAST_AREA) | (kept > MOST_AREA))
+        if float(broken.sum()) > MOST_BROKEN * max(int(seen.sum()), 1):
+            break
+        strength += STEP
+    return strength
+
+
+def _areas(net: FaceShapeAppearanceNet, codes: Tensor) -> Tensor:
+    """Signed areas `(N, T)` of the mesh's triangles, without those inside of lips and lids."""
+    triangles = net.triangles.long()
+    hollows = ((*LEFT_EYE, *LEFT_IRIS), (*RIGHT_EYE, *RIGHT_IRIS), INNER_LIPS)
+    within = torch.stack([torch.isin(triangles, torch.tensor(h)).all(1) for h in hollows]).any(0)
+    corners = net.points(codes)[:, triangles[~within], :2]
+    u, v = corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
+    return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]

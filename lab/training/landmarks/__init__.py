@@ -1,0 +1,1 @@
+"""Training of the dense landmarks' network."""

@@ -1,0 +1,197 @@
+"""Edits of a photo's own face: its pixels move with the shape, and take on changes of appearance.
+
+Shape and pose say where each point of the face goes; the photo's own pixels follow. Appearance is
+drawn on the canonical face before and after the edit; the difference of both drawings, as log-odds,
+is what the photo's pixels change by. Inside of lips that open there are no such pixels: there the
+drawing itself is laid over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...imaging.edit_maps import EditMaps
+from ...imaging.light import log_odds_change, luminance
+from ...imaging.maps import gaussian_blur
+from .mesh import grid_places, map_mesh, polygon_mask
+from .points import INNER_LIPS, OVAL
+
+if TYPE_CHECKING:
+    from .net import FaceShapeAppearanceNet
+
+EXTENT = 1.75  # sides of the crop: as far as the motion around a face reaches
+GRID, DRAFT_GRID = 392, 196  # places a side, about one for each pixel of the crop, and for two
+REACH = 0.33  # sides of the crop over which hair and ears come along
+SMOOTH = 1.0  # places: of the field, whose triangles would show as facets
+FACE_EDGE = 0.02  # sides: softness of the outline within which appearance changes
+FRAME = 0.12  # share of the maps over which they fall to 0 at their frame
+AGREEING = (0.2, 0.8)  # quantiles: light changes what lies between one way
+LEAST_LIGHT = 0.1  # shift of log-odds up to which a lighter face may be one of lighter skin
+LIT = 0.4  # of the way to the frame: how far light around a face is whole
+MISFIT = 0.5  # log-odds of brightness by which the drawing of the photo errs where it is hidden
+PARTED = 0.012  # sides of the crop by which lips have to part for the inside to be drawn
+STRETCHED = 1.6  # times that a mouth's own inside may be stretched
+COLOURFUL = (0.006, 0.012)  # distance of colours from a single tone: none, and all of it
+
+
+def edit_maps(
+    net: FaceShapeAppearanceNet,
+    photos: Tensor,
+    before: Tensor,
+    after: Tensor,
+    *,
+    draft: bool = False,
+) -> Tensor:
+    """What edits of codes do to photos.
+
+    Args:
+        net: the model.
+        photos: aligned crops `(B, 3, S, S)` in [0, 1].
+        before, after: codes `(B, K)`.
+        draft: half the resolution, drawings not sharpened.
+
+    Returns:
+        `(B, 9, N, N)`, maps over squares of `EXTENT` sides, see `EditMaps.stacked`.
+    """
+    old, new = net.points(before), net.points(after)
+    appearances = net.split(before)[2], net.split(after)[2]
+    drawn = (appearances[0] != appearances[1]).any(1)
+    change = torch.zeros_like(photos)
+    draw = net.base if draft else net.texture
+    picture = draw(appearances[1])
+    own = net.read_canonical(photos, old)
+    if bool(drawn.any()):
+        change = appearance_change(net, own, draw(appearances[0]), picture)
+    light = light_of(change, net.face_mask)
+    change = change - light[:, None, None, None] * net.face_mask
+    picture = tone_of(own, picture)
+    side = DRAFT_GRID if draft else GRID
+    maps = (_maps(net, old[i], new[i], change[i], picture[i], side) for i in range(len(photos)))
+    stacked = torch.stack([each.stacked() for each in maps])
+    if not bool((light != 0).any()):
+        return stacked
+    # Light falls on what surrounds a face too: confined to the face it would leave a patch.
+    lit = light[:, None, None] * broad_mask(side).to(light)
+    return torch.cat([stacked[:, :2], stacked[:, 2:5] + lit[:, None], stacked[:, 5:]], 1)
+
+
+def appearance_change(
+    net: FaceShapeAppearanceNet, own: Tensor, before: Tensor, after: Tensor
+) -> Tensor:
+    """Shift of log-odds `(B, 3, S, S)` on the canonical face.
+
+    Brightness shifts all channels alike, so that a grey photo stays grey, and the rest is left out
+    as far as the photo has a single tone. Where the drawing of the unedited face is far from the
+    photo, something hides the face, and nothing changes.
+
+    Args:
+        own: the photo on the canonical face.
+        before, after: drawings.
+    """
+    brightness = log_odds_change(luminance(before), luminance(after))
+    tint = log_odds_change(before, after) - brightness
+    tint = tint * colourfulness(own)[:, None, None, None]
+    misfit = log_odds_change(luminance(before), luminance(own))[:, 0]
+    misfit = gaussian_blur(misfit - misfit.mean((1, 2), keepdim=True), 0.012 * net.size)
+    seen = (-(misfit / MISFIT).square()).exp()
+    seen = gaussian_blur(seen, 0.008 * net.size) * net.face_mask
+    return (brightness + tint) * seen[:, None]
+
+
+def light_of(change: Tensor, mask: Tensor) -> Tensor:
+    """How much faces become lighter (or darker: negative) all over, `(B,)`, as log-odds.
+
+    That is what all but the outer fifths of the places agree on. A smile, glasses or another age
+    lighten some places and darken others, which makes 0.
+
+    Args:
+        change: `(B, 3, S, S)` on the canonical face.
+        mask: `(S, S)` of the face.
+    """
+    low, high = (
+        change.mean(1)[:, mask > 0.5].quantile(torch.tensor(AGREEING).to(change), dim=1).unbind()
+    )
+    return (low - LEAST_LIGHT).clamp(min=0) + (high + LEAST_LIGHT).clamp(max=0)
+
+
+def colourfulness(pictures: Tensor) -> Tensor:
+    """Whether pictures `(B, 3, H, W)` have more than one tone, `(B,)` in [0, 1].
+
+    Grey and sepia pictures have colours on one line: each channel is a function of brightness.
+    """
+    small = F.avg_pool2d(pictures, 8).flatten(2)
+    grey = small.mean(1, keepdim=True)
+    basis = torch.stack([torch.ones_like(grey), grey, grey.square()], -1)[:, 0]
+    fitted = basis @ torch.linalg.lstsq(basis, small.mT).solution
+    error: Tensor = (small.mT - fitted).square().mean((1, 2)).sqrt()
+    low, high = COLOURFUL
+    return ((error - low) / (high - low)).clamp(0, 1)
+
+
+def tone_of(own: Tensor, pictures: Tensor) -> Tensor:
+    """Pictures `(B, 3, H, W)` in the single tone of others, as far as those have one."""
+    small = F.avg_pool2d(own, 8).flatten(2)
+    grey = small.mean(1, keepdim=True)
+    basis = torch.stack([torch.ones_like(grey), grey], -1)[:, 0]
+    line = torch.linalg.lstsq(basis, small.mT).solution  # (B, 2, 3)
+    toned = line[:, 0, :, None, None] + line[:, 1, :, None, None] * pictures.mean(1, keepdim=True)
+    shown: Tensor = toned + colourfulness(own)[:, None, None, None] * (pictures - toned)
+    return shown
+
+
+def _maps(
+    net: FaceShapeAppearanceNet,
+    old: Tensor,
+    new: Tensor,
+    change: Tensor,
+    picture: Tensor,
+    side: int,
+) -> EditMaps:
+    """The maps of one face, whose points `(478, 3)` move from `old` to `new`."""
+    mesh = map_mesh(new, net.triangles.long(), side, EXTENT, REACH)
+    values = torch.cat([(old - new)[:, :2], (net.canon - new)[:, :2]], 1)
+    fields = gaussian_blur(mesh.spread(values[None])[0], SMOOTH) * frame_mask(side, FRAME).to(old)
+    motion, to_canon = fields.split(2)
+    grid = (grid_places(side, EXTENT, new.device) + to_canon.permute(1, 2, 0)) * 2
+    seen = F.grid_sample(torch.cat([change, picture])[None], grid[None], align_corners=False)[0]
+    gap = [float((points[14, 1] - points[13, 1]).clamp(min=0)) for points in (old, new)]
+    parted = min(1.0, max(0.0, (gap[1] - STRETCHED * gap[0]) / PARTED))
+    weight = torch.zeros_like(seen[:1])
+    if parted > 0:
+        inside = polygon_mask(new, INNER_LIPS, side, EXTENT)
+        weight = parted * gaussian_blur(inside[None], 0.7)
+    moves = float((old - new)[:, :2].abs().amax()) > 0
+    return EditMaps(
+        motion if moves else torch.zeros_like(motion),
+        seen[:3],
+        weight,
+        seen[3:].clamp(0, 1),
+        EXTENT,
+    )
+
+
+def frame_mask(side: int, share: float) -> Tensor:
+    """1 within a square, falling to 0 over a share of it: `(side, side)`."""
+    axis = (torch.arange(side) + 0.5) / side
+    t = ((torch.minimum(axis, 1 - axis) - 1 / side) / share).clamp(0, 1)
+    edge = t * t * (3 - 2 * t)
+    return edge * edge[:, None]
+
+
+def broad_mask(side: int) -> Tensor:
+    """1 on and around a face, falling to 0 at the frame of the maps: `(side, side)`."""
+    axis = (torch.arange(side) + 0.5) / side * 2 - 1
+    t = ((1 - (axis.square() + axis[:, None].square()).sqrt()) / (1 - LIT)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def face_mask(canon: Tensor, size: int) -> Tensor:
+    """Where appearance may change on the canonical face, `(size, size)` in [0, 1]."""
+    inside = polygon_mask(canon, OVAL, size, 1.0)
+    edge = FACE_EDGE * size
+    shrunk = (gaussian_blur(inside[None], edge)[0] * 2 - 1).clamp(0, 1)
+    return gaussian_blur(shrunk[None], edge / 2)[0]
