@@ -54,7 +54,7 @@ def _one_side(name: str, plus: str, side: int, measures: Mapping[str, float]) ->
 
 
 RECIPES: tuple[Recipe, ...] = (
-    Recipe("smile", EXPRESSION, "a broader smile; 2 is a usual one, with teeth", pairs=0.5),
+    Recipe("smile", EXPRESSION, "a broader smile; 1.5 is a usual one, with teeth", pairs=0.7),
     _expression("closed_smile", "smiling lips that stay closed", mouth_lift=0.5, mouth_width=0.5),
     _expression("mouth_open", "mouth wider open", mouth_gap=0.8),
     _expression("mouth_corners", "corners of the mouth up", mouth_lift=0.6),
@@ -87,12 +87,12 @@ RECIPES: tuple[Recipe, ...] = (
     _shape("jaw_width", "a wider jaw", jaw_width=0.6),
     _shape("face_width", "a wider face", face_width=0.6),
     _shape("forehead_height", "a higher forehead", forehead_height=0.6),
-    Recipe("age", LOOK, "older", label=("age", 20.0)),
+    Recipe("age", LOOK, "older", label=("age", 30.0)),
     Recipe("gender_expression", LOOK, "more masculine; minus: more feminine",
-           label=("gender", 0.5)),
+           label=("gender", 0.7)),
     Recipe("beard", LOOK, "a beard", typical=("beard", 0.5)),
     Recipe("glasses", LOOK, "glasses on", typical=("glasses", 0.5)),
-    Recipe("light_left_right", LIGHT, "light from the picture's right", label=("light", 0.08),
+    Recipe("light_left_right", LIGHT, "light from the picture's right", label=("light", 0.12),
            parity=-1),
-    Recipe("brightness", LIGHT, "brighter", label=("brightness", 0.05)),
+    Recipe("brightness", LIGHT, "brighter", label=("brightness", 0.08)),
 )  # fmt: skip

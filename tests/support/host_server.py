@@ -220,7 +220,8 @@ class Host:
         return self.log_path.read_text("utf-8", "replace")
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.address + path, timeout=60) as answer:
+        address = self.address + urllib.parse.quote(path, safe="/?=&%")
+        with urllib.request.urlopen(address, timeout=60) as answer:
             body: bytes = answer.read()
         return body
 

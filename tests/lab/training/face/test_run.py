@@ -121,7 +121,6 @@ def test_the_critic_is_fooled_where_it_counts() -> None:
     assert critic_loss(real, real, nothing) == 0
 
 
-@pytest.mark.skip(reason="the bundled file is preliminary: enable when the final one lands")
 def test_the_bundled_model_is_the_one_that_the_command_makes() -> None:
     metadata = read_header(bundled_file("face.safetensors")).metadata
     told, default = json.loads(metadata["settings"]), asdict(FaceTraining())

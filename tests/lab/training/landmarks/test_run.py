@@ -74,7 +74,6 @@ def test_a_training_makes_the_file_that_finds_points(
         torch.testing.assert_close(second[name], tensor, msg=name)
 
 
-@pytest.mark.skip(reason="the bundled file is preliminary: enable when the final one lands")
 def test_the_bundled_landmarks_are_those_that_the_command_makes() -> None:
     metadata = read_header(bundled_file("landmarks.safetensors")).metadata
     told, default = json.loads(metadata["settings"]), asdict(LandmarkTraining())
