@@ -11,6 +11,7 @@ import torch
 from face_data_support import make_people
 from face_latents.lab.data.landmarks import TeacherPhoto, teacher_photos
 from face_latents.lab.directions.measures import MEASURES
+from face_latents.lab.directions.recipes import RECIPES
 from face_latents.lab.evaluation.face import smiles
 from face_latents.lab.evaluation.face.expressions import Aim, aim_of, reached
 from face_latents.lab.evaluation.face.landmarks import errors, evaluate_landmarks, trembling
@@ -134,8 +135,9 @@ def test_a_fold_is_left_out_of_its_own_direction(face_model: FaceModel) -> None:
     pairs[:, -1] = 3.0
     vectors = without_fold(net, vector, pairs)
     change = vectors - vector
-    assert change[0, column] == pytest.approx(-0.5, abs=1e-5)
-    assert change[1, column] == pytest.approx(0.5 * (12 / 10 - 1), abs=1e-5)
+    (share,) = (recipe.pairs for recipe in RECIPES if recipe.name == "smile")
+    assert change[0, column] == pytest.approx(-share, abs=1e-5)
+    assert change[1, column] == pytest.approx(share * (12 / 10 - 1), abs=1e-5)
     change[:, column] = 0
     assert not change.any()
 
