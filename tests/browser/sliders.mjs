@@ -163,7 +163,7 @@ await run();
 await shot("2_ran");
 check(await page.evaluate(() => window.flt.picture().naturalWidth) > 0, "no picture after the run");
 const before = await restingPicture();
-const slider = page.getByRole("slider", { name: "smile" });
+const slider = page.getByRole("slider", { name: "smile", exact: true });
 const box = await slider.boundingBox();
 await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
 await page.mouse.down();
@@ -246,7 +246,7 @@ await shot("5_wired");
 await open(graph);
 await run();
 async function drag(name, share) {
-  const place = await page.getByRole("slider", { name }).boundingBox();
+  const place = await page.getByRole("slider", { name, exact: true }).boundingBox();
   const middle = place.y + place.height / 2;
   await page.mouse.move(place.x + place.width / 2, middle);
   await page.mouse.down();
