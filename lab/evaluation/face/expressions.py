@@ -83,9 +83,16 @@ def reached(aim: Aim, before: Tensor, after: Tensor, spread: Tensor) -> Tensor:
     return done[:, aim.aims].all(1)
 
 
+def seen(found: Tensor, truth: Tensor) -> Tensor:
+    """Slopes `(M,)` of measures as found on the true ones, both `(N, M)`: 1 where all is seen."""
+    found, truth = found - found.mean(0), truth - truth.mean(0)
+    return (found * truth).sum(0) / truth.square().sum(0).clamp(min=1e-12)
+
+
 def evaluate_expressions(
     subjects: Subjects,
     judge: Judge,
+    truth: Tensor,
     progress: Callable[[str, int, int], None],
 ) -> dict[str, dict[str, object]]:
     """Follow every direction of the group "expression".
@@ -93,18 +100,22 @@ def evaluate_expressions(
     Args:
         subjects: the faces; their model is one of shape and appearance.
         judge: reads attributes, for side effects.
+        truth: `(N, 478, 3)`, a teacher's points of the unedited faces.
         progress: called with (stage, done, total).
 
     Returns:
-        By direction: `strength`; `reached`, share of faces; `side_effect` and `side_effect_on`,
-        the largest mean change of another attribute that the judge sees, in [0, 1]; `moves_also`
-        and `moves_also_on`, the largest mean change of another measure of expressions, over the
-        least of those wanted; `identity`, median distance to the unedited face.
+        By direction: `strength`; `reached`, share of faces; `seen`, the least slope of an aim, as
+        the landmarks find it, on the teacher's (far below 1 they are no judge); `side_effect` and
+        `side_effect_on`, the largest mean change of another attribute that the judge sees, in
+        [0, 1]; `moves_also` and `moves_also_on`, the largest mean change of another measure of
+        expressions, over the least of those wanted; `identity`, median distance to the unedited
+        face.
     """
     net = _net_of(subjects)
     model, everyone = subjects.model, torch.arange(len(subjects))
     spread = gradients(net.shape).norm(dim=1)
     _, before = frontal_measures(net, find_points(subjects.crops, model.template))
+    slopes = seen(before, frontal_measures(net, truth)[1])
     reference = read(judge, subjects.crops, model.template)
     start = as_probability(reference, reference)
     chosen = {n: d for n, d in model.directions.items() if d.group == EXPRESSION}
@@ -114,11 +125,12 @@ def evaluate_expressions(
         aim = aim_of(net, direction.vector, direction.safe_range[1])
         edited = subjects.edited(everyone, aim.strength * direction.vector)
         _, after = frontal_measures(net, find_points(edited, model.template))
-        seen = as_probability(read(judge, edited, model.template), reference)
+        readings = as_probability(read(judge, edited, model.template), reference)
         figures[name] = {
             "strength": aim.strength,
             "reached": share(reached(aim, before, after, spread)),
-            **_side_effect(aim, list(reference), (seen - start).abs().mean(0)),
+            "seen": round(float(slopes[aim.aims].min()), 3),
+            **_side_effect(aim, list(reference), (readings - start).abs().mean(0)),
             **_also_moved(aim, ((after - before) / spread).abs().mean(0)),
             "identity": median(subjects.identity(everyone, edited)),
         }

@@ -18,10 +18,10 @@ from .recogniser import Recogniser, distance
 from .subjects import Subjects, median, photos_with_surroundings
 
 SMILE = "smile"
-STRENGTH = 2.0  # the same for all: a usual smile
+SHARE = next(recipe.pairs for recipe in RECIPES if recipe.name == SMILE)
+STRENGTH = 1 / SHARE  # the same for all: as far as people smile on average
 FOLDS = 6
 SHAPES = ("width", "lift", "open")
-_SHARE = next(recipe.pairs for recipe in RECIPES if recipe.name == SMILE)
 
 
 def evaluate_smiles(
@@ -117,7 +117,7 @@ def without_fold(net: FaceShapeAppearanceNet, vector: Tensor, pairs: Tensor) -> 
     refitted = []
     for number in fold:
         others = pairs[fold != number].mean(0) - pairs.mean(0)
-        refitted.append(vector + _SHARE * torch.where(shape, others, 0.0))
+        refitted.append(vector + SHARE * torch.where(shape, others, 0.0))
     return torch.stack(refitted)
 
 

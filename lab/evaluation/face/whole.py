@@ -15,7 +15,7 @@ from ....models.errors import FaceLatentsError
 from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
 from ....models.judge import Judge, load_judge, read
 from ...data.faces import METADATA_FILE, faces_folder, load_faces
-from ...data.landmarks import teacher_photos
+from ...data.landmarks import TeacherPhoto, teacher_photos
 from ..finder.figures import FinderEvaluation, evaluate_finder
 from ..paste import PasteEvaluation, evaluate_paste
 from .edits import evaluate_edits
@@ -117,7 +117,9 @@ class _Run:
             },
             "pose": lambda: {"pose": evaluate_pose(self.sharp)},
             "expressions": lambda: {
-                "expressions": evaluate_expressions(self.sharp, self.judge, progress)
+                "expressions": evaluate_expressions(
+                    self.sharp, self.judge, torch.stack([p.points for p in self.photos]), progress
+                )
             },
             "ranges": lambda: {"ranges": evaluate_ranges(self.sharp[:ENDS], progress)},
             "morph": lambda: {"morph": evaluate_morphs(self.sharp)},
@@ -172,10 +174,14 @@ class _Run:
         )  # fmt: skip
 
     @cached_property
+    def photos(self) -> list[TeacherPhoto]:
+        """Sharp photos, with a teacher's landmarks."""
+        return teacher_photos(self.data_dir / "sharp", "val")[: self.settings.edit_faces]
+
+    @cached_property
     def sharp(self) -> Subjects:
-        """Sharp photos with what is around the face, to be edited."""
-        photos = teacher_photos(self.data_dir / "sharp", "val")[: self.settings.edit_faces]
-        return photos_with_surroundings(self.model, photos, self.recogniser)
+        """These with what is around the face, to be edited."""
+        return photos_with_surroundings(self.model, self.photos, self.recogniser)
 
     def _recon(self) -> dict[str, object]:
         if self.settings.out_dir is not None:

@@ -11,12 +11,17 @@ import torch
 from face_data_support import make_people
 from face_latents.lab.data.landmarks import TeacherPhoto, teacher_photos
 from face_latents.lab.directions.measures import MEASURES
-from face_latents.lab.directions.recipes import RECIPES
 from face_latents.lab.evaluation.face import smiles
-from face_latents.lab.evaluation.face.expressions import Aim, aim_of, reached
+from face_latents.lab.evaluation.face.expressions import Aim, aim_of, reached, seen
 from face_latents.lab.evaluation.face.landmarks import errors, evaluate_landmarks, trembling
 from face_latents.lab.evaluation.face.points import find_points, in_eye_distances, lips, mouth_shape
-from face_latents.lab.evaluation.face.smiles import FOLDS, measure_smiles, without_fold
+from face_latents.lab.evaluation.face.smiles import (
+    FOLDS,
+    SHARE,
+    STRENGTH,
+    measure_smiles,
+    without_fold,
+)
 from face_latents.lab.evaluation.face.subjects import Subjects
 from face_latents.models.architectures.face.net import FaceShapeAppearanceNet
 from face_latents.models.face_model import FaceModel
@@ -127,6 +132,12 @@ def test_half_of_a_change_is_enough_but_an_eye_has_to_close() -> None:
     assert reached(aim, before, after, spread).tolist() == [True, False, False]
 
 
+def test_what_landmarks_see_of_a_measure() -> None:
+    truth = torch.tensor([[1.0, 1.0], [2.0, 5.0], [3.0, 0.0]])
+    found = torch.stack([0.3 * truth[:, 0] + 7, torch.full((3,), 2.0)], 1)
+    assert seen(found, truth).tolist() == pytest.approx([0.3, 0.0], abs=1e-6)
+
+
 def test_a_fold_is_left_out_of_its_own_direction(face_model: FaceModel) -> None:
     net, vector = net_of(face_model), face_model.directions["smile"].vector
     pairs = torch.zeros(2 * FOLDS, len(vector))
@@ -135,9 +146,8 @@ def test_a_fold_is_left_out_of_its_own_direction(face_model: FaceModel) -> None:
     pairs[:, -1] = 3.0
     vectors = without_fold(net, vector, pairs)
     change = vectors - vector
-    (share,) = (recipe.pairs for recipe in RECIPES if recipe.name == "smile")
-    assert change[0, column] == pytest.approx(-share, abs=1e-5)
-    assert change[1, column] == pytest.approx(share * (12 / 10 - 1), abs=1e-5)
+    assert change[0, column] == pytest.approx(-SHARE, abs=1e-5)
+    assert change[1, column] == pytest.approx(SHARE * (12 / 10 - 1), abs=1e-5)
     change[:, column] = 0
     assert not change.any()
 
@@ -152,7 +162,7 @@ class Few(SimpleNamespace):
 def test_rest_is_what_an_edit_leaves(
     face_model: FaceModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pictures stand for strengths; points are found as those say, half as far as wanted at 2."""
+    """Pictures stand for strengths, and points are found as those say; the usual one gives 1."""
     net = net_of(face_model)
     mean = net.shape.mean
     smile = torch.zeros_like(mean)
@@ -167,7 +177,7 @@ def test_rest_is_what_an_edit_leaves(
         def edited(index: Tensor, change: Tensor) -> Tensor:
             return crops[index] + change.expand(len(index), 1)[:, 0]
 
-        direction = SimpleNamespace(safe_range=(-2.0, 3.0))
+        direction = SimpleNamespace(safe_range=(-2.0, 2.2 * STRENGTH))
         model = SimpleNamespace(template=None, directions={"smile": direction})
         own = Few(
             crops=crops, edited=edited, embeddings=crops[:, None], embed=lambda c: c[:, None],
@@ -176,10 +186,10 @@ def test_rest_is_what_an_edit_leaves(
         return cast(Subjects, own)
 
     monkeypatch.setattr(smiles, "find_points", found)
-    figures = measure_smiles(subjects([0.0, 0.0]), subjects([2.0, 2.5]), torch.tensor([0.5]))
+    figures = measure_smiles(subjects([0.0, 0.0]), subjects([2.0, 2.5]), torch.tensor([SHARE]))
     assert figures["persons"] == 2
-    # 1 of 2 and 1 of 2.5 explained; the end of the range is 3 halves
+    # 1 of 2 and 1 of 2.5 explained; the end of the range gives 2.2
     assert figures["rest"] == pytest.approx((1 + 1.5) / 4.5, abs=2e-3)
-    assert figures["rest_measured"] == pytest.approx((0.5 + 1) / 4.5, abs=2e-3)
+    assert figures["rest_measured"] == pytest.approx((0 + 0.3) / 4.5, abs=2e-3)
     assert figures["identity_untouched"] == 2
     assert figures["lift"] == pytest.approx(cast(float, figures["real_lift"]) / 2.25, rel=0.05)
