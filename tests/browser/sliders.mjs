@@ -202,7 +202,7 @@ check((await numbers(["smile"])).smile === 0.19, "arrows and Shift do not move b
 await page.keyboard.press("Delete");
 check((await numbers(["smile"])).smile === 0, "Delete does not reset");
 check(await page.evaluate(() => !!window.flt.node()), "Delete removed the node");
-await page.getByRole("spinbutton", { name: "smile" }).fill("5.25");
+await page.getByRole("spinbutton", { name: "smile", exact: true }).fill("5.25");
 await page.keyboard.press("Tab");
 check(await page.evaluate(() => window.flt.values().smile) === 5.25, "a typed value is not taken");
 await slider.dblclick();
