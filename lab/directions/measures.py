@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ...models.architectures.face.points import POINTS
 from ...models.architectures.face.shape import FaceShape
+from ...models.finder.landmarks_net import POINTS
 
 Term = tuple[float, str, tuple[int, ...]]  # weight of the mean coordinate of some points
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 _FLOOR = 0.05  # values are kept this far from 0 and 1, which bounds the gain
-_LEAST = 1e-3
+LEAST_LIGHT = 0.1  # shift of log-odds up to which a lighter face may be one of lighter skin
+_AGREEING = (0.2, 0.8)  # quantiles of a face: light changes what lies between one way
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -29,16 +30,6 @@ def weighted_deviation(values: Tensor, weight: Tensor) -> Tensor:
     """Standard deviation `(B,)` of `(B, H, W)`, places counting by `weight` `(H, W)`."""
     away = values - weighted_mean(values, weight)[:, None, None]
     return weighted_mean(away.square(), weight).sqrt()
-
-
-def with_brightness(pictures: Tensor, brightness: Tensor) -> Tensor:
-    """Pictures `(..., 3, H, W)` of another luminance `(..., 1, H, W)` in their own hues: what is
-    darker keeps the ratio of its channels, what is lighter goes towards white."""
-    old = luminance(pictures)
-    darker = pictures * (brightness.clamp(min=0) / old.clamp(min=_LEAST))
-    share = (brightness.clamp(max=1) - old) / (1 - old).clamp(min=_LEAST)
-    made = torch.where(brightness < old, darker, pictures + (1 - pictures) * share)
-    return made + (brightness - luminance(made))
 
 
 def log_odds_change(before: Tensor, after: Tensor) -> Tensor:
@@ -60,3 +51,21 @@ def apply_log_odds(values: Tensor, change: Tensor) -> Tensor:
     gain = torch.exp(change)
     moved = gain * inside / (1 + (gain - 1) * inside)
     return moved + (values - inside)
+
+
+def light_of(change: Tensor, mask: Tensor, least: float = LEAST_LIGHT) -> Tensor:
+    """How much faces become lighter (or darker: negative) all over, `(*)`, in `change`'s unit.
+
+    That is what all but the outer fifths of the places agree on. A smile, glasses or another age
+    lighten some places and darken others, which makes 0.
+
+    Args:
+        change: `(*, N, N)` of the brightness.
+        mask: `(N, N)` of the face.
+        least: left out of it.
+    """
+    inside = change[..., mask > 0.5]
+    if not inside.shape[-1]:
+        return change.new_zeros(change.shape[:-2])
+    low, high = inside.quantile(torch.tensor(_AGREEING).to(inside), dim=-1).unbind()
+    return (low - least).clamp(min=0) + (high + least).clamp(max=0)

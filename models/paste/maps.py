@@ -8,15 +8,13 @@ from torch import Tensor
 
 from ..imaging.edit_maps import EditMaps
 from ..imaging.flow import estimate_motion, warp
-from ..imaging.light import log_odds_change, luminance
+from ..imaging.light import light_of, log_odds_change, luminance
 from ..imaging.maps import gaussian_blur
 from .edit import BLEND, WARP, PictureEdit
 from .mask import follow_edges, motion_mask, smootherstep
 
-LEAST_LIGHT = 0.1  # shift of log-odds up to which a lighter face may be one of lighter skin
 _TINT_LIMIT = 0.35  # largest shift of one channel's log-odds against the brightness
 _TINT_BLUR = 0.012  # of the crop's side: the eye sees colour coarsely, decoders draw it noisily
-_AGREEING = (0.2, 0.8)  # quantiles of a face's pixels: light changes what lies between one way
 _LIT = 0.4  # distance from the centre up to which light is whole, as a share of where it ends
 
 
@@ -41,7 +39,7 @@ def edit_maps(crop: Tensor, edit: PictureEdit, mask: Tensor) -> EditMaps:
     # The photo's edges move along with its pixels.
     edges = follow_edges(mask, warp(crop, motion))
     change = colour_change(warp(before, motion), after)
-    light = light_of(change.mean(0), mask)
+    light = float(light_of(change.mean(0), mask))
     maps = EditMaps(motion / before.shape[-1], (change - light) * edges, weight, face)
     return maps if light == 0 else _lit(maps, light)
 
@@ -70,21 +68,3 @@ def colour_change(before: Tensor, after: Tensor) -> Tensor:
     tint = log_odds_change(before, after) - brightness
     tint = gaussian_blur(tint, _TINT_BLUR * before.shape[-1])
     return brightness + _TINT_LIMIT * torch.tanh(tint / _TINT_LIMIT)
-
-
-def light_of(change: Tensor, mask: Tensor, least: float = LEAST_LIGHT) -> float:
-    """How much a face becomes lighter (or darker: negative) all over, in the unit of `change`.
-
-    That is what all but the outer fifths of its pixels agree on. A smile, glasses or another age
-    lighten some places and darken others, which makes 0.
-
-    Args:
-        change: `(N, N)` of the brightness.
-        mask: `(N, N)` of the face.
-        least: left out of it.
-    """
-    inside = change[mask > 0.5]
-    if not len(inside):
-        return 0.0
-    low, high = map(float, inside.quantile(torch.tensor(_AGREEING).to(inside)))
-    return max(low - least, 0.0) + min(high + least, 0.0)

@@ -18,11 +18,9 @@ from face_latents.lab.training.face.linear import fit_linear
 from face_latents.models.architectures.face import file as face_file
 from face_latents.models.architectures.face.net import FaceShapeAppearanceNet
 from face_latents.models.architectures.face.points import (
-    FIVE,
     INNER_LIPS,
     LEFT_EYE,
     OVAL,
-    POINTS,
     RIGHT_EYE,
     RIGID,
 )
@@ -30,7 +28,8 @@ from face_latents.models.architectures.face.pose import place
 from face_latents.models.architectures.face.renderer import Renderer
 from face_latents.models.face_model import FaceModel, bundled_face_model_path
 from face_latents.models.files.tensors import load_tensors
-from face_latents.models.finder.dense_landmarks import load_dense_landmarks
+from face_latents.models.finder.dense_landmarks import FIVE, load_dense_landmarks
+from face_latents.models.finder.landmarks_net import POINTS
 from face_latents.models.geometry.templates import WIDE
 from face_latents.models.space import LatentSpace
 from PIL import Image, ImageDraw

@@ -6,20 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....models.architectures.face.net import PARTED
 from ...data.canonical import CanonicalFaces
 from .linear import fit_linear
 
 CHUNK = 512
 CELL = 14  # pixels of the coarse colours that tell the inside of a mouth
 RIDGE = 300.0  # on standardised colours
-
-
-def parted(points: Tensor) -> Tensor:
-    """How much of the mouth's inside faces `(N, 478, 3)` show, `(N,)` in [0, 1]."""
-    gap: Tensor = (points[:, 14] - points[:, 13]).norm(dim=1)
-    low, high = PARTED
-    return ((gap - low) / (high - low)).clamp(0, 1)
 
 
 def halved(faces: CanonicalFaces) -> Tensor:
@@ -40,7 +32,7 @@ def fill_mouths(pictures: Tensor, shown: Tensor, mouth: Tensor) -> Tensor:
 
     Args:
         pictures: `(N, 3, S, S)` uint8.
-        shown: `(N,)`, of `parted`.
+        shown: `(N,)`, of `shape.parted`.
         mouth: `(S, S)`, 1 inside of the canonical lips.
     """
     where, opened = mouth > 0, shown > 0.99
@@ -71,7 +63,7 @@ def fit_appearance(
 
     Args:
         faces: training faces.
-        shown: `(N,)`, of `parted`.
+        shown: `(N,)`, of `shape.parted`.
         mouth: `(S / 2, S / 2)`, 1 inside of the canonical lips.
         count: of components.
         seed: of what is random.

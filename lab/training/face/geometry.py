@@ -8,17 +8,10 @@ import torch
 from scipy.spatial import Delaunay
 from torch import Tensor
 
-from ....models.architectures.face.points import (
-    FIVE,
-    INNER_LIPS,
-    LEFT_EYE,
-    LEFT_IRIS,
-    RIGHT_EYE,
-    RIGHT_IRIS,
-    SIDES,
-)
+from ....models.architectures.face.points import HOLLOWS, SIDES
 from ....models.architectures.face.pose import measure_pose
 from ....models.architectures.face.shape import POSE_PARITY
+from ....models.finder.dense_landmarks import FIVE
 from ....models.geometry.similarity import similarity_transform, transform_points
 from ....models.geometry.templates import WIDE
 
@@ -60,11 +53,14 @@ def triangulate(canon: Tensor) -> Tensor:
     u, v = (canon[triangles[:, i], :2] - canon[triangles[:, 0], :2] for i in (1, 2))
     clockwise = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0] > 0
     triangles = torch.where(clockwise[:, None], triangles, triangles.flip(1))
-    hollows = [INNER_LIPS, (*LEFT_EYE, *LEFT_IRIS), (*RIGHT_EYE, *RIGHT_IRIS)]
-    within = torch.stack(
-        [torch.isin(triangles, torch.tensor(hollow)).all(1) for hollow in hollows]
-    ).any(0)
+    within = within_hollows(triangles)
     return torch.cat([triangles[within], triangles[~within]])
+
+
+def within_hollows(triangles: Tensor) -> Tensor:
+    """Which triangles `(T, 3)` lie inside of lips and lids, `(T,)`."""
+    inside = [torch.isin(triangles, torch.tensor(hollow)).all(1) for hollow in HOLLOWS]
+    return torch.stack(inside).any(0)
 
 
 def fit_shapes(points: Tensor, mean: Tensor, order: Tensor, count: int) -> dict[str, Tensor]:

@@ -6,13 +6,7 @@ import torch
 from torch import Tensor
 
 from ....models.architectures.face.net import POSES, FaceShapeAppearanceNet
-from ....models.architectures.face.points import (
-    INNER_LIPS,
-    LEFT_EYE,
-    LEFT_IRIS,
-    RIGHT_EYE,
-    RIGHT_IRIS,
-)
+from .geometry import within_hollows
 
 STEP, MOST = 0.25, 3.0  # strengths tried
 # Triangles of the mesh that keep less than this share of their area are folds or smears, those that
@@ -57,8 +51,6 @@ def _end(net: FaceShapeAppearanceNet, codes: Tensor, vector: Tensor) -> float:
 def _areas(net: FaceShapeAppearanceNet, codes: Tensor) -> Tensor:
     """Signed areas `(N, T)` of the mesh's triangles, without those inside of lips and lids."""
     triangles = net.triangles.long()
-    hollows = ((*LEFT_EYE, *LEFT_IRIS), (*RIGHT_EYE, *RIGHT_IRIS), INNER_LIPS)
-    within = torch.stack([torch.isin(triangles, torch.tensor(h)).all(1) for h in hollows]).any(0)
-    corners = net.points(codes)[:, triangles[~within], :2]
+    corners = net.points(codes)[:, triangles[~within_hollows(triangles)], :2]
     u, v = corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
     return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]

@@ -17,7 +17,7 @@ from ....models.architectures.face.net import REACH, FaceShapeAppearanceNet
 from ....models.architectures.face.points import INNER_LIPS
 from ....models.architectures.face.pose import measure_pose
 from ....models.architectures.face.renderer import Renderer
-from ....models.architectures.face.shape import FaceShape
+from ....models.architectures.face.shape import FaceShape, parted
 from ....models.face_model import FaceModel, load_face_model
 from ....models.files.tensors import load_tensors, save_tensors
 from ...data.canonical import CanonicalFaces, read_canonical_faces
@@ -25,7 +25,7 @@ from ...data.landmarks import checksum, mirrored_order, teacher_photos
 from ...directions.measures import change_measures, measure
 from ...directions.recipes import BROWS_UP, CLOSING, RECIPES
 from ..loop import Progress, Session, silent
-from .appearance import CHUNK, fit_appearance, halved, parted
+from .appearance import CHUNK, fit_appearance, halved
 from .directions import DirectionFit, Observed
 from .export import export_face
 from .geometry import add_one_sided, canonical_face, fit_shapes, mean_face, triangulate
@@ -158,14 +158,14 @@ def untrained_net(tensors: dict[str, Tensor], size: int) -> FaceShapeAppearanceN
 @torch.no_grad()
 def encode_canonical(net: FaceShapeAppearanceNet, faces: CanonicalFaces) -> Tensor:
     """Codes `(N, K)` of canonical faces with the teacher's points."""
-    pose, shape = net.shape.measure(faces.points)
-    shown = parted(measure_pose(faces.points, net.shape.mean)[1])
+    pose, frontal = measure_pose(faces.points, net.shape.mean)
+    shown = parted(frontal)
     small = halved(faces)
     looks = [
         net.fit_canonical(part.float() / 255, some)
         for part, some in zip(small.split(CHUNK), shown.split(CHUNK), strict=True)
     ]
-    return torch.cat([pose, shape, torch.cat(looks)], 1)
+    return torch.cat([*net.shape.whiten(pose, frontal), torch.cat(looks)], 1)
 
 
 def observe(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...imaging.edit_maps import EditMaps
-from ...imaging.light import log_odds_change, luminance
+from ...imaging.light import light_of, log_odds_change, luminance
 from ...imaging.maps import gaussian_blur
 from .mesh import grid_places, map_mesh, polygon_mask
 from .points import INNER_LIPS, OVAL
@@ -29,8 +29,6 @@ REACH = 0.33  # sides of the crop over which hair and ears come along
 SMOOTH = 1.0  # places: of the field, whose triangles would show as facets
 FACE_EDGE = 0.02  # sides: softness of the outline within which appearance changes
 FRAME = 0.12  # share of the maps over which they fall to 0 at their frame
-AGREEING = (0.2, 0.8)  # quantiles: light changes what lies between one way
-LEAST_LIGHT = 0.1  # shift of log-odds up to which a lighter face may be one of lighter skin
 LIT = 0.4  # of the way to the frame: how far light around a face is whole
 MISFIT = 0.5  # log-odds of brightness by which the drawing of the photo errs where it is hidden
 PARTED = 0.012  # sides of the crop by which lips have to part for the inside to be drawn
@@ -59,18 +57,23 @@ def edit_maps(
     """
     old, new = net.points(before), net.points(after)
     appearances = net.split(before)[2], net.split(after)[2]
-    drawn = (appearances[0] != appearances[1]).any(1)
-    change = torch.zeros_like(photos)
-    draw = net.base if draft else net.texture
-    picture = draw(appearances[1])
-    own = net.read_canonical(photos, old)
-    if bool(drawn.any()):
-        change = appearance_change(net, own, draw(appearances[0]), picture)
-    light = light_of(change, net.face_mask)
+    parted = _parted(old, new)
+    change, picture = torch.zeros_like(photos), torch.zeros_like(photos)
+    drawn = bool((appearances[0] != appearances[1]).any())
+    if drawn or bool((parted > 0).any()):  # else nothing of a drawing is seen
+        draw = net.base if draft else net.texture
+        own, edited = net.read_canonical(photos, old), draw(appearances[1])
+        colours = colourfulness(own)
+        if drawn:
+            change = appearance_change(net, own, colours, draw(appearances[0]), edited)
+        picture = tone_of(own, colours, edited)
+    light = light_of(change.mean(1), net.face_mask)
     change = change - light[:, None, None, None] * net.face_mask
-    picture = tone_of(own, picture)
     side = DRAFT_GRID if draft else GRID
-    maps = (_maps(net, old[i], new[i], change[i], picture[i], side) for i in range(len(photos)))
+    maps = (
+        _maps(net, (old[i], new[i]), change[i], picture[i], float(parted[i]), side)
+        for i in range(len(photos))
+    )
     stacked = torch.stack([each.stacked() for each in maps])
     if not bool((light != 0).any()):
         return stacked
@@ -79,8 +82,14 @@ def edit_maps(
     return torch.cat([stacked[:, :2], stacked[:, 2:5] + lit[:, None], stacked[:, 5:]], 1)
 
 
+def _parted(old: Tensor, new: Tensor) -> Tensor:
+    """How much of the drawn inside is seen of mouths whose points move, `(B,)` in [0, 1]."""
+    before, after = ((points[:, 14, 1] - points[:, 13, 1]).clamp(min=0) for points in (old, new))
+    return ((after - STRETCHED * before) / PARTED).clamp(0, 1)
+
+
 def appearance_change(
-    net: FaceShapeAppearanceNet, own: Tensor, before: Tensor, after: Tensor
+    net: FaceShapeAppearanceNet, own: Tensor, colours: Tensor, before: Tensor, after: Tensor
 ) -> Tensor:
     """Shift of log-odds `(B, 3, S, S)` on the canonical face.
 
@@ -90,32 +99,17 @@ def appearance_change(
 
     Args:
         own: the photo on the canonical face.
+        colours: its `colourfulness`.
         before, after: drawings.
     """
     brightness = log_odds_change(luminance(before), luminance(after))
     tint = log_odds_change(before, after) - brightness
-    tint = tint * colourfulness(own)[:, None, None, None]
+    tint = tint * colours[:, None, None, None]
     misfit = log_odds_change(luminance(before), luminance(own))[:, 0]
     misfit = gaussian_blur(misfit - misfit.mean((1, 2), keepdim=True), 0.012 * net.size)
     seen = (-(misfit / MISFIT).square()).exp()
     seen = gaussian_blur(seen, 0.008 * net.size) * net.face_mask
     return (brightness + tint) * seen[:, None]
-
-
-def light_of(change: Tensor, mask: Tensor) -> Tensor:
-    """How much faces become lighter (or darker: negative) all over, `(B,)`, as log-odds.
-
-    That is what all but the outer fifths of the places agree on. A smile, glasses or another age
-    lighten some places and darken others, which makes 0.
-
-    Args:
-        change: `(B, 3, S, S)` on the canonical face.
-        mask: `(S, S)` of the face.
-    """
-    low, high = (
-        change.mean(1)[:, mask > 0.5].quantile(torch.tensor(AGREEING).to(change), dim=1).unbind()
-    )
-    return (low - LEAST_LIGHT).clamp(min=0) + (high + LEAST_LIGHT).clamp(max=0)
 
 
 def colourfulness(pictures: Tensor) -> Tensor:
@@ -132,44 +126,44 @@ def colourfulness(pictures: Tensor) -> Tensor:
     return ((error - low) / (high - low)).clamp(0, 1)
 
 
-def tone_of(own: Tensor, pictures: Tensor) -> Tensor:
-    """Pictures `(B, 3, H, W)` in the single tone of others, as far as those have one."""
+def tone_of(own: Tensor, colours: Tensor, pictures: Tensor) -> Tensor:
+    """Pictures `(B, 3, H, W)` in the single tone of others of a `colourfulness`, as far as those
+    have one."""
     small = F.avg_pool2d(own, 8).flatten(2)
     grey = small.mean(1, keepdim=True)
     basis = torch.stack([torch.ones_like(grey), grey], -1)[:, 0]
     line = torch.linalg.lstsq(basis, small.mT).solution  # (B, 2, 3)
     toned = line[:, 0, :, None, None] + line[:, 1, :, None, None] * pictures.mean(1, keepdim=True)
-    shown: Tensor = toned + colourfulness(own)[:, None, None, None] * (pictures - toned)
+    shown: Tensor = toned + colours[:, None, None, None] * (pictures - toned)
     return shown
 
 
 def _maps(
     net: FaceShapeAppearanceNet,
-    old: Tensor,
-    new: Tensor,
+    points: tuple[Tensor, Tensor],
     change: Tensor,
     picture: Tensor,
+    parted: float,
     side: int,
 ) -> EditMaps:
-    """The maps of one face, whose points `(478, 3)` move from `old` to `new`."""
+    """The maps of one face, whose points `(478, 3)` move from the first to the second ones."""
+    old, new = points
     mesh = map_mesh(new, net.triangles.long(), side, EXTENT, REACH)
     values = torch.cat([(old - new)[:, :2], (net.canon - new)[:, :2]], 1)
     fields = gaussian_blur(mesh.spread(values[None])[0], SMOOTH) * frame_mask(side, FRAME).to(old)
     motion, to_canon = fields.split(2)
     grid = (grid_places(side, EXTENT, new.device) + to_canon.permute(1, 2, 0)) * 2
     seen = F.grid_sample(torch.cat([change, picture])[None], grid[None], align_corners=False)[0]
-    gap = [float((points[14, 1] - points[13, 1]).clamp(min=0)) for points in (old, new)]
-    parted = min(1.0, max(0.0, (gap[1] - STRETCHED * gap[0]) / PARTED))
-    weight = torch.zeros_like(seen[:1])
+    weight, face = torch.zeros_like(seen[:1]), torch.zeros_like(seen[3:])
     if parted > 0:
         inside = polygon_mask(new, INNER_LIPS, side, EXTENT)
-        weight = parted * gaussian_blur(inside[None], 0.7)
+        weight, face = parted * gaussian_blur(inside[None], 0.7), seen[3:].clamp(0, 1)
     moves = float((old - new)[:, :2].abs().amax()) > 0
     return EditMaps(
         motion if moves else torch.zeros_like(motion),
         seen[:3],
         weight,
-        seen[3:].clamp(0, 1),
+        face,
         EXTENT,
     )
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from ...errors import UnsupportedModelError
 from ...files.tensors import TensorSpec
 from ...finder.dense_landmarks import load_dense_landmarks
+from ...finder.landmarks_net import POINTS
 from .net import FaceShapeAppearanceNet
 from .planes import PLANES
-from .points import POINTS
 from .renderer import renderer_of
 
 NAME = "shape_appearance"

@@ -9,21 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...finder.dense_landmarks import DenseLandmarks
+from ...finder.landmarks_net import POINTS
 from ...imaging.maps import gaussian_blur
 from ..capabilities import Capabilities, FaceNet
 from .editor import EXTENT, edit_maps, face_mask
 from .eigenfaces import Eigenfaces
 from .mesh import MeshMap, grid_places, map_mesh, polygon_mask
-from .points import INNER_LIPS, POINTS
+from .points import INNER_LIPS
 from .pose import POSE_NAMES, measure_pose
 from .renderer import Renderer
-from .shape import POSE_PARITY, FaceShape
+from .shape import POSE_PARITY, FaceShape, parted
 
 LEAST_CONFIDENCE = 0.5
 MOST_YAW, MOST_PITCH = 30.0, 25.0  # degrees: training faces lie within
 REACH = 0.26  # sides of the crop over which what lies beyond the face follows it
 POSES = len(POSE_NAMES)
-PARTED = (0.019, 0.035)  # sides: gaps of lips up to which all of the inside is hidden, and none
 POSE_SAMPLED = (0.7, 0.5, 0.5, 0.0, 0.0, 0.0)  # of random codes: faces in the middle of the crop
 FITTING = 250  # components from about here on are left out of random codes
 MOTION = 0.1  # of shapes, beside appearances, as a change of pictures
@@ -141,19 +141,14 @@ class FaceShapeAppearanceNet(FaceNet):
 
     def encode_points(self, crops: Tensor, points: Tensor) -> Tensor:
         """As `encode`, with the dense landmarks known."""
-        pose, shape = self.shape.measure(points)
-        return torch.cat([pose, shape, self.fit_appearance(crops, points)], 1)
+        pose, frontal = measure_pose(points, self.shape.mean)
+        small = F.interpolate(
+            self.read_canonical(crops, points), size=(self.size // 2,) * 2, mode="area"
+        )
+        appearance = self.fit_canonical(small, parted(frontal))
+        return torch.cat([*self.shape.whiten(pose, frontal), appearance], 1)
 
-    def fit_appearance(self, crops: Tensor, points: Tensor) -> Tensor:
-        """Appearances `(B, K)` of crops with these points."""
-        texture = self.read_canonical(crops, points)
-        small = F.interpolate(texture, size=(self.size // 2,) * 2, mode="area")
-        size = measure_pose(points, self.shape.mean)[0][:, 5].exp()
-        gap = (points[:, 14] - points[:, 13]).norm(dim=1) / size
-        low, high = PARTED
-        return self.fit_canonical(small, ((gap - low) / (high - low)).clamp(0, 1))
-
-    def fit_canonical(self, small: Tensor, parted: Tensor) -> Tensor:
+    def fit_canonical(self, small: Tensor, shown: Tensor) -> Tensor:
         """Appearances `(B, K)` of canonical pictures of half the size.
 
         Closed lips hide the mouth's inside. It is taken to be what the rest of the face makes
@@ -162,9 +157,9 @@ class FaceShapeAppearanceNet(FaceNet):
 
         Args:
             small: `(B, 3, S / 2, S / 2)` in [0, 1].
-            parted: `(B,)` in [0, 1], how much of the inside is seen.
+            shown: `(B,)` in [0, 1], how much of the inside is seen.
         """
-        hidden = (1 - parted)[:, None, None, None] * self.mouth_mask
+        hidden = (1 - shown)[:, None, None, None] * self.mouth_mask
         if not bool((hidden > 0).any()):
             return self.appearance.fit(small)
         mean = self.appearance.linear_sum(torch.zeros_like(self.appearance.std)[None])
@@ -201,7 +196,7 @@ class FaceShapeAppearanceNet(FaceNet):
         for texture, own in zip(textures, points, strict=True):
             mesh = map_mesh(own, self.triangles.long(), side, 1.0, REACH)
             # blurred, as the edges of triangles show where a turned head folds
-            shift = gaussian_blur(mesh.spread((self.canon - own)[None, :, :2])[0], side / 224)
+            shift = gaussian_blur(mesh.spread((self.canon - own)[None, :, :2])[0], side / self.size)
             grid = (places + shift.permute(1, 2, 0)) * 2
             moved.append(
                 F.grid_sample(texture[None], grid[None], padding_mode="border", align_corners=False)

@@ -23,20 +23,6 @@ def opponent_matrix(device: torch.device | None = None) -> Tensor:
     return unit
 
 
-def blur(pictures: Tensor) -> Tensor:
-    """Replace each pixel by the mean of its 3 x 3 neighbourhood."""
-    return F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-
-
-def blur_colour(pictures: Tensor) -> Tensor:
-    """Take from the colours of pictures `(B, 3, H, W)` the detail that planes do not keep.
-
-    Brightness stays the same at every pixel. What a network draws in that detail is specks.
-    """
-    brightness = pictures.mean(1, keepdim=True)
-    return brightness + blur(blur(pictures - brightness))
-
-
 def to_planes(pictures: Tensor) -> Tensor:
     """Pictures `(B, 3, H, W)`, H and W even, to planes `(B, 6, H / 2, W / 2)`, float32.
 

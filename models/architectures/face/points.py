@@ -6,10 +6,6 @@ first). "Left" is the viewer's left.
 
 from __future__ import annotations
 
-POINTS = 478
-IRIS_CENTRES = (468, 473)
-# Iris centres, tip of the nose, corners of the mouth: the five of an alignment template.
-FIVE = (468, 473, 1, 61, 291)
 # The outline of the face, from the top over the viewer's right.
 OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
@@ -29,6 +25,8 @@ RIGHT_LOWER_LID = (263, 249, 390, 373, 374, 380, 381, 382, 362)
 LEFT_EYE = LEFT_UPPER_LID + LEFT_LOWER_LID[-2:0:-1]  # closed contours
 RIGHT_EYE = RIGHT_UPPER_LID + RIGHT_LOWER_LID[-2:0:-1]
 LEFT_IRIS, RIGHT_IRIS = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)
+# Closed contours, and what lies in them, over which lips and lids meet.
+HOLLOWS = (INNER_LIPS, (*LEFT_EYE, *LEFT_IRIS), (*RIGHT_EYE, *RIGHT_IRIS))
 # What no expression moves much: forehead, bridge of the nose, corners of the eyes, sides.
 RIGID = (
     10, 338, 297, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 33, 133, 362, 263, 127, 356, 234, 454,

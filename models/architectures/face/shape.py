@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .points import MEETING, POINTS
+from ...finder.landmarks_net import POINTS
+from .points import MEETING
 from .pose import POSE_NAMES, measure_pose, place
 
 _UPPER, _LOWER = (torch.tensor(points) for points in zip(*MEETING, strict=True))
+PARTED = (0.019, 0.035)  # sides: gaps of lips up to which all of the inside is hidden, and none
 POSE_PARITY = (-1, 1, -1, -1, 1, 1)  # of yaw, pitch, roll, x, y, size in a mirrored picture
 
 
@@ -50,9 +52,19 @@ class FaceShape(nn.Module):
     def measure(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """White pose and shape of dense landmarks, the inverse of `points` but for the shape's
         part beyond the basis."""
-        pose, shapes = measure_pose(points, self.mean)
-        shape = (shapes - self.mean).flatten(1) @ self.basis.flatten(1).T / self.std
+        return self.whiten(*measure_pose(points, self.mean))
+
+    def whiten(self, pose: Tensor, frontal: Tensor) -> tuple[Tensor, Tensor]:
+        """White pose and shape of poses `(B, 6)` and frontal shapes, see `pose.measure_pose`."""
+        shape = (frontal - self.mean).flatten(1) @ self.basis.flatten(1).T / self.std
         return (pose - self.pose_mean) / self.pose_std, shape
+
+
+def parted(frontal: Tensor) -> Tensor:
+    """How much of the mouth's inside frontal shapes `(B, 478, 3)` show, `(B,)` in [0, 1]."""
+    gap: Tensor = (frontal[:, 14] - frontal[:, 13]).norm(dim=1)
+    low, high = PARTED
+    return ((gap - low) / (high - low)).clamp(0, 1)
 
 
 def keep_apart(shapes: Tensor) -> Tensor:

@@ -8,10 +8,9 @@ import pytest
 import torch
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.imaging import maps as paste_maps
-from face_latents.models.imaging.light import apply_log_odds, log_odds_change
+from face_latents.models.imaging.light import apply_log_odds, light_of, log_odds_change
 from face_latents.models.imaging.maps import gaussian_blur, prepare_maps, resize, sample_maps
 from face_latents.models.paste.edit import METHODS
-from face_latents.models.paste.maps import light_of
 from face_latents.models.paste.mask import face_mask, smootherstep
 from face_latents.models.values import PhotoContext
 from hypothesis import example, given, settings

@@ -20,8 +20,8 @@ from face_latents.lab.training.face.directions import DirectionFit, Observed
 from face_latents.lab.training.face.labels import LABELS
 from face_latents.lab.training.face.ranges import MOST, MOST_DEGREES, MOST_LOOK, natural_range
 from face_latents.models.architectures.face.net import POSES
-from face_latents.models.architectures.face.points import POINTS
 from face_latents.models.architectures.face.shape import FaceShape
+from face_latents.models.finder.landmarks_net import POINTS
 from face_support import COUNT, LOOKS, MIRROR, SHAPES, geometry, random_codes, small_net
 
 SKIP = POSES + SHAPES

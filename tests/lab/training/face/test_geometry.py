@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from face_latents.lab.training.face import appearance
-from face_latents.lab.training.face.appearance import fill_mouths, parted
+from face_latents.lab.training.face.appearance import fill_mouths
 from face_latents.lab.training.face.geometry import (
     add_one_sided,
     canonical_face,
@@ -16,7 +16,7 @@ from face_latents.lab.training.face.geometry import (
 )
 from face_latents.models.architectures.face.points import INNER_LIPS, LEFT_EYE, OVAL
 from face_latents.models.architectures.face.pose import measure_pose
-from face_latents.models.architectures.face.shape import FaceShape
+from face_latents.models.architectures.face.shape import FaceShape, parted
 from face_latents.models.geometry.templates import WIDE
 from face_support import MIRROR, five_of, geometry, random_faces, smooth_fields
 

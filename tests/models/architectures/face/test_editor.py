@@ -11,12 +11,11 @@ from face_latents.models.architectures.face.editor import (
     appearance_change,
     colourfulness,
     frame_mask,
-    light_of,
     tone_of,
 )
 from face_latents.models.architectures.face.net import POSES, FaceShapeAppearanceNet
 from face_latents.models.imaging.edit_maps import EditMaps
-from face_latents.models.imaging.light import apply_log_odds
+from face_latents.models.imaging.light import apply_log_odds, light_of
 from face_latents.models.imaging.maps import resize
 from face_support import COUNT, SHAPES, SIZE, random_codes, small_net
 
@@ -140,7 +139,7 @@ def canonical(net: FaceShapeAppearanceNet, seed: int) -> torch.Tensor:
 def test_a_grey_photo_stays_grey(net: FaceShapeAppearanceNet) -> None:
     before, after = canonical(net, 1), canonical(net, 2)
     grey = before.mean(1, keepdim=True).expand(1, 3, SIZE, SIZE).contiguous()
-    change = appearance_change(net, grey, before, after)
+    change = appearance_change(net, grey, colourfulness(grey), before, after)
     assert torch.equal(change[:, 0], change[:, 1])
     assert torch.equal(change[:, 0], change[:, 2])
     assert change.abs().max() > 0.05
@@ -153,13 +152,13 @@ def test_a_sepia_photo_stays_on_its_tone_line(net: FaceShapeAppearanceNet) -> No
     tone = torch.tensor([1.0, 0.85, 0.65])[:, None, None]
     sepia = before.mean(1, keepdim=True) * tone
     assert colourfulness(sepia) == 0
-    change = appearance_change(net, sepia, before, after)
+    change = appearance_change(net, sepia, colourfulness(sepia), before, after)
     edited = apply_log_odds(sepia, change)
     assert (edited - sepia).abs().max() > 0.02
     assert colourfulness(edited) == 0
     line = edited.mean(1, keepdim=True) * tone / tone.mean()
     assert (edited - line).abs().mean() < 0.1 * (edited - sepia).abs().mean()
-    drawn = tone_of(sepia, after)
+    drawn = tone_of(sepia, colourfulness(sepia), after)
     line = drawn.mean(1, keepdim=True) * tone / tone.mean()
     torch.testing.assert_close(drawn, line, atol=5e-3, rtol=0)
 
@@ -171,7 +170,9 @@ def test_colours_are_told_from_tones() -> None:
     other = resize(torch.rand(3, 5, 5, generator=generator), 64)[None]
     assert colourfulness(other) == 1
     grey = light.expand(1, 3, 64, 64)
-    torch.testing.assert_close(tone_of(other, grey), grey)  # a photo with colours keeps any
+    torch.testing.assert_close(
+        tone_of(other, colourfulness(other), grey), grey
+    )  # a photo with colours keeps any
 
 
 def test_what_hides_the_face_is_left_alone(net: FaceShapeAppearanceNet) -> None:
@@ -179,8 +180,8 @@ def test_what_hides_the_face_is_left_alone(net: FaceShapeAppearanceNet) -> None:
     hidden = before.clone()
     half = SIZE // 2
     hidden[..., half:, :] = 0.97  # a white mask over the lower half
-    plain = appearance_change(net, before, before, after)
-    change = appearance_change(net, hidden, before, after)
+    plain = appearance_change(net, before, colourfulness(before), before, after)
+    change = appearance_change(net, hidden, colourfulness(hidden), before, after)
     below = slice(half + 5, None)
     inside = plain[..., below, :].abs()
     assert change[..., below, :].abs().sum() < 0.2 * inside.sum()
@@ -192,10 +193,10 @@ def test_light_is_what_most_of_a_face_agrees_on() -> None:
     change = torch.full((3, 3, 10, 10), 0.6)
     change[1] = -0.6
     change[2, :, :3] = -0.3  # three tenths become darker
-    torch.testing.assert_close(light_of(change, mask), torch.tensor([0.5, -0.5, 0.0]))
+    torch.testing.assert_close(light_of(change.mean(1), mask), torch.tensor([0.5, -0.5, 0.0]))
     half = torch.zeros(10, 10)
     half[5:] = 1
-    assert light_of(change, half)[2] == pytest.approx(0.5)  # only the face counts
+    assert light_of(change.mean(1), half)[2] == pytest.approx(0.5)  # only the face counts
 
 
 def test_light_falls_on_what_surrounds_a_face() -> None:

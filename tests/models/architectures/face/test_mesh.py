@@ -11,7 +11,8 @@ from face_latents.models.architectures.face.mesh import (
     polygon_mask,
     rasterise,
 )
-from face_latents.models.architectures.face.points import INNER_LIPS, OVAL, POINTS
+from face_latents.models.architectures.face.points import INNER_LIPS, OVAL
+from face_latents.models.finder.landmarks_net import POINTS
 from face_support import geometry
 
 SQUARE = torch.tensor([[-0.25, -0.25], [0.25, -0.25], [0.25, 0.25], [-0.25, 0.25]])
