@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -21,3 +26,25 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Results of a function of independent items, in their order.
+
+    As many items at once as torch has threads, each in one: for chains of operations whose tensors
+    are small, see `one_thread`. The threads work in the caller's mode of gradients and inference.
+    """
+    count = min(torch.get_num_threads(), len(items))
+    inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    def run(item: Item) -> Result:
+        torch.set_num_threads(1)
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
+            return function(item)
+
+    with one_thread():
+        if count <= 1:
+            yield from map(function, items)
+            return
+        with ThreadPoolExecutor(count, thread_name_prefix="face-latents") as pool:
+            yield from pool.map(run, items)

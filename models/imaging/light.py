@@ -18,7 +18,9 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 def luminance(pictures: Tensor) -> Tensor:
     """`(..., 3, H, W)` to `(..., 1, H, W)`, Rec. 601 weights."""
-    return (pictures * pictures.new_tensor(_LUMA)[:, None, None]).sum(-3, keepdim=True)
+    red, green, blue = pictures.split(1, -3)
+    luma: Tensor = (red * _LUMA[0]).add(green, alpha=_LUMA[1]).add(blue, alpha=_LUMA[2])
+    return luma
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -48,9 +50,8 @@ def apply_log_odds(values: Tensor, change: Tensor) -> Tensor:
     and nothing is sent out of range.
     """
     inside = values.clamp(0, 1)
-    gain = torch.exp(change)
-    moved = gain * inside / (1 + (gain - 1) * inside)
-    return moved + (values - inside)
+    lost = torch.expm1(change).mul(inside)  # (g - 1) v
+    return lost.mul(1 - inside).div(lost + 1).add(values)
 
 
 def light_of(change: Tensor, mask: Tensor, least: float = LEAST_LIGHT) -> Tensor:

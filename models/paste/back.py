@@ -8,6 +8,8 @@ changes, the photo is returned bit for bit.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -17,19 +19,26 @@ from ..geometry.similarity import invert_transform, transform_points, transform_
 from ..imaging.edit_maps import EditMaps
 from ..imaging.light import apply_log_odds
 from ..imaging.maps import prepare_maps, sample_maps
-from ..threads import one_thread
+from ..threads import map_in_threads
 from ..values import PhotoContext
 from .edit import FaceEdit, PhotoEdit, PictureEdit
 from .face import cut_face
 from .maps import edit_maps
 from .mask import face_mask
-from .pixels import DETAIL_REACH, Box, crop_fractions, end_before_border, move_photo, photo_box
+from .pixels import (
+    CELL,
+    DETAIL_REACH,
+    Box,
+    crop_fractions,
+    end_before_border,
+    move_photo,
+    photo_box,
+)
 from .whole import paste_whole
 
-_TILE_PIXELS = 1 << 20  # photo pixels worked on at once, which bounds the memory
+_TILE = 384  # photo pixels a side, a multiple of `CELL`, worked on at once by a thread
 
 
-@one_thread()
 def paste_back(
     photo: Tensor,
     context: PhotoContext,
@@ -115,42 +124,90 @@ def _paste_maps(
     if box is None:
         return result
     stacked = prepare_maps(maps.stacked(), square / float(transform_scale(transform)))
-    left, top, right, bottom = box
-    rows = max(1, _TILE_PIXELS // (right - left))
-    overlap = DETAIL_REACH + 2  # detail is judged around each pixel
-    for start in range(top, bottom, rows):
-        stop = min(start + rows, bottom)
-        tile = (left, max(top, start - overlap), right, min(bottom, stop + overlap))
-        values = sample_maps(stacked, *crop_fractions(transform, square, tile, photo.device))
+    if not bool(maps.weight.any()):
+        stacked = stacked[:5]  # no face is laid over
+
+    def edit(tile: Box) -> Tensor:
+        """The tile's own pixels `(h, w, 3)` after the edit."""
+        wide = _widen(tile, photo)
+        values = sample_maps(stacked, *crop_fractions(transform, square, wide, photo.device))
         allowed = values.new_tensor(strength)
         if mask is not None:
-            allowed = allowed * mask[tile[1] : tile[3], left:right].to(values).clamp(0, 1)
-        tile_maps = EditMaps.unstacked(values)
-        edited, touched = _edit_tile(photo, tile, tile_maps, allowed, to_photo)
-        inner = slice(start - tile[1], stop - tile[1])
-        edited, touched = edited[:, inner], touched[inner]
-        if not bool(torch.isfinite(edited[:, touched]).all()):
+            inside = mask[wide[1] : wide[3], wide[0] : wide[2]].to(values)
+            allowed = allowed * inside.clamp(0, 1)
+        edited, touched = _edit_tile(photo, wide, values, allowed, to_photo)
+        left, top = tile[0] - wide[0], tile[1] - wide[1]
+        down, across = slice(top, top + tile[3] - tile[1]), slice(left, left + tile[2] - tile[0])
+        edited, touched = edited[:, down, across].permute(1, 2, 0), touched[down, across]
+        finite = torch.isfinite(edited)
+        if not bool(finite.all() or finite[touched].all()):
             raise FaceLatentsError(
                 "Paste Back: the photo has pixels that are not numbers (NaN or infinity) on the "
                 "face or close to it. Load the photo again or repair it first."
             )
-        window = photo[start:stop, left:right, :3]
-        edited = edited.permute(1, 2, 0).to(photo.dtype)
-        result[start:stop, left:right, :3] = torch.where(touched[..., None], edited, window)
+        window = photo[tile[1] : tile[3], tile[0] : tile[2], :3]
+        return torch.where(touched[..., None], edited.to(photo.dtype), window)
+
+    tiles = list(_active_tiles(stacked, transform, square, box))
+    for (left, top, right, bottom), edited in zip(tiles, map_in_threads(edit, tiles), strict=True):
+        result[top:bottom, left:right, :3] = edited
     return result
 
 
+def _active_tiles(stacked: Tensor, transform: Tensor, square: float, box: Box) -> Iterator[Box]:
+    """Tiles of a box of photo pixels to which maps over a square do anything."""
+    acts = (stacked[:6] != 0).any(0).cpu()
+    side = len(acts)
+    for top, left in product(
+        range(box[1] // _TILE * _TILE, box[3], _TILE), range(box[0] // _TILE * _TILE, box[2], _TILE)
+    ):
+        tile = (
+            max(left, box[0]),
+            max(top, box[1]),
+            min(left + _TILE, box[2]),
+            min(top + _TILE, box[3]),
+        )
+        corners = torch.tensor(list(product(tile[::2], tile[1::2])), dtype=torch.float64)
+        places = (transform_points(transform, corners) + 0.5) * (side / square)
+        (x0, y0), (x1, y1) = places.amin(0).tolist(), places.amax(0).tolist()
+        across = slice(max(0, math.floor(x0) - 2), max(0, math.ceil(x1) + 2))
+        down = slice(max(0, math.floor(y0) - 2), max(0, math.ceil(y1) + 2))
+        if bool(acts[down, across].any()):
+            yield tile
+
+
+def _widen(tile: Box, photo: Tensor) -> Box:
+    """With what detail is judged by around it, from a whole cell on."""
+    left, top, right, bottom = tile
+    reach = DETAIL_REACH + 2 * CELL
+    return (
+        max(0, left - reach) // CELL * CELL,
+        max(0, top - reach) // CELL * CELL,
+        min(photo.shape[1], right + reach),
+        min(photo.shape[0], bottom + reach),
+    )
+
+
 def _edit_tile(
-    photo: Tensor, tile: Box, maps: EditMaps, allowed: Tensor, to_photo: Tensor
+    photo: Tensor, tile: Box, maps: Tensor, allowed: Tensor, to_photo: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Edited pixels `(3, h, w)` of a tile, and where `(h, w)` the edit acts at all."""
-    motion = end_before_border(maps.motion * allowed, photo, tile, to_photo)
-    change = maps.change * allowed
-    weight = (maps.weight * allowed).clamp(0, 1)
-    touched = (motion != 0).any(0) | (change != 0).any(0) | (weight != 0).any(0)
-    moved = move_photo(photo, tile, motion, to_photo)
-    edited = apply_log_odds(moved, change)
-    edited = edited + weight * (maps.face - edited)
+    """Edited pixels `(3, h, w)` of a tile, and where `(h, w)` the edit acts at all.
+
+    Args:
+        photo: `(H, W, 3 or 4)`.
+        tile: of it.
+        maps: `(5 or 9, h, w)`: motion and change, and a face that is laid over and its weight.
+        allowed: `()` or `(h, w)`, share of it all.
+        to_photo: see `_paste_maps`.
+    """
+    motion = end_before_border(maps[:2] * allowed, photo, tile, to_photo)
+    change, weight = maps[2:5] * allowed, (maps[5:6] * allowed).clamp(0, 1)
+    touched = torch.stack([each.ne(0) for each in (*motion, *change, *weight)]).sum(0) > 0
+    moved = edited = move_photo(photo, tile, motion, to_photo)
+    if bool(change.any()):
+        edited = apply_log_odds(edited, change)
+    if len(weight):
+        edited = edited + weight * (maps[6:] - edited)
     # Rounding may end a few 1e-8 outside; a pixel that began outside keeps what it had.
     edited = torch.minimum(torch.maximum(edited, moved.clamp(max=0)), moved.clamp(min=1))
     return edited, touched

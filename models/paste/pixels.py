@@ -14,6 +14,7 @@ from ..imaging.maps import gaussian_blur, prepare_maps, sample_maps
 from ..values import PhotoContext
 
 DETAIL_REACH = 9  # pixels around one that count for its detail
+CELL = 4  # pixels a side, in which detail is judged
 _SHARPENING = 1.5  # share of the missing Laplacian to add in the finest band, which has least
 _LARGEST_GAIN = 2.0
 _GRAIN_FLOOR = 1e-6  # (0.001)^2: below this there is no detail to restore
@@ -105,7 +106,7 @@ def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Ten
     """
     left, top, right, bottom = box
     window = photo[top:bottom, left:right, :3].permute(2, 0, 1).float()
-    moving = (motion != 0).any(0)
+    moving = motion[0].ne(0) | motion[1].ne(0)
     if not bool(moving.any()):
         return window
     matrix = to_photo.to(motion)
@@ -115,37 +116,59 @@ def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Ten
     height, width = photo.shape[:2]
     north, south = max(0, top - reach), min(height, bottom + reach)
     west, east = max(0, left - reach), min(width, right + reach)
-    source = photo[north:south, west:east, :3].permute(2, 0, 1)[None].float()
+    source = photo[north:south, west:east, :3].permute(2, 0, 1).float().contiguous()
     x = torch.arange(left - west, right - west, device=photo.device) + dx
     y = torch.arange(top - north, bottom - north, device=photo.device)[:, None] + dy
     grid = torch.stack(
         [(x + 0.5) * 2 / (east - west) - 1, (y + 0.5) * 2 / (south - north) - 1], dim=-1
-    )
+    )[None]
     moved = F.grid_sample(
-        source, grid[None], mode="bicubic", padding_mode="border", align_corners=False
+        source[None], grid, mode="bicubic", padding_mode="border", align_corners=False
     )[0]
-    detail = _detail(source[0])[None]
-    wanted = F.grid_sample(
-        detail, grid[None], mode="bilinear", padding_mode="border", align_corners=False
-    )[0]
-    moved = _restore_detail(moved, wanted)
+    moved = _restore_detail(moved, source, grid)
     # Cubic interpolation overshoots at edges; it must not leave the range of the pixels it read.
-    moved = moved.clamp(min(0.0, float(source.min())), max(1.0, float(source.max())))
+    low, high = source.aminmax()
+    moved = moved.clamp(min(0.0, float(low)), max(1.0, float(high)))
     return torch.where(moving, moved, window)
 
 
-def _detail(picture: Tensor) -> Tensor:
-    """Local energy of the brightness Laplacian of `(3, H, W)`: `(1, H, W)`."""
+def _restore_detail(picture: Tensor, source: Tensor, grid: Tensor) -> Tensor:
+    """Sharpen where interpolation between pixels or stretching took fine contrast away.
+
+    Args:
+        picture: `(3, h, w)`.
+        source: `(3, H, W)`, what it was read from.
+        grid: `(1, h, w, 2)`, where.
+    """
+    read = F.grid_sample(_energy(source)[None], grid, padding_mode="border", align_corners=False)[0]
+    wanted, present = (_around(energy) for energy in (read, _energy(picture)))
+    gain = ((wanted + _GRAIN_FLOOR) / (present + _GRAIN_FLOOR)).sqrt()
+    gain = (gain.clamp(1, _LARGEST_GAIN) - 1)[None]
+    fine = F.interpolate(gain, scale_factor=CELL, mode="bilinear", align_corners=False)[0]
+    fine = fine[:, : picture.shape[1], : picture.shape[2]]
+    soft = F.pad(picture[None], (1, 1, 1, 1), mode="replicate")[0]
+    soft = (soft[:, :, :-2] + soft[:, :, 2:]).add_(soft[:, :, 1:-1], alpha=2)
+    soft = (soft[:, :-2] + soft[:, 2:]).add_(soft[:, 1:-1], alpha=2)
+    missing = torch.sub(picture, soft, alpha=1 / 16).mul_(_SHARPENING)
+    return torch.addcmul(picture, fine, missing)
+
+
+def _energy(picture: Tensor) -> Tensor:
+    """Of the brightness Laplacian of `(3, H, W)`: `(1, H, W)`."""
     luma = luminance(picture)
     padded = F.pad(luma[None], (1, 1, 1, 1), mode="replicate")[0]
     around = padded[:, 1:-1, 2:] + padded[:, 1:-1, :-2] + padded[:, 2:, 1:-1] + padded[:, :-2, 1:-1]
-    return gaussian_blur((4 * luma - around).square(), DETAIL_REACH / 3)
+    return (4 * luma - around).square_()
 
 
-def _restore_detail(picture: Tensor, wanted: Tensor) -> Tensor:
-    """Sharpen where interpolation between pixels or stretching took fine contrast away."""
-    gain = ((wanted + _GRAIN_FLOOR) / (_detail(picture) + _GRAIN_FLOOR)).sqrt()
-    soft = F.pad(picture[None], (1, 1, 1, 1), mode="replicate")[0]
-    soft = (soft[:, :, :-2] + 2 * soft[:, :, 1:-1] + soft[:, :, 2:]) / 4
-    soft = (soft[:, :-2] + 2 * soft[:, 1:-1] + soft[:, 2:]) / 4
-    return picture + _SHARPENING * (gain.clamp(1, _LARGEST_GAIN) - 1) * (picture - soft)
+def _around(energy: Tensor) -> Tensor:
+    """Energy `(1, H, W)` around each cell, `(1, h, w)`."""
+    return gaussian_blur(_cells(energy), DETAIL_REACH / 3 / CELL)
+
+
+def _cells(maps: Tensor) -> Tensor:
+    """Means of `(C, H, W)` over cells; the last ones go on as the border does."""
+    height, width = maps.shape[1:]
+    maps = F.pad(maps[None], (0, -width % CELL, 0, -height % CELL), mode="replicate")[0]
+    rows = sum((maps[:, i::CELL] for i in range(1, CELL)), maps[:, ::CELL])
+    return sum((rows[:, :, i::CELL] for i in range(1, CELL)), rows[:, :, ::CELL]) / CELL**2

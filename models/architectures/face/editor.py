@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 EXTENT = 1.75  # sides of the crop: as far as the motion around a face reaches
 GRID, DRAFT_GRID = 392, 196  # places a side, about one for each pixel of the crop, and for two
 REACH = 0.33  # sides of the crop over which hair and ears come along
+STILL = (0.0002, 0.001)  # sides: motion up to the first is none, from the second on all of it
 SMOOTH = 1.0  # places: of the field, whose triangles would show as facets
 FACE_EDGE = 0.02  # sides: softness of the outline within which appearance changes
 FRAME = 0.12  # share of the maps over which they fall to 0 at their frame
@@ -152,6 +153,7 @@ def _maps(
     values = torch.cat([(old - new)[:, :2], (net.canon - new)[:, :2]], 1)
     fields = gaussian_blur(mesh.spread(values[None])[0], SMOOTH) * frame_mask(side, FRAME).to(old)
     motion, to_canon = fields.split(2)
+    motion = end_motion(motion)
     grid = (grid_places(side, EXTENT, new.device) + to_canon.permute(1, 2, 0)) * 2
     seen = F.grid_sample(torch.cat([change, picture])[None], grid[None], align_corners=False)[0]
     weight, face = torch.zeros_like(seen[:1]), torch.zeros_like(seen[3:])
@@ -166,6 +168,13 @@ def _maps(
         face,
         EXTENT,
     )
+
+
+def end_motion(motion: Tensor) -> Tensor:
+    """Motion `(2, N, N)` without what nobody sees: those pixels stay the photo's own, untouched."""
+    length = motion.square().sum(0, keepdim=True).sqrt()
+    t = ((length - STILL[0]) / (STILL[1] - STILL[0])).clamp(0, 1)
+    return motion * t * t * (3 - 2 * t)
 
 
 def frame_mask(side: int, share: float) -> Tensor:

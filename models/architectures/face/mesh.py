@@ -84,7 +84,8 @@ class MeshMap:
 
     Attributes:
         side: of the grid.
-        inside, outside: `(I,)` and `(O,)`, places within the face and beyond it.
+        inside: `(I,)`, places within the face.
+        outside: `(O,)`, places beyond it and along its outline, of a grid half as fine.
         corners: `(I, 3)`, points of the triangle there.
         weights: `(I, 3)` of these.
         outline: `(O, 36)`, weights of the outline's points.
@@ -100,11 +101,13 @@ class MeshMap:
     def spread(self, values: Tensor) -> Tensor:
         """Values of points `(B, N, C)` at every place, `(B, C, side, side)`."""
         count, _, channels = values.shape
-        result = values.new_zeros(count, self.side**2, channels)
+        coarse = values.new_zeros(count, (self.side // 2) ** 2, channels)
+        coarse = coarse.index_copy(1, self.outside, self.outline @ values[:, list(OVAL)])
+        coarse = coarse.mT.reshape(count, channels, self.side // 2, self.side // 2)
+        beyond = F.interpolate(coarse, (self.side,) * 2, mode="bilinear", align_corners=False)
         within = (self.weights[..., None] * values[:, self.corners]).sum(2)
-        result = result.index_copy(1, self.inside, within)
-        result = result.index_copy(1, self.outside, self.outline @ values[:, list(OVAL)])
-        return result.mT.reshape(count, channels, self.side, self.side)
+        result = beyond.flatten(2).index_copy(2, self.inside, within.mT)
+        return result.view(count, channels, self.side, self.side)
 
 
 def map_mesh(points: Tensor, triangles: Tensor, side: int, extent: float, reach: float) -> MeshMap:
@@ -113,16 +116,20 @@ def map_mesh(points: Tensor, triangles: Tensor, side: int, extent: float, reach:
     Args:
         points: `(N, 2 or more)`, where they are in the grid's picture.
         triangles: `(T, 3)`; later ones lie over earlier ones.
-        side: of the grid.
+        side: of the grid, even.
         extent: sides of the crop that it covers.
         reach: sides of the crop over which values fade beyond the outline.
     """
-    numbers = rasterise(points, triangles, side, extent).flatten()
+    numbers = rasterise(points, triangles, side, extent)
+    inside = (numbers >= 0).flatten().nonzero().flatten()
+    # What lies beyond the face is smooth; it goes on under the outline, where it is read between.
+    beyond = F.max_pool2d((numbers < 0).to(points)[None], 4, 2, 1)
+    outside = beyond.flatten().nonzero().flatten()
     places = grid_places(side, extent, points.device).flatten(0, 1).to(points)
-    inside, outside = (where.nonzero().flatten() for where in (numbers >= 0, numbers < 0))
-    corners = triangles[numbers[inside]]
+    coarse = grid_places(side // 2, extent, points.device).flatten(0, 1).to(points)
+    corners = triangles[numbers.flatten()[inside]]
     weights = barycentric(places[inside], points[corners][..., :2])
-    around = outline_weights(places[outside], points, reach)
+    around = outline_weights(coarse[outside], points, reach)
     return MeshMap(side, inside, outside, corners, weights, around)
 
 

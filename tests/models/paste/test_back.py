@@ -200,7 +200,7 @@ def test_tiles_do_not_show(method: str, monkeypatch: pytest.MonkeyPatch) -> None
     photo, (before, after) = make_photo(150, 140), make_pair()
     context = make_context(photo, (70, 75), 120, -7)
     whole = paste(photo, context, before, after, method=method)
-    monkeypatch.setattr("face_latents.models.paste.back._TILE_PIXELS", 1000)
+    monkeypatch.setattr("face_latents.models.paste.back._TILE", 32)
     tiled = paste(photo, context, before, after, method=method)
     torch.testing.assert_close(whole, tiled, atol=1e-4, rtol=0)
 

@@ -120,7 +120,7 @@ def test_what_is_spread_fades_to_nothing() -> None:
     value = spread.flatten()
     assert (value[far == 0] > 1 - 1e-5).all()
     assert (value[(far > 0) & (far < 0.05)] > 0.9).all()
-    assert (value[far > 0.65] == 0).all()
+    assert (value[far > 0.7] == 0).all()
     assert ((value >= 0) & (value <= 1 + 1e-5)).all()
     near, mid = value[(far > 0.1) & (far < 0.12)], value[(far > 0.3) & (far < 0.32)]
     assert near.min() > mid.max() > 0
