@@ -14,6 +14,7 @@ from .graph import WorkflowError, is_graph, parse_workflow
 from .naming import fill_placeholders, named_value
 from .prompts import Prompt
 from .schema import NodeSchema, schemas_of
+from .unknown import nodes_left_out, refuse_unknown
 from .widget_values import Widgets, boxed
 
 
@@ -30,8 +31,8 @@ def to_prompt(
         titles: display names by type, for nodes without a title of their own.
 
     Raises:
-        WorkflowError: unknown node types (all of them are named), links or nodes missing from
-            the file, reroutes in a circle.
+        WorkflowError: unknown node types that a result needs (all of them are named), links or
+            nodes missing from the file, reroutes in a circle.
     """
     prompt, widgets = _convert(graph, node_defs, titles)
     return widgets.fill_placeholders(prompt)
@@ -52,12 +53,12 @@ def _convert(
 
 
 def _to_prompt(flat: FlatGraph, schemas: Mapping[str, NodeSchema]) -> tuple[Prompt, Widgets]:
-    refuse_unknown(
-        [(node.node.type, node.node.title or "", node.id) for node in flat.executable()], schemas
-    )
+    left_out = nodes_left_out(flat, schemas)
     widgets = Widgets(flat, schemas)
     prompt: Prompt = {}
     for node in flat.executable():
+        if node.id in left_out:
+            continue
         schema = schemas[node.node.type]
         inputs = widgets.values(node)
         for slot, socket in enumerate(node.node.inputs):
@@ -132,27 +133,6 @@ def load_prompt(
         node_defs,
     )
     return LoadedPrompt(prompt, None, partial(fill_placeholders, lookup=named_value))
-
-
-def refuse_unknown(nodes: list[tuple[str, str, str]], known: Mapping[str, Any]) -> None:
-    """Raise a WorkflowError naming every (type, title, id) of `nodes` whose type is not known."""
-    unknown: dict[str, list[str]] = {}
-    for kind, title, node_id in nodes:
-        if kind not in known:
-            unknown.setdefault(kind, []).append(
-                f"node {node_id}" + (f" '{title}'" if title else "")
-            )
-    if not unknown:
-        return
-    lines = [f"  - {kind} ({', '.join(places)})" for kind, places in sorted(unknown.items())]
-    hint = "Run the workflow in ComfyUI, or remove, mute or bypass these nodes."
-    if any(kind.startswith(("workflow>", "workflow/")) for kind in unknown):
-        hint += " Old group nodes: convert them to a subgraph or to nodes on the canvas first."
-    raise WorkflowError(
-        "This workflow uses nodes that do not exist outside ComfyUI:\n"
-        + "\n".join(lines)
-        + f"\n{hint}"
-    )
 
 
 def _link_of(value: Any) -> Any:

@@ -1,7 +1,9 @@
 """A workflow with its subgraphs laid flat, and links followed to the node that really feeds them.
 
 Follows what the canvas does when it queues a workflow: muted nodes give nothing, bypassed nodes
-pass on an input of a fitting type, Reroute passes on its input, subgraph boundaries vanish.
+pass on an input of a fitting type, Reroute passes on its input, subgraph boundaries vanish. A Get
+node passes on the input of the Set node with its name (read from KJNodes, commit 00af95b, and
+Easy-Use, commit 22ce1f9): of its own graph, else of the nearest graph around it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from .schema import types_fit
 
 REROUTE, PRIMITIVE = "Reroute", "PrimitiveNode"
 NOTES = ("Note", "MarkdownNote")
-VIRTUAL = frozenset({REROUTE, PRIMITIVE, *NOTES})  # live on the canvas only
+SETTERS = {"GetNode": "SetNode", "easy getNode": "easy setNode"}  # whose value a node passes on
+PASSING = frozenset({REROUTE, "Reroute (rgthree)", *SETTERS.values()})
+VIRTUAL = frozenset({PRIMITIVE, *NOTES, *PASSING, *SETTERS})  # live on the canvas only
 
 Visited = frozenset[tuple[str, str, int]]
 
@@ -153,10 +157,25 @@ class FlatGraph:
         if node.type in self.workflow.subgraphs:
             return self._enter_subgraph(flat, slot, wanted, visited)
         if node.type in VIRTUAL:
-            if node.type != REROUTE or not node.inputs:
+            giver = self._find_setter(flat) if node.type in SETTERS else flat
+            if giver.node.type not in PASSING or not giver.node.inputs:
                 return None
-            return self.resolve_input(flat, 0, visited, wanted)
+            return self.resolve_input(giver, 0, visited, wanted)
         return Origin(flat.id, slot)
+
+    def _find_setter(self, getter: FlatNode) -> FlatNode:
+        name, place = _first_value(getter.node), getter
+        while name:
+            for node in place.graph.nodes.values():
+                if node.type == SETTERS[getter.node.type] and _first_value(node) == name:
+                    return self.nodes[place.sibling_id(node.id)]
+            if place.parent is None:
+                break
+            place = place.parent
+        raise WorkflowError(
+            f"{getter.node.label()} gets '{name}', but no Set node has that name. Choose another "
+            "name in it, or connect a wire instead."
+        )
 
     def _enter_subgraph(
         self, flat: FlatNode, slot: int, wanted: str, visited: Visited
@@ -181,6 +200,11 @@ class FlatGraph:
                 "there before it is made. Remove one of them."
             )
         return visited | {place}
+
+
+def _first_value(node: Node) -> Any:
+    values = node.values if isinstance(node.values, list) else [*node.values.values()]
+    return values[0] if values else None
 
 
 def _bypass_input(node: Node, slot: int, wanted: str) -> int | None:

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from .convert import refuse_unknown
 from .graph import WorkflowError
 from .prompts import (
     Prompt,
@@ -19,6 +18,7 @@ from .prompts import (
     used_classes,
 )
 from .schema import InputSpec, NodeSchema, schemas_of, types_fit
+from .unknown import refuse_unknown
 
 _CASTS: dict[str, type] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 _WORDS = {"INT": "a whole number", "FLOAT": "a number", "STRING": "a text", "BOOLEAN": "yes or no"}

@@ -411,3 +411,73 @@ def test_graph_is_not_changed():
     before = copy.deepcopy(data)
     to_prompt(data, DEFS)
     assert data == before
+
+
+def test_canvas_nodes_of_other_packs_that_no_result_needs_are_left_out(caplog):
+    build = Build().node(1, "Load", values=["a.png", "image"])
+    build.node(2, "Out", [("images", "IMAGE", 1, 0)], values=["p"])
+    build.node(3, "Label (rgthree)", title="Hello", outputs=())
+    build.node(4, "Alien Loader")
+    build.node(5, "Edit", [("image", "IMAGE", 4, 0)], values=[1.0, "l"])  # feeds the bypasser only
+    toggled = [("Load", "*", 1, 0), ("Edit", "*", 5, 0), ("", "*")]
+    build.node(6, "Fast Bypasser (rgthree)", toggled, outputs=("*",))
+    prompt = build.prompt()
+    assert set(prompt) == {"1", "2"}
+    assert "needs them: Fast Bypasser (rgthree) (node 6)." in caplog.text
+
+
+def test_an_unknown_node_that_a_result_needs_or_that_may_save_is_refused():
+    build = Build().node(1, "Load", values=["a.png", "image"]).node(3, "Label (rgthree)")
+    build.node(2, "Out", [("images", "IMAGE", 1, 0)], values=["p"])
+    build.node(4, "Alien Upscaler", [("image", "*", 1, 0)])
+    build.node(5, "Alien Saver", [("images", "IMAGE", 4, 0)], outputs=())
+    with pytest.raises(WorkflowError) as caught:
+        build.prompt()
+    assert "Alien Saver (node 5)" in str(caught.value)
+    assert "Alien Upscaler (node 4)" in str(caught.value)
+    assert "Label" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pack", ["", "easy "])
+def test_a_get_node_passes_on_what_the_set_node_of_its_name_takes(pack):
+    setter, getter = ("easy setNode", "easy getNode") if pack else ("SetNode", "GetNode")
+    build = Build().node(1, "Load", values=["a.png", "image"])
+    build.node(2, "Edit", [("image", "IMAGE", 1, 0)], values=[1.0, "l"])
+    build.node(3, setter, [("IMAGE", "IMAGE", 1, 0)], outputs=("*",), values=["photo"])
+    build.node(4, setter, [("IMAGE", "IMAGE", 2, 0)], outputs=("*",), values=["edited"])
+    build.node(5, getter, values=["edited"]).node(6, getter, values=["nothing"])
+    build.node(7, "Out", [("images", "IMAGE", 5, 0)], values=["p"])
+    build.node(8, "Out", [("images", "IMAGE", 3, 0)], values=["p"])
+    prompt = build.prompt()
+    assert set(prompt) == {"1", "2", "7", "8"}
+    assert prompt["7"]["inputs"]["images"] == ["2", 0]
+    assert prompt["8"]["inputs"]["images"] == ["1", 0]
+    build.node(9, "Out", [("images", "IMAGE", 6, 0)], values=["p"])
+    with pytest.raises(WorkflowError, match=r"'G?.*' \(node 6\) gets 'nothing', but no Set node"):
+        build.prompt()
+
+
+def test_a_get_node_in_a_subgraph_finds_the_set_node_around_it():
+    data = subgraph()
+    inner = data["definitions"]["subgraphs"][0]
+    inner["nodes"].append(
+        {"id": 8, "type": "GetNode", "outputs": [{"type": "IMAGE"}], "widgets_values": ["x"]}
+    )
+    edit = inner["nodes"][0]
+    number = edit["inputs"][0]["link"]
+    for link in inner["links"]:
+        if link["id"] == number:
+            link.update(origin_id=8, origin_slot=0)
+    data["nodes"] += [
+        {"id": 20, "type": "Load", "widgets_values": ["a.png", "image"], "outputs": []},
+        {
+            "id": 21,
+            "type": "SetNode",
+            "inputs": [{"name": "IMAGE", "type": "IMAGE", "link": 90}],
+            "widgets_values": ["x"],
+        },
+    ]
+    data["links"].append([90, 20, 0, 21, 0, "IMAGE"])
+    prompt = to_prompt(data, DEFS)
+    (edited,) = (node for node in prompt.values() if node["class_type"] == "Edit")
+    assert edited["inputs"]["image"] == ["20", 0]
