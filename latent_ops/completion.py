@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from . import seeds
 from ._basis import ORTHONORMAL_TOLERANCE, along_basis, rank_tolerance
 from ._geometry import flatten_codes, unflatten_codes
 from ._validation import require_choice, require_count, require_match, require_stack
@@ -110,7 +111,7 @@ def complete_basis(
             raise ValueError('The "principal" method needs codes to take the principal axes of.')
         parts.append(_principal_axes(_centred_codes(codes, vectors, mean), rows)[: total - count])
     missing = total - sum(len(part) for part in parts)
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeds.generator(seed)
     parts.append(torch.randn(missing, dimension, generator=generator, dtype=torch.float64))
     # Householder QR keeps each vector up to its sign where it already is perpendicular to those
     # before it, and is orthogonal to rounding however near to dependent the random ones are.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from . import seeds
 from ._geometry import flatten_codes
 from ._validation import compute_dtype, require_count, require_stack
 
@@ -39,7 +40,7 @@ def stratified_folds(labels: Tensor, folds: int, seed: int = 0) -> Tensor:
             f"{tuple(labels.shape)}."
         )
     require_count("folds", folds, 2)
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeds.generator(seed)
     result = torch.empty(len(labels), dtype=torch.int64)
     start = 0  # going on where the last label stopped keeps the folds equally large
     for label in labels.cpu().unique():
@@ -160,7 +161,7 @@ def learning_curve(
     _require_counts(codes, labels, fold_of)
     for size in sizes:
         require_count("a size", size, 1)
-    order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(codes), generator=seeds.generator(seed))
     wanted = labels.cpu()[order]
 
     def scores(train: Tensor, test: Tensor) -> Tensor:

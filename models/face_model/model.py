@@ -9,6 +9,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from ... import latent_ops
 from ..architectures.capabilities import Capabilities
 from ..errors import FaceLatentsError
 from ..geometry.templates import AlignmentTemplate
@@ -186,7 +187,7 @@ class FaceModel:
         """
         if count < 1:
             raise FaceLatentsError(f"Sample: the number of faces must be 1 or more, got {count}.")
-        generator = torch.Generator(device="cpu").manual_seed(int(seed) & (2**64 - 1))
+        generator = latent_ops.seeds.generator(int(seed) % 2**64)
         able = self.capabilities
         if able.layers is not None:
             return able.layers.sample_codes(

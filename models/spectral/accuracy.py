@@ -42,7 +42,7 @@ def held_out_accuracy(
         return None
     part = torch.arange(len(codes))
     if len(codes) > _ONE_BY_ONE:
-        generator = torch.Generator().manual_seed(seed)
+        generator = latent_ops.seeds.generator(seed)
         for label in range(count):
             own = (labels == label).nonzero().flatten()
             shuffled = own[torch.randperm(len(own), generator=generator)]

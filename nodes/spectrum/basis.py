@@ -132,7 +132,7 @@ def build_from_groups(
             names,
             first,
             # torch's generator takes signed numbers
-            BasisOptions(method, completion, size, centre, seed & 0x7FFFFFFFFFFFFFFF),
+            BasisOptions(method, completion, size, centre, seed),
             name=name.strip() or MY_BASIS,
         )
     basis = replace(basis, accuracy=accuracy)

@@ -160,6 +160,7 @@ def test_sampling(model: FaceModel) -> None:
     torch.testing.assert_close(model.sample(2, 5, truncation_psi=0.5), codes[:2] * 0.5)
     assert model.sample(1, 5, truncation_psi=0.0).abs().max() == 0
     assert torch.equal(model.sample(1, seed=2**64 + 3), model.sample(1, seed=3))
+    assert not torch.equal(model.sample(1, seed=2**32 + 3), model.sample(1, seed=3))
     with pytest.raises(FaceLatentsError, match="1 or more"):
         model.sample(0, seed=0)
 
