@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,7 +137,20 @@ def readable(path: Path) -> Iterator[None]:
             "it again as PNG or JPEG."
         ) from error
     except Image.DecompressionBombError as error:
-        raise FaceLatentsError(f"'{path}' is too large to open safely: {error}") from error
+        raise FaceLatentsError(f"'{path}' {_too_large(error)}") from error
+
+
+def _too_large(error: Image.DecompressionBombError) -> str:
+    """What to do with a photo of which Pillow fears that it fills the memory."""
+    numbers = [int(number) for number in re.findall(r"\d+", str(error))]
+    if len(numbers) != 2:  # a tile or frame of the file: no photo
+        return f"is too large to open safely: {error}"
+    pixels, limit = numbers
+    return (
+        f"has {pixels / 1e6:.0f} million pixels, but at most {limit / 1e6:.0f} million can be "
+        f"opened. Save a copy at {int(100 * (limit / pixels) ** 0.5)}% of its width and height, or "
+        "cut out the part around the face, edit that and lay it over the original."
+    )
 
 
 def turned_frames(picture: Image.Image, first_only: bool = False) -> Iterator[Image.Image]:
