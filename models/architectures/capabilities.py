@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -82,6 +82,7 @@ class Capabilities:
         code_mean, code_std: `(*s)`, of the training codes, on the CPU; None: 0 and 1.
         sample_std: `(*s)`, of random codes; None: `code_std`.
         mixture: the classes that random codes are drawn from; None: one normal distribution.
+        parts: which numbers of a code say what, by name, such as "pose"; together all of them.
     """
 
     decode: Callable[[Tensor], Tensor]
@@ -97,6 +98,7 @@ class Capabilities:
     code_std: Tensor | None = None
     sample_std: Tensor | None = None
     mixture: CodeStatistics | None = None
+    parts: Mapping[str, slice] = field(default_factory=dict)
 
 
 class FaceNet(nn.Module, ABC):

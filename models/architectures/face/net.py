@@ -116,7 +116,18 @@ class FaceShapeAppearanceNet(FaceNet):
             code_mean=torch.zeros(self.code_shape),
             code_std=torch.ones(self.code_shape),
             sample_std=self.sample_std,
+            parts=self.parts,
         )
+
+    @property
+    def parts(self) -> dict[str, slice]:
+        """Where pose, shape and appearance are in a code."""
+        shape, end = POSES + len(self.shape.std), self.code_shape[0]
+        return {
+            "pose": slice(0, POSES),
+            "shape": slice(POSES, shape),
+            "appearance": slice(shape, end),
+        }
 
     def points(self, codes: Tensor) -> Tensor:
         """Dense landmarks `(B, 478, 3)` of codes, in shares of the side from the middle."""

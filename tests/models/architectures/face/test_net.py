@@ -23,6 +23,8 @@ def test_a_code_is_pose_shape_and_appearance(net: FaceShapeAppearanceNet) -> Non
     parts = net.split(codes.double())
     assert [part.shape[1] for part in parts] == [POSES, SHAPES, LOOKS]
     assert torch.equal(torch.cat(parts, 1), codes)
+    for part, numbers in zip(parts, net.capabilities().parts.values(), strict=True):
+        assert torch.equal(part, codes[:, numbers])
     assert net.parity.shape == (COUNT,)
     assert net.parity.abs().min() == 1
 
