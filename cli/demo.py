@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw
 
 from ..models.errors import FaceLatentsError
+from ..models.imaging.opening import open_header
 from ..models.imaging.photos import load_image
 from .close_up import close_up
 from .contact_sheet import Cell, Row, draw_sheet
@@ -156,7 +157,7 @@ def _workflow_row(name: str, outcome: Outcome, context: PhotoContext) -> Row:
             before = pictures_of(context.photo[None])[0]
             row.cells.append(Cell(close_up(before, context), "before"))
         for number in _spread(len(paths)):
-            picture = Image.open(paths[number]).convert("RGB")
+            picture = open_header(paths[number]).convert("RGB")
             shown = close_up(picture, context) if pasted else picture
             row.cells.append(Cell(shown, titles[number]))
     texts = [text for items in outcome.texts().values() for text in items if "\n" not in text]

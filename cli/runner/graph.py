@@ -103,18 +103,15 @@ def read_workflow_file(path: Path) -> Any:
 
 
 def _from_png(path: Path) -> Any:
-    from PIL import Image, UnidentifiedImageError
+    from ...models.imaging.opening import open_header, readable
 
-    try:
-        with Image.open(path) as picture:
-            texts = getattr(picture, "text", {})
-    except (OSError, UnidentifiedImageError) as error:
-        raise WorkflowError(f"'{path}' is not a readable PNG picture ({error}).") from error
+    with readable(path), open_header(path) as picture:
+        texts = getattr(picture, "text", {})
     for key in ("workflow", "prompt"):
         if key in texts:
             try:
                 return json.loads(texts[key])
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise WorkflowError(f"The workflow inside '{path}' is damaged.") from error
     raise WorkflowError(
         f"The picture '{path}' carries no workflow. Use one saved by ComfyUI or by this command, "

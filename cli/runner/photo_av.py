@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models.errors import FaceLatentsError
+from ...models.imaging.opening import open_header, readable, require_size
 from ...models.imaging.photos import load_image
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ def load_image_av(path: Path) -> tuple[Tensor, Tensor]:
     """Read a picture as ComfyUI 0.33's Load Image node does, see `photo_file.load_image`.
 
     Raises:
-        FaceLatentsError: PyAV is not installed, or the file is not a picture.
+        FaceLatentsError: PyAV is not installed, the file is not a picture, or too large.
     """
     import torch
 
     av = _pyav()
+    with readable(path), open_header(path):
+        pass  # FFmpeg itself opens much more than pictures, of any size
     try:
         frames, has_alpha = _decode(av, path)
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -73,6 +76,7 @@ def _decode(av: Any, path: Path) -> tuple[list[np.ndarray], bool]:
                 logger.info("%s: %s", path, error)
                 continue
             for frame in decoded:
+                require_size(path, frame.width, frame.height, len(frames) + 1)
                 if not kind:
                     name = frame.format.name
                     has_alpha = name == "pal8" or any(c.is_alpha for c in frame.format.components)

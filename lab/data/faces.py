@@ -21,6 +21,7 @@ from torch import Tensor
 from ...models.errors import FaceLatentsError
 from ...models.geometry.templates import LANDMARK_NAMES, TIGHT, AlignmentTemplate
 from ...models.imaging.align import align
+from ...models.imaging.opening import open_header
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +165,7 @@ def picture_in(path: Path, name: str, archives: dict[str, zipfile.ZipFile]) -> I
     try:
         if path.name not in archives:
             archives[path.name] = zipfile.ZipFile(path)
-        with Image.open(io.BytesIO(archives[path.name].read(name))) as image:
+        with open_header(io.BytesIO(archives[path.name].read(name)), name) as image:
             converted: Image.Image = image.convert("RGB")
             return converted
     except (zipfile.BadZipFile, KeyError, OSError) as error:

@@ -24,6 +24,7 @@ from torch import Tensor
 from ...models.files.tensors import load_tensors, save_tensors
 from ...models.geometry.similarity import similarity_transform
 from ...models.geometry.templates import TIGHT
+from ...models.imaging.opening import open_header
 from .faces import landmarks_of, picture_in, read_rows
 
 logger = logging.getLogger(__name__)
@@ -215,7 +216,7 @@ def _object_pictures(generator: torch.Generator) -> list[Tensor]:
     for path in paths:
         if not path.exists():
             continue
-        with Image.open(path) as opened:
+        with open_header(path) as opened:
             image = to_tensor(opened.convert("RGB"))
         height, width = image.shape[1:]
         for _ in range(24):

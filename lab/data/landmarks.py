@@ -19,6 +19,7 @@ from ...models.errors import FaceLatentsError
 from ...models.finder.dense_landmarks import FIVE
 from ...models.geometry.similarity import invert_transform, similarity_transform, transform_points
 from ...models.geometry.templates import WIDE
+from ...models.imaging.opening import open_header
 
 Progress = Callable[[str, int, int], None]
 SETS = ("faces", "portraits_context", "sharp")
@@ -56,7 +57,7 @@ class TeacherPhoto:
         """The picture `(3, H, W)` uint8."""
         with zipfile.ZipFile(self.archive) as archive:
             data = archive.read(self.name)
-        picture = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+        picture = np.array(open_header(io.BytesIO(data), self.name).convert("RGB"))
         return torch.from_numpy(picture).permute(2, 0, 1)
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageSequence
 
 from ..errors import FaceLatentsError
+from .opening import open_picture, readable, require_size
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".avif"}
 )
+
+_STRIP = 4_000_000  # pixels that become numbers at a time, which bounds the memory between
 
 _CAMERA = frozenset(  # formats that Pillow does not read
     {".heic", ".heif", ".hif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
@@ -79,7 +80,6 @@ def load_image(
     path: Path,
     *,
     first_only: bool = False,
-    most_pixels: int | None = None,
     whole: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Read a picture as the host's Load Image node does.
@@ -91,8 +91,6 @@ def load_image(
     Args:
         path: the file.
         first_only: read only the first frame of an animation.
-        most_pixels: refuse larger pictures before they are decoded; None leaves the limit to
-            Pillow.
         whole: refuse a picture whose end is missing; else what is there is read, with a warning.
 
     Returns:
@@ -107,7 +105,7 @@ def load_image(
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
     with readable(path):
-        picture, complete = open_picture(path, most_pixels)
+        picture, complete = open_picture(path)
         if not complete:
             if whole:
                 raise FaceLatentsError(f"'{path}' {_CUT_OFF}")
@@ -116,7 +114,12 @@ def load_image(
         for frame in turned_frames(picture, first_only):
             images.append(rgb(frame))
             masks.append(_mask(frame))
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
+    return torch.from_numpy(stack(images)), torch.from_numpy(stack(masks))
+
+
+def stack(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays as a batch; a single one is not copied."""
+    return parts[0][None] if len(parts) == 1 else np.stack(parts)
 
 
 def warn_cut_off(path: Path) -> None:
@@ -124,104 +127,23 @@ def warn_cut_off(path: Path) -> None:
     logger.warning("'%s' %s", path, _CUT_OFF, extra={"damaged": path})
 
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Say of what Pillow raises which file it is and what to do."""
-    try:
-        yield
-    except FaceLatentsError:
-        raise
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
-        raise FaceLatentsError(
-            f"'{path}' cannot be read as a picture ({error}). Open it in an image editor and save "
-            "it again as PNG or JPEG."
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise FaceLatentsError(f"'{path}' {_too_large(error)}") from error
-
-
-def _too_large(error: Image.DecompressionBombError) -> str:
-    """What to do with a photo of which Pillow fears that it fills the memory."""
-    numbers = [int(number) for number in re.findall(r"\d+", str(error))]
-    if len(numbers) != 2:  # a tile or frame of the file: no photo
-        return f"is too large to open safely: {error}"
-    pixels, limit = numbers
-    return (
-        f"has {pixels / 1e6:.0f} million pixels, but at most {limit / 1e6:.0f} million can be "
-        f"opened. Save a copy at {int(100 * (limit / pixels) ** 0.5)}% of its width and height, or "
-        "cut out the part around the face, edit that and lay it over the original."
-    )
-
-
 def turned_frames(picture: Image.Image, first_only: bool = False) -> Iterator[Image.Image]:
     """The frames of a picture that have the size of the first, turned as EXIF data says.
 
     Of an MPO file only the first counts.
+
+    Raises:
+        FaceLatentsError: the frames are larger than `MOST_PIXELS` together.
     """
     size = None
-    for frame in ImageSequence.Iterator(picture):
+    for number, frame in enumerate(ImageSequence.Iterator(picture), 1):
+        require_size(getattr(picture, "filename", "") or "the picture", *frame.size, number)
         turned = ImageOps.exif_transpose(frame)
         if size in (None, turned.size):
             size = turned.size
             yield turned
         if first_only or picture.format == "MPO":
             break
-
-
-def open_picture(
-    path: Path, most_pixels: int | None = None, layout: str | None = None
-) -> tuple[Image.Image, bool]:
-    """Open and decode a picture; a truncated one (half a download) gives what is there.
-
-    Args:
-        path: the file.
-        most_pixels: see :func:`load_image`.
-        layout: how its pixels lie in the file, in Pillow's words, if not as Pillow thinks.
-
-    Returns:
-        the picture, and whether all of it is there.
-    """
-    picture = _open(path, layout)
-    width, height = picture.size
-    if most_pixels is not None and width * height > most_pixels:
-        picture.close()
-        raise FaceLatentsError(
-            f"'{path}' has {width} x {height} pixels, more than the {most_pixels / 1e6:g} million "
-            "allowed here. Save a smaller copy."
-        )
-    try:
-        picture.load()
-    except OSError:
-        before = ImageFile.LOAD_TRUNCATED_IMAGES
-        ImageFile.LOAD_TRUNCATED_IMAGES = True
-        try:
-            picture.close()
-            picture = _open(path, layout)
-            picture.load()
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = before
-        return picture, False
-    return picture, True
-
-
-class _Tile(NamedTuple):
-    """Where a part of the pixels lies in a file; older Pillow has plain tuples."""
-
-    codec_name: str
-    extents: Any
-    offset: int
-    args: Any
-
-
-def _open(path: Path, layout: str | None) -> Image.Image:
-    picture = Image.open(path)
-    if layout is not None and isinstance(picture, ImageFile.ImageFile):
-        tiles = []
-        for codec, extents, offset, args in picture.tile:
-            changed = (layout, *args[1:]) if isinstance(args, tuple) else layout
-            tiles.append(_Tile(codec, extents, offset, changed))
-        picture.tile = tiles  # type: ignore[assignment]
-    return picture
 
 
 def rgb(frame: Image.Image) -> np.ndarray:
@@ -232,7 +154,15 @@ def rgb(frame: Image.Image) -> np.ndarray:
         return np.repeat(grey.clip(0.0, 1.0)[..., None], 3, axis=-1)
     if frame.mode == "F":
         return np.repeat(np.asarray(frame)[..., None], 3, axis=-1)
-    return np.array(frame.convert("RGB")).astype(np.float32) / 255.0
+    width, height = frame.size
+    pixels = np.empty((height, width, 3), np.float32)
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        below = min(top + rows, height)
+        strip = frame if below - top == height else frame.crop((0, top, width, below))
+        eight_bit = np.asarray(strip.convert("RGB"))
+        np.divide(eight_bit, 255, out=pixels[top:below], dtype=np.float32)
+    return pixels
 
 
 def _mask(frame: Image.Image) -> np.ndarray:

@@ -23,7 +23,6 @@ from ..widgets import MIN_SCORE
 
 MOST_PHOTOS = 5000  # in one folder
 LARGEST_FILE = 256 * 2**20  # bytes
-MOST_PIXELS = 120_000_000
 
 _DEEPEST = 4  # levels below the input folder that are listed
 _MOST_LISTED = 500  # folders in a list
@@ -233,7 +232,7 @@ def _align(path: Path, model: FaceModel, number: int, min_score: float) -> Align
         raise FaceLatentsError(f"it cannot be read ({error.strerror})") from error
     if too_large:
         raise FaceLatentsError(f"the file is larger than {LARGEST_FILE >> 20} MB")
-    pixels, _ = load_image(path, first_only=True, most_pixels=MOST_PIXELS, whole=True)
+    pixels, _ = load_image(path, first_only=True, whole=True)
     return cut_faces(pixels[0], model, number, FaceChoice(min_score))[0]
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..photos import open_picture, readable, rgb, turned_frames, warn_cut_off
+from ..opening import open_header, open_picture, readable
+from ..photos import rgb, stack, turned_frames, warn_cut_off
 from .deep import read_deep
 from .traits import PhotoTraits, raw_mode, read_traits
 
@@ -41,7 +42,7 @@ def read_header(path: Path) -> PhotoTraits:
     Raises:
         FaceLatentsError: the file is not a picture.
     """
-    with readable(path), Image.open(path) as opened:
+    with readable(path), open_header(path) as opened:
         return read_traits(opened, path.read_bytes(), raw_mode(opened))
 
 
@@ -58,7 +59,7 @@ def read_photo(path: Path) -> Photo:
 
     with readable(path):
         data = path.read_bytes()
-        with Image.open(path) as opened:
+        with open_header(path) as opened:
             raw, mode = raw_mode(opened), opened.mode
             # a TIFF loses tags in decoding, a PNG may have texts behind its pixels
             early = None if opened.format == "PNG" else read_traits(opened, data, raw)
@@ -77,7 +78,7 @@ def read_photo(path: Path) -> Photo:
                     for frame in turned_frames(picture)
                 ]
                 frames, alphas, durations = (list(part) for part in zip(*found, strict=True))
-    pixels = torch.from_numpy(np.stack(frames))
+    pixels = torch.from_numpy(stack(frames))
     if traits.depth == 32:
         traits = replace(traits, white=_white(float(pixels.max())))
         pixels = pixels / traits.white
@@ -109,7 +110,8 @@ def _alpha(frame: Image.Image) -> np.ndarray | None:
 
 def _deep_colours(numbers: np.ndarray) -> np.ndarray:
     colours = numbers[..., : 3 if numbers.shape[-1] > 2 else 1].astype(np.float32)
-    return np.broadcast_to(colours / np.float32(65535.0), (*numbers.shape[:2], 3))
+    colours /= np.float32(65535.0)
+    return np.repeat(colours, 3, axis=-1) if colours.shape[-1] == 1 else colours
 
 
 def _deep_alpha(numbers: np.ndarray, key: object) -> np.ndarray | None:

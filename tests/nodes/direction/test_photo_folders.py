@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from face_latents.models.errors import FaceLatentsError, NoFaceError
+from face_latents.models.imaging import opening
 from face_latents.nodes import host
 from face_latents.nodes.direction import photo_folders
 from face_latents.nodes.direction.photo_folders import (
@@ -132,7 +133,7 @@ def test_limits(root, monkeypatch):
         picture(root / "a" / f"{number}.png", number, size=(60, 50 + number))
     found = encode_folder(photo_folder("a"), MODEL, most=3)
     assert (len(found.codes), found.skipped) == (3, ("1 photos beyond the first 3",))
-    monkeypatch.setattr(photo_folders, "MOST_PIXELS", 60 * 51)
+    monkeypatch.setattr(opening, "MOST_PIXELS", 60 * 51)
     assert "60 x 52 pixels" in encode_folder(photo_folder("a"), MODEL).report()
     monkeypatch.setattr(photo_folders, "LARGEST_FILE", 10)
     with pytest.raises(FaceLatentsError, match=r"None of the 4 photos in 'a'.*larger than"):
