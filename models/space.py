@@ -10,6 +10,8 @@ from torch import Tensor
 from .errors import FaceLatentsError, SpaceMismatchError
 
 SHOWN_DIGITS = 16  # of the model identity, in messages
+_MOST_DIMS = 8
+_MOST_NUMBERS = 2**31  # along one dimension
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,12 @@ class LatentSpace:
     std: Tensor | None = None
 
     def __post_init__(self) -> None:
+        sizes = [n for n in self.shape if isinstance(n, int) and 0 < n < _MOST_NUMBERS]
+        if not sizes or len(sizes) != len(self.shape) or len(sizes) > _MOST_DIMS:
+            raise FaceLatentsError(
+                f"The shape of latent space '{self.name}' is {list(self.shape)[:_MOST_DIMS]}; "
+                f"expected 1 to {_MOST_DIMS} whole numbers from 1 up."
+            )
         for label, statistic in (("mean", self.mean), ("std", self.std)):
             if statistic is not None and tuple(statistic.shape) != self.shape:
                 raise FaceLatentsError(

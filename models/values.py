@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +11,9 @@ from torch import Tensor
 
 from .errors import FaceLatentsError
 from .space import LatentSpace, require_same_space
+
+_LARGEST_CROP = 8192  # pixels along a side; the largest known network draws 1024
+_LARGEST_STRENGTH = 1e6  # end of a safe range; natural ones lie below 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +55,21 @@ class PhotoContext:
             raise FaceLatentsError(
                 f"Photo context: the photo has shape {tuple(self.photo.shape)}, not (H, W, 3)."
             )
+        if not self.photo.numel() or not self.photo.is_floating_point():
+            raise FaceLatentsError("Photo context: the photo is empty or not of floating point.")
+        if self.alpha is not None and self.alpha.shape != self.photo.shape[:2]:
+            raise FaceLatentsError(
+                f"Photo context: alpha has shape {tuple(self.alpha.shape)}, the photo "
+                f"{tuple(self.photo.shape[:2])}."
+            )
+        (a, b, _), (c, d, _) = self.transform.tolist()
+        if not 0 < abs(a * d - b * c) < math.inf:
+            raise FaceLatentsError("Photo context: the transform maps the photo to a line.")
+        if not 0 < self.size <= _LARGEST_CROP or self.face_index < 0:
+            raise FaceLatentsError(
+                f"Photo context: a crop of {self.size} pixels, face {self.face_index}; expected "
+                f"1 to {_LARGEST_CROP} pixels and a face from 0 up."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +106,12 @@ class FaceLatent:
             raise FaceLatentsError(
                 f"A face latent of {shape[0]} codes got {len(self.contexts)} photo contexts."
             )
+        for context in self.contexts:
+            if context is not None and tuple(context.code.shape) != self.space.shape:
+                raise FaceLatentsError(
+                    f"Photo context: its code has shape {tuple(context.code.shape)}, not "
+                    f"{self.space.shape}."
+                )
 
     def __len__(self) -> int:
         return self.samples.shape[0]
@@ -138,6 +163,20 @@ def join_latents(items: Sequence[FaceLatent]) -> FaceLatent:
     return FaceLatent(samples, first.space, contexts, dict(first.extras))
 
 
+def require_safe_range(name: str, safe_range: tuple[float, float]) -> None:
+    """Refuse ends of a direction's range that are no strengths or stand the wrong way round.
+
+    Raises:
+        FaceLatentsError: naming the direction and the range.
+    """
+    low, high = safe_range
+    if not -_LARGEST_STRENGTH <= low <= high <= _LARGEST_STRENGTH:
+        raise FaceLatentsError(
+            f"Direction '{name}' has the safe range {low:g} to {high:g}; expected two strengths, "
+            f"the smaller one first, within {_LARGEST_STRENGTH:g}."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Direction:
     """A vector of a latent space along which one attribute changes.
@@ -170,3 +209,11 @@ class Direction:
                 f"Direction '{self.name}' has shape {shape}; space {self.space.describe()} needs "
                 f"{self.space.shape}, or a batch of them."
             )
+        if not self.vector.numel() or not self.vector.is_floating_point():
+            raise FaceLatentsError(
+                f"Direction '{self.name}' holds no floating point numbers: shape {shape}, "
+                f"{self.vector.dtype}."
+            )
+        require_safe_range(self.name, self.safe_range)
+        if self.accuracy is not None and not math.isfinite(self.accuracy):
+            raise FaceLatentsError(f"Direction '{self.name}' has accuracy {self.accuracy}.")

@@ -13,11 +13,11 @@ from torch import Tensor
 from ..architectures.registry import detect_architecture
 from ..bundled import bundled_file
 from ..errors import UnsupportedModelError
+from ..files.envelope import description_of, json_object
 from ..files.model_directions import (
     DIRECTION_PREFIX,
     describe_direction,
     direction_names,
-    json_object,
     read_directions,
 )
 from ..files.tensors import check_expected, load_tensors, read_header, save_tensors, tensors_hash
@@ -116,13 +116,8 @@ def _template(path: str | Path, metadata: Mapping[str, str], size: int) -> Align
     name = str(facts.get("name", TIGHT.name))
     if "points" not in facts:
         return _TEMPLATES.get(name, TIGHT).resized(size)
-    try:
+    with description_of(path, "the alignment template, 5 points (x, y) or none,"):
         points = torch.tensor(facts["points"], dtype=torch.float64)
         if points.numel() == 0:
             points = points.reshape(0, 2)
         return AlignmentTemplate(name, points, size)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UnsupportedModelError(
-            f"{path}: the alignment template must list 5 points (x, y) as fractions of the crop, "
-            f"or none for whole pictures ({error})."
-        ) from error

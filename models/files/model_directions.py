@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
 from ..errors import UnsupportedModelError
 from ..space import LatentSpace
-from ..values import Direction
+from ..values import Direction, require_safe_range
+from .envelope import description_of, json_object
 from .tensors import read_header
 
 DIRECTION_PREFIX = "directions."
+_SAFE_RANGE = (-3.0, 3.0)  # of a direction whose file says none
 
 
 def direction_names(path: str | Path) -> list[str]:
@@ -23,6 +25,30 @@ def direction_names(path: str | Path) -> list[str]:
     names = [n.removeprefix(prefix) for n in header.tensors if n.startswith(prefix)]
     listed = list(json_object(path, header.metadata, "directions"))
     return sorted(names, key=lambda n: (listed.index(n) if n in listed else len(listed), n))
+
+
+class DirectionFacts(NamedTuple):
+    """What a file says of a direction: see `Direction`."""
+
+    unit: str
+    safe_range: tuple[float, float]
+
+
+def direction_facts(path: str | Path) -> dict[str, DirectionFacts]:
+    """What a face model file says of its directions, by name, read from its header only.
+
+    Raises:
+        UnsupportedModelError: a malformed description.
+    """
+    described = json_object(path, read_header(path).metadata, "directions")
+    found = {}
+    for name in direction_names(path):
+        with description_of(path, f"direction '{name}'"):
+            facts = described.get(name, {})
+            low, high = (float(value) for value in facts.get("safe_range", _SAFE_RANGE))
+            require_safe_range(name, (low, high))
+            found[name] = DirectionFacts(str(facts.get("unit", "")), (low, high))
+    return found
 
 
 def read_directions(
@@ -71,10 +97,10 @@ def direction_from_facts(
     Raises:
         UnsupportedModelError: the description is malformed.
     """
-    try:
+    with description_of(path, f"direction '{name}'"):
         if not isinstance(facts, dict):
             raise TypeError("not an object")
-        low, high = (float(value) for value in facts.get("safe_range", (-3.0, 3.0)))
+        low, high = (float(value) for value in facts.get("safe_range", _SAFE_RANGE))
         accuracy = facts.get("accuracy")
         return Direction(
             vector=vector.float(),
@@ -86,22 +112,3 @@ def direction_from_facts(
             method=str(facts.get("method", "")),
             group=str(facts.get("group", "")),
         )
-    except (TypeError, ValueError) as error:
-        raise UnsupportedModelError(
-            f"{path}: the description of direction '{name}' is malformed ({error})."
-        ) from error
-
-
-def json_object(path: str | Path, metadata: Mapping[str, str], key: str) -> dict[str, object]:
-    """The JSON object under `key` of a file's metadata; empty where there is none.
-
-    Raises:
-        UnsupportedModelError: not JSON, or not an object.
-    """
-    try:
-        value = json.loads(metadata.get(key, "{}"))
-    except (ValueError, RecursionError) as error:
-        raise UnsupportedModelError(f"{path}: metadata '{key}' is not valid JSON.") from error
-    if not isinstance(value, dict):
-        raise UnsupportedModelError(f"{path}: metadata '{key}' must be a JSON object.")
-    return value

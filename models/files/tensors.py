@@ -1,6 +1,6 @@
 """Reading and writing safetensors files that may come from anyone.
 
-The header is checked completely first (see `safeheader`), the read itself is then left to the
+The header is checked completely first (see `header`), the read itself is then left to the
 safetensors library. Nothing here, and nothing that calls it, ever opens a pickle.
 """
 
@@ -22,7 +22,10 @@ from torch import Tensor
 from ..errors import UnsupportedModelError
 from .header import DTYPE_NAMES, FLOAT_DTYPES, MAX_HEADER_BYTES, Header, TensorInfo, read_header
 
+CHECKSUM = "checksum"  # key of the metadata
+
 __all__ = [
+    "CHECKSUM",
     "Header",
     "TensorInfo",
     "TensorSpec",
@@ -50,16 +53,20 @@ def load_tensors(
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a checked safetensors file into CPU memory.
 
+    A file that `save_tensors` wrote carries a checksum of its tensors and metadata, which has to be
+    right; files without one are read as well.
+
     Args:
         path: the file.
         expect: exact set of tensors with their shapes (and dtypes); None accepts any set.
         require_finite: refuse NaN and infinity, which would spread silently through every result.
 
     Returns:
-        Tensors by name, each with memory of its own, and the string metadata.
+        Tensors by name, each with memory of its own, and the string metadata without checksum.
 
     Raises:
-        UnsupportedModelError: as `read_header`, or the tensors are not the expected ones.
+        UnsupportedModelError: as `read_header`, the tensors are not the expected ones, or the
+            checksum is wrong.
     """
     header = read_header(path)
     if expect is not None:
@@ -72,10 +79,17 @@ def load_tensors(
                 tensors[name] = file.get_tensor(name).clone()
     except Exception as error:  # the library raises its own class, which is no ValueError
         raise UnsupportedModelError(f"{header.path}: cannot be read ({error}).") from error
+    metadata = dict(header.metadata)
+    written = metadata.pop(CHECKSUM, None)
+    if written is not None and written != _checksum(tensors, metadata):
+        raise UnsupportedModelError(
+            f"{header.path}: its contents do not match the checksum written in it. The file is "
+            "damaged or was altered; use another copy."
+        )
     if require_finite:
         for name, tensor in tensors.items():
             check_finite(name, tensor, str(header.path))
-    return tensors, dict(header.metadata)
+    return tensors, metadata
 
 
 def check_expected(
@@ -140,6 +154,8 @@ def save_tensors(
 ) -> None:
     """Write a safetensors file: same input, same bytes; either the whole file appears or none.
 
+    A checksum of tensors and metadata joins the metadata.
+
     Args:
         path: the target; parent folders are made, an existing file is replaced at the very end.
         tensors: by name, any device; NaN and infinity are refused.
@@ -153,9 +169,10 @@ def save_tensors(
     metadata = dict(metadata or {})
     if not all(isinstance(k, str) and isinstance(v, str) for k, v in metadata.items()):
         raise TypeError("safetensors metadata must map strings to strings")
+    metadata[CHECKSUM] = _checksum(tensors, {k: v for k, v in metadata.items() if k != CHECKSUM})
     # widest type first keeps every tensor aligned to its own element size
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    fields: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    fields: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
     offset = 0
     for name in order:
         tensor = tensors[name]
@@ -201,9 +218,15 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _tensor_bytes(tensor: Tensor) -> bytes:
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 (hex) over metadata and tensors."""
+    told = json.dumps(sorted(metadata.items()))
+    return hashlib.sha256(told.encode() + tensors_hash(tensors).encode()).hexdigest()
+
+
+def _tensor_bytes(tensor: Tensor) -> memoryview:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+    return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
 
 
 def _shorten(names: list[str], limit: int = 8) -> str:

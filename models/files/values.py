@@ -11,33 +11,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import FaceLatentsError, UnsupportedModelError
 from ..values import Direction, FaceLatent, PhotoContext
 from .envelope import (
     DIRECTION_KIND,
     LATENT_KIND,
-    kind_metadata,
-    read_json,
-    read_space,
-    require_kind,
-    space_tensors,
-    take_tensor,
+    ValueFile,
+    description_of,
+    json_value,
+    load_value,
+    save_value,
 )
 from .model_directions import describe_direction, direction_from_facts
-from .tensors import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
+
+_STRIP = 2**24  # values looked at together, which bounds the memory besides the photo itself
 
 
 def save_direction(path: str | Path, direction: Direction) -> None:
     """Write a direction with all that is known of it."""
-    tensors = {"direction": direction.vector, **space_tensors(direction.space)}
-    metadata = {
-        **kind_metadata(DIRECTION_KIND, direction.space),
-        "name": direction.name,
-        "facts": json.dumps(describe_direction(direction)),
-    }
-    save_tensors(path, tensors, metadata)
+    metadata = {"name": direction.name, "facts": json.dumps(describe_direction(direction))}
+    save_value(path, DIRECTION_KIND, direction.space, {"direction": direction.vector}, metadata)
 
 
 def load_direction(path: str | Path) -> Direction:
@@ -46,17 +40,11 @@ def load_direction(path: str | Path) -> Direction:
     Raises:
         UnsupportedModelError: no safetensors file, or not one of a direction.
     """
-    tensors, metadata = load_tensors(path)
-    require_kind(path, metadata, DIRECTION_KIND)
-    space = read_space(path, tensors, metadata)
-    vector = take_tensor(path, tensors, "direction")
-    facts = read_json(path, metadata, "facts")
-    try:
-        return direction_from_facts(path, metadata.get("name", "direction"), vector, space, facts)
-    except UnsupportedModelError:
-        raise
-    except FaceLatentsError as error:
-        raise UnsupportedModelError(f"{path}: {error}") from error
+    file = load_value(path, DIRECTION_KIND)
+    name = file.metadata.get("name", "direction")
+    return direction_from_facts(
+        path, name, file.tensor("direction"), file.space, file.facts("facts")
+    )
 
 
 def save_latent(path: str | Path, latent: FaceLatent) -> None:
@@ -66,7 +54,7 @@ def save_latent(path: str | Path, latent: FaceLatent) -> None:
     Entries of `extras` are kept if they are tensors or plain JSON values; others are left out
     with a warning.
     """
-    tensors: dict[str, Tensor] = {"samples": latent.samples, **space_tensors(latent.space)}
+    tensors: dict[str, Tensor] = {"samples": latent.samples}
     photos: dict[str, int] = {}
     described: list[dict[str, object] | None] = []
     for i, context in enumerate(latent.contexts):
@@ -96,12 +84,8 @@ def save_latent(path: str | Path, latent: FaceLatent) -> None:
             plain[name] = value
         else:
             logger.warning("'%s' of type %s was not saved.", name, type(value).__name__)
-    metadata = {
-        **kind_metadata(LATENT_KIND, latent.space),
-        "contexts": json.dumps(described),
-        "extras": json.dumps(plain),
-    }
-    save_tensors(path, tensors, metadata)
+    metadata = {"contexts": json.dumps(described), "extras": json.dumps(plain)}
+    save_value(path, LATENT_KIND, latent.space, tensors, metadata)
 
 
 def load_latent(path: str | Path) -> FaceLatent:
@@ -110,54 +94,48 @@ def load_latent(path: str | Path) -> FaceLatent:
     Raises:
         UnsupportedModelError: no safetensors file, or not one of a face latent.
     """
-    tensors, metadata = load_tensors(path)
-    require_kind(path, metadata, LATENT_KIND)
-    space = read_space(path, tensors, metadata)
-    described = read_json(path, metadata, "contexts")
-    extras: dict[str, object] = dict(read_json(path, metadata, "extras") or {})
-    prefix = "extras."
-    extras.update({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
-    photos = {n: _restore(t) for n, t in tensors.items() if n.startswith(("photo.", "alpha."))}
-    try:
+    file, prefix = load_value(path, LATENT_KIND), "extras."
+    extras: dict[str, object] = file.facts("extras")
+    extras.update(
+        {n.removeprefix(prefix): t for n, t in file.tensors.items() if n.startswith(prefix)}
+    )
+    photos = {n: _restore(t) for n, t in file.tensors.items() if n.startswith(("photo.", "alpha."))}
+    with description_of(path, "its photos"):
         contexts = tuple(
-            None if facts is None else _context(path, tensors, photos, i, facts)
-            for i, facts in enumerate(described)
+            None if facts is None else _context(file, photos, i, facts)
+            for i, facts in enumerate(json_value(path, file.metadata, "contexts", "null"))
         )
-        return FaceLatent(take_tensor(path, tensors, "samples"), space, contexts, extras)
-    except UnsupportedModelError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnsupportedModelError(f"{path}: its photo contexts are malformed ({error}).") from (
-            error
-        )
+        return FaceLatent(file.tensor("samples"), file.space, contexts, extras)
 
 
 def _context(
-    path: str | Path,
-    tensors: Mapping[str, Tensor],
-    photos: Mapping[str, Tensor],
-    index: int,
-    facts: Mapping[str, Any],
+    file: ValueFile, photos: Mapping[str, Tensor], index: int, facts: Mapping[str, Any]
 ) -> PhotoContext:
+    number = int(facts["photo"])
     return PhotoContext(
-        photo=take_tensor(path, photos, f"photo.{int(facts['photo'])}"),
-        transform=take_tensor(path, tensors, f"context.{index}.transform"),
+        photo=photos[f"photo.{number}"],
+        transform=file.tensor(f"context.{index}.transform"),
         size=int(facts["size"]),
-        landmarks=take_tensor(path, tensors, f"context.{index}.landmarks"),
-        code=take_tensor(path, tensors, f"context.{index}.code"),
+        landmarks=file.tensor(f"context.{index}.landmarks"),
+        code=file.tensor(f"context.{index}.code"),
         photo_key=str(facts["photo_key"]),
         face_index=int(facts["face_index"]),
-        alpha=photos.get(f"alpha.{int(facts['photo'])}"),
+        alpha=photos.get(f"alpha.{number}"),
         has_face=bool(facts.get("has_face", True)),
     )
 
 
 def _compact(values: Tensor) -> Tensor:
     """uint8 if every value is exactly k / 255, as pictures of 8-bit files are; else unchanged."""
-    if values.dtype != torch.float32:
+    if values.dtype != torch.float32 or not len(values):
         return values
-    rounded = (values * 255).round().clamp(0, 255).to(torch.uint8)
-    return rounded if torch.equal(_restore(rounded), values.cpu()) else values
+    strips = []
+    for strip in values.cpu().split(max(1, _STRIP // max(1, values[0].numel()))):
+        rounded = (strip * 255).round().clamp(0, 255).to(torch.uint8)
+        if not torch.equal(_restore(rounded), strip):
+            return values
+        strips.append(rounded)
+    return torch.cat(strips)
 
 
 def _restore(values: Tensor) -> Tensor:

@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..bundled import bundled_file
-from ..errors import FaceLatentsError, UnsupportedModelError
+from ..errors import FaceLatentsError
 from ..files.envelope import (
     BASIS_KIND,
-    kind_metadata,
-    read_json,
-    read_space,
-    require_kind,
-    space_tensors,
-    take_tensor,
+    description_of,
+    load_value,
+    save_value,
 )
-from ..files.tensors import load_tensors, save_tensors
 from .basis import LatentBasis
 
 BUNDLED_BASES = ("face", "digits")
@@ -26,7 +22,7 @@ BUNDLED_BASES = ("face", "digits")
 
 def save_basis(path: str | Path, basis: LatentBasis) -> None:
     """Write a basis with all that is known of it."""
-    tensors = {"vectors": basis.vectors, **space_tensors(basis.space)}
+    tensors = {"vectors": basis.vectors}
     if basis.mean is not None:
         tensors["mean"] = basis.mean
     facts = {
@@ -37,12 +33,8 @@ def save_basis(path: str | Path, basis: LatentBasis) -> None:
         "condition": basis.condition if math.isfinite(basis.condition) else None,
         "accuracy": basis.accuracy,
     }
-    metadata = {
-        **kind_metadata(BASIS_KIND, basis.space),
-        "name": basis.name,
-        "facts": json.dumps(facts),
-    }
-    save_tensors(path, tensors, metadata)
+    metadata = {"name": basis.name, "facts": json.dumps(facts)}
+    save_value(path, BASIS_KIND, basis.space, tensors, metadata)
 
 
 def load_basis(path: str | Path) -> LatentBasis:
@@ -52,32 +44,21 @@ def load_basis(path: str | Path) -> LatentBasis:
         UnsupportedModelError: no safetensors file, or not one of a basis: other tensors, labels
             that are missing, vectors that are not finite or not orthonormal.
     """
-    tensors, metadata = load_tensors(path)
-    require_kind(path, metadata, BASIS_KIND)
-    space = read_space(path, tensors, metadata)
-    vectors = take_tensor(path, tensors, "vectors")
-    facts = read_json(path, metadata, "facts")
-    mean = tensors.get("mean")
-    try:
+    file = load_value(path, BASIS_KIND)
+    vectors, mean, facts = file.tensor("vectors"), file.tensors.get("mean"), file.facts("facts")
+    with description_of(path, "the basis"):
         return LatentBasis(
             vectors=vectors.float(),
             labels=tuple(_strings(facts["labels"])),
-            space=space,
+            space=file.space,
             mean=None if mean is None else mean.float(),
-            name=metadata.get("name", "basis"),
+            name=file.metadata.get("name", "basis"),
             method=str(facts.get("method", "")),
             exclusive=bool(facts.get("exclusive", True)),
             rank=int(facts.get("rank", 0)),
             condition=_number(facts.get("condition"), math.nan),
             accuracy=None if facts.get("accuracy") is None else float(facts["accuracy"]),
         )
-    except FaceLatentsError as error:
-        raise UnsupportedModelError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UnsupportedModelError(
-            f"{path}: the description of the basis is malformed or its labels are missing "
-            f"({type(error).__name__}: {error})."
-        ) from error
 
 
 def bundled_basis_path(name: str) -> Path:

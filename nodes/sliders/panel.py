@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from ...models.errors import FaceLatentsError
-from ...models.face_model import FaceModel, direction_names
+from ...models.face_model import FaceModel
+from ...models.files.model_directions import direction_facts
 from ...models.files.tensors import read_header
 from ...models.files.values import load_direction
 from ...models.layers import lift_direction
@@ -148,14 +148,10 @@ def rows_of_model(name: str) -> list[dict[str, Any]]:
     if name not in load_model.model_choices():
         raise FaceLatentsError(f"There is no face model '{name[:100]}'.")
     path = load_model.model_path(name)
-    metadata = read_header(path).metadata
-    described = json.loads(metadata.get("directions", "{}"))
     rows = Rows()
-    for direction in direction_names(path):
-        facts = described.get(direction, {})
-        low, high = (float(bound) for bound in facts.get("safe_range", (-3.0, 3.0)))
-        rows.add(direction, direction, str(facts.get("unit", "")), (low, high), MODEL)
-    model_id = metadata.get("model_id")
+    for direction, facts in direction_facts(path).items():
+        rows.add(direction, direction, facts.unit, facts.safe_range, MODEL)
+    model_id = read_header(path).metadata.get("model_id")
     for file_name, found, problem in _read_user_directions():
         # The shape is checked when the node runs; the identity tells models apart already.
         if not problem and found.space.model_id == model_id and len(rows.by_name) < MOST_SLIDERS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from face_latents.models.files.values import (
 )
 from face_latents.models.space import LatentSpace
 from face_latents.models.values import Direction, FaceLatent, PhotoContext
+from loop_support import case
 
 SPACE = LatentSpace("z", (4,), "0123abcd", torch.zeros(4), torch.ones(4))
 TRANSFORM = torch.tensor([[1.0, 0.0, 3.0], [0.0, 1.0, 4.0]], dtype=torch.float64) / 3
@@ -127,6 +129,14 @@ def test_one_kind_is_not_read_as_another(tmp_path: Path) -> None:
         {"facts": "[1]"},
         {"facts": '{"safe_range": [1]}'},
         {"facts": '{"accuracy": "high"}'},
+        {"facts": '{"safe_range": [1e18, 3]}'},
+        {"facts": '{"safe_range": [NaN, 3]}'},
+        {"facts": '{"safe_range": [-1e999, 3]}'},
+        {"facts": '{"accuracy": 1e999}'},
+        {"space": '{"name": "z", "shape": [], "model_id": "x"}'},
+        {"space": '{"name": "z", "shape": [4.0], "model_id": "x"}'},
+        {"space": '{"name": "z", "shape": [-4, -1], "model_id": "x"}'},
+        {"space": '{"name": "z", "shape": [true, 4], "model_id": "x"}'},
         {"format_version": "99"},
     ],
 )
@@ -145,6 +155,10 @@ def test_malformed_direction(tmp_path: Path, changes: dict[str, str]) -> None:
         "[1]",
         "[{}]",
         "[null, null]",
+        '[{"photo": 0, "photo_key": "a", "size": 1e999, "face_index": 0}]',
+        '[{"photo": 0, "photo_key": "a", "size": -3, "face_index": 0}]',
+        '[{"photo": 0, "photo_key": "a", "size": 1000000000, "face_index": 0}]',
+        '[{"photo": 0, "photo_key": "a", "size": 128, "face_index": -1}]',
         '[{"photo": 7, "photo_key": "a", "size": 128, "face_index": 0}]',
         '[{"photo": "x", "photo_key": "a", "size": 128, "face_index": 0}]',
     ],
@@ -155,3 +169,41 @@ def test_malformed_contexts(tmp_path: Path, contexts: str) -> None:
     save_tensors(tmp_path / "l", tensors, {**metadata, "contexts": contexts})
     with pytest.raises(UnsupportedModelError):
         load_latent(tmp_path / "l")
+
+
+@pytest.mark.parametrize("extras", ["5", "[1]", '"a"', "null", "{", "[" * 100_000])
+def test_malformed_extras(tmp_path: Path, extras: str) -> None:
+    save_latent(tmp_path / "l", FaceLatent(torch.rand(1, 4), SPACE))
+    tensors, metadata = load_tensors(tmp_path / "l")
+    save_tensors(tmp_path / "l", tensors, {**metadata, "extras": extras})
+    with pytest.raises(UnsupportedModelError, match="extras"):
+        load_latent(tmp_path / "l")
+
+
+def test_tensors_of_a_photo_that_do_not_fit(tmp_path: Path) -> None:
+    save_latent(tmp_path / "l", FaceLatent(torch.rand(1, 4), SPACE, (context(photo(0), "a"),)))
+    tensors, metadata = load_tensors(tmp_path / "l")
+    wrong = {
+        "context.0.code": torch.rand(5),
+        "context.0.transform": torch.zeros(2, 3),
+        "photo.0": torch.zeros(0, 5, 3),
+        "alpha.0": torch.zeros(2, 2),
+    }
+    for name, tensor in wrong.items():
+        save_tensors(tmp_path / "l", {**tensors, name: tensor}, metadata)
+        with case(name=name), pytest.raises(UnsupportedModelError, match="l: "):
+            load_latent(tmp_path / "l")
+
+
+def test_a_flipped_bit_is_refused_and_files_without_checksum_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "d"
+    save_direction(file, Direction(torch.rand(4), SPACE, "smile", "1 sd", (-2.0, 3.5)))
+    good = file.read_bytes()
+    for find, put in ((b"-2.0, 3.5", b"-1.0, 3.5"), (b"smile", b"smilf"), (good[-4:], b"\0\0@@")):
+        file.write_bytes(good.replace(find, put))
+        with case(find=find), pytest.raises(UnsupportedModelError, match="checksum"):
+            load_direction(file)
+    older = re.sub(rb'"checksum":"\w{64}",', lambda m: b" " * len(m[0]), good)
+    assert older != good
+    file.write_bytes(older)
+    assert load_direction(file).safe_range == (-2.0, 3.5)

@@ -247,7 +247,7 @@ def damaged(tmp_path, tensors=None, **metadata):
     save_basis(path, build_basis(*labelled(), NAMES, SPACE))
     with safe_open(str(path), framework="pt") as file:
         held = {name: file.get_tensor(name) for name in file.keys()} | (tensors or {})  # noqa: SIM118
-        facts = dict(file.metadata()) | metadata
+        facts = dict(file.metadata()) | {"checksum": None} | metadata
     held = {name: tensor for name, tensor in held.items() if tensor is not None}
     save_file(held, path, {key: value for key, value in facts.items() if value is not None})
     return path
@@ -266,19 +266,21 @@ def test_damaged_and_hostile_files_are_refused(tmp_path):
         ({}, {"kind": "face_latents.direction"}, "expected a quasi-eigen basis, but .* direction"),
         ({}, {"kind": None}, "expected a quasi-eigen basis"),
         ({}, {"format_version": "99"}, "version 99"),
-        ({}, {"space": None}, "'space' is missing"),
+        ({}, {"space": None}, "space is malformed"),
         ({}, {"space": "{}"}, "space is malformed"),
         ({}, {"facts": None}, "'facts' is missing"),
-        ({}, {"facts": "{"}, "'facts' is missing or malformed"),
-        ({}, {"facts": "[]"}, "malformed"),
-        ({}, {"facts": "{}"}, "labels are missing"),
+        ({}, {"facts": "{"}, "'facts' is not valid JSON"),
+        ({}, {"facts": "[]"}, "must be a JSON object"),
+        ({}, {"facts": "{}"}, "'labels' is missing"),
         ({}, {"facts": json.dumps({"labels": "abc"})}, "labels must be a list"),
         ({}, {"facts": json.dumps({"labels": []})}, "has no labels"),
         ({}, {"facts": json.dumps({"labels": ["a"] * 20})}, "label 'a' twice"),
         ({}, {"facts": json.dumps({"labels": [f"l{i}" for i in range(20)]})}, "20 labels but only"),
         ({}, {"facts": json.dumps(facts | {"rank": "many"})}, "malformed"),
         ({}, {"facts": json.dumps(facts | {"accuracy": [1]})}, "malformed"),
-        ({}, {"facts": json.dumps(facts)[:-1] + ', "rank": Infinity}'}, "malformed"),
+        ({}, {"facts": json.dumps(facts)[:-1] + ', "rank": Infinity}'}, "not valid JSON"),
+        ({}, {"facts": json.dumps(facts)[:-1] + ', "rank": 1e999}'}, "malformed"),
+        ({}, {"checksum": "0" * 64}, "checksum"),
     )  # fmt: skip
     for tensors, metadata, message in cases:
         path = damaged(tmp_path, tensors, **metadata)
