@@ -6,7 +6,6 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -55,20 +54,16 @@ def open_header(source: Path | BinaryIO, name: object = None) -> Image.Image:
     """
     with warnings.catch_warnings():  # of sizes that are refused below
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        formats = _FORMATS if "AVIF" in Image.OPEN or _has_avif() else _FORMATS[:-1]
-        picture = Image.open(source, formats=formats)
+        try:
+            picture = Image.open(source, formats=_FORMATS)
+        except KeyError as error:  # this Pillow cannot read the last of them
+            raise UnidentifiedImageError(f"cannot identify '{name or source}'") from error
     try:
-        require_size(name or source, *picture.size)
+        require_size(name or source, picture.width, picture.height)
     except FaceLatentsError:
         picture.close()
         raise
     return picture
-
-
-@lru_cache(maxsize=1)
-def _has_avif() -> bool:
-    Image.init()
-    return "AVIF" in Image.OPEN
 
 
 @contextmanager

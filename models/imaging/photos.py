@@ -137,7 +137,8 @@ def turned_frames(picture: Image.Image, first_only: bool = False) -> Iterator[Im
     """
     size = None
     for number, frame in enumerate(ImageSequence.Iterator(picture), 1):
-        require_size(getattr(picture, "filename", "") or "the picture", *frame.size, number)
+        name = getattr(picture, "filename", "") or "the picture"
+        require_size(name, frame.width, frame.height, number)
         turned = ImageOps.exif_transpose(frame)
         if size in (None, turned.size):
             size = turned.size
