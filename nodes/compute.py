@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -100,6 +101,7 @@ def run_model(
     function: Callable[..., Tensor],
     *items: Tensor,
     pixels: int | None = None,
+    shown: bool = True,
 ) -> Tensor:
     """Apply a function of a model batch by batch, without gradients.
 
@@ -109,6 +111,7 @@ def run_model(
         function: of batches of the items, on the network's device.
         items: `(B, ...)` each.
         pixels: to work on at once; None: as many as suit the network and the device.
+        shown: with a progress bar of its own; False for a part of what has one.
 
     Returns:
         `(B, ...)` on the host's device.
@@ -122,13 +125,14 @@ def run_model(
         if layer_count(model.space) is not None:
             pixels = 1  # such networks take faces one by one: so do memory, progress and Cancel
     count = len(items[0])
-    with host.Progress(count, what) as progress:
+    with host.Progress(count, what) if shown else nullcontext() as progress:
 
         def work(part: slice, device: torch.device) -> Tensor:
             with torch.no_grad():
                 result = function(*(item[part].to(device, torch.float32) for item in items))
             result = result.to(host.intermediate_device())
-            progress.step(len(result))
+            if progress is not None:
+                progress.step(len(result))
             return result
 
         return in_batches(model, count, work, what, pixels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -12,12 +13,16 @@ from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
 from ...models.paste.back import paste_back
 from ...models.paste.edit import METHODS, plan_edits
-from ...models.paste.face import photo_faces
+from ...models.paste.face import PhotoFace, photo_faces
 from ...models.values import FaceLatent, PhotoContext
 from .. import host, validate, widgets
 from ..compute import run_model
 from ..registry import node
 from .find_faces import mask_for_photo
+
+# Pixels of crops whose edits are planned at once: 10 faces of 224 pixels. Their maps take about
+# 5 MB a face, which is all that a longer clip must not add up.
+PLANNED_PIXELS = 1 << 19
 
 
 @node("FaceLatentsPasteBack", "Paste Back", widgets.MODEL)
@@ -76,28 +81,35 @@ class PasteBack:
     ) -> tuple[Tensor]:
         validate.same_model(face_model, face_latent.space, "Paste Back")
         contexts = _require_contexts(face_latent)
-        pictures = None if face_image is None else _as_faces(face_image, len(face_latent))
+        if face_image is not None:
+            _check_faces(face_image, len(face_latent))
         canvases = _Canvases(contexts)
-        shown = face_latent.faces  # photos without a face stay as they are
-        planned = plan_edits(
-            face_model,
-            photo_faces(contexts[i] for i in shown),
-            face_latent.samples[shown],
-            method=method,
-            pictures=None if pictures is None else pictures[shown],
-            run=partial(run_model, face_model),
-        )
-        edits = dict(zip(shown, planned, strict=True))
+        faces: list[PhotoFace | None] = [*photo_faces(contexts)]
+        at_once = max(1, PLANNED_PIXELS // face_model.template.size**2)
         with host.Progress(len(contexts), "Pasting faces") as progress:
-            for number, context in enumerate(contexts):
-                canvas, edit = canvases.claim(context), edits.get(number)
-                if edit is not None:
-                    area = mask_for_photo(mask, canvas, *context.photo.shape[:2])
-                    canvases.photos[canvas] = paste_back(
-                        canvases.photos[canvas], context, edit, strength=strength, mask=area
-                    )
-                progress.step()
-        return (canvases.stack().to(host.intermediate_device()),)
+            for start in range(0, len(contexts), at_once):
+                part = range(start, min(start + at_once, len(contexts)))
+                # photos without a face stay as they are
+                shown = [i for i in part if contexts[i].has_face]
+                edits = plan_edits(
+                    face_model,
+                    [face for face in (faces[i] for i in shown) if face is not None],
+                    face_latent.samples[shown],
+                    method=method,
+                    pictures=None if face_image is None else _as_faces(face_image, shown),
+                    run=partial(run_model, face_model, shown=False),
+                )
+                for i, edit in zip(shown, edits, strict=True):
+                    canvas, context = canvases.places[i], contexts[i]
+                    if edit is not None:
+                        area = mask_for_photo(mask, canvas, *context.photo.shape[:2])
+                        canvases.photos[canvas] = paste_back(
+                            canvases.photos[canvas], context, edit, strength=strength, mask=area
+                        )
+                for i in part:
+                    faces[i] = None  # what was computed for it goes, unless it comes again
+                progress.step(len(part))
+        return (canvases.photos.to(host.intermediate_device()),)
 
 
 def _require_contexts(latent: FaceLatent) -> list[PhotoContext]:
@@ -112,8 +124,8 @@ def _require_contexts(latent: FaceLatent) -> list[PhotoContext]:
     return found
 
 
-def _as_faces(pictures: Tensor, count: int) -> Tensor:
-    """The artist's own crops as `(count, 3, S, S)`."""
+def _check_faces(pictures: Tensor, count: int) -> None:
+    """Refuse the artist's own crops `(N, H, W, C)` that do not fit the faces."""
     if pictures.shape[1] != pictures.shape[2]:
         raise FaceLatentsError(
             f"Input 'face_image' is {pictures.shape[2]} x {pictures.shape[1]} pixels; the aligned "
@@ -125,22 +137,28 @@ def _as_faces(pictures: Tensor, count: int) -> Tensor:
             f"Input 'face_image' holds {len(pictures)} pictures for {count} faces. Connect one "
             "per face, in the same order."
         )
-    colour = torch.stack([validate.split_channels(picture)[0] for picture in pictures])
-    return colour.permute(0, 3, 1, 2).expand(count, -1, -1, -1)
+
+
+def _as_faces(pictures: Tensor, numbers: Sequence[int]) -> Tensor:
+    """The artist's own crops of these faces, `(n, 3, S, S)`."""
+    chosen = pictures[numbers] if len(pictures) > 1 else pictures.expand(len(numbers), -1, -1, -1)
+    if chosen.shape[-1] == 1:
+        chosen = chosen.expand(-1, -1, -1, 3)
+    return chosen[..., :3].permute(0, 3, 1, 2)
 
 
 class _Canvases:
-    """Which output photo each face goes into.
+    """The output photos, and which of them each face goes into.
 
     Faces of one photo share an output; when the same face of a photo comes again (the next frame
     of a morph), it goes into the next output of that photo.
+
+    Attributes:
+        photos: `(N, H, W, 3 or 4)`, before any edit.
+        places: number of the output photo of each face.
     """
 
-    def __init__(self, contexts: list[PhotoContext]) -> None:
-        self.photos: list[Tensor] = []
-        self._outputs: dict[str, list[int]] = {}  # photo -> its outputs
-        self._seen: Counter[tuple[str, int]] = Counter()  # how often each face came so far
-        self._with_alpha = any(context.alpha is not None for context in contexts)
+    def __init__(self, contexts: Sequence[PhotoContext]) -> None:
         sizes = {tuple(context.photo.shape[:2]) for context in contexts}
         if len(sizes) > 1:
             listed = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
@@ -149,24 +167,23 @@ class _Canvases:
                 "holds pictures of one size. Paste them one at a time (Select Face Latent), or "
                 "resize the photos to one size before Encode Face."
             )
-
-    def claim(self, context: PhotoContext) -> int:
-        """Number of the output photo for the next face."""
-        face = context.photo_key, context.face_index
-        outputs = self._outputs.setdefault(context.photo_key, [])
-        if self._seen[face] == len(outputs):
-            outputs.append(len(self.photos))
-            self.photos.append(self._blank(context))
-        self._seen[face] += 1
-        return outputs[self._seen[face] - 1]
-
-    def stack(self) -> Tensor:
-        return torch.stack(self.photos)
-
-    def _blank(self, context: PhotoContext) -> Tensor:
-        if not self._with_alpha:
-            return context.photo
-        alpha = context.alpha
-        if alpha is None:
-            alpha = torch.ones(context.photo.shape[:2])
-        return torch.cat([context.photo, alpha.to(context.photo).unsqueeze(-1)], -1)
+        self.places: list[int] = []
+        sources: list[PhotoContext] = []  # one for each output
+        outputs: dict[str, list[int]] = {}  # photo -> its outputs
+        seen: Counter[tuple[str, int]] = Counter()  # how often each face came so far
+        for context in contexts:
+            face = context.photo_key, context.face_index
+            own = outputs.setdefault(context.photo_key, [])
+            if seen[face] == len(own):
+                own.append(len(sources))
+                sources.append(context)
+            self.places.append(own[seen[face]])
+            seen[face] += 1
+        channels = 3 if all(context.alpha is None for context in contexts) else 4
+        shape = (len(sources), *contexts[0].photo.shape[:2], channels)
+        # one block from the start: joining photos at the end takes twice as much
+        self.photos = torch.ones(shape, dtype=contexts[0].photo.dtype)
+        for photo, context in zip(self.photos, sources, strict=True):
+            photo[..., :3] = context.photo
+            if context.alpha is not None:
+                photo[..., 3] = context.alpha

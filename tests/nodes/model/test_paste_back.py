@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
 from face_latents.models.values import FaceLatent, join_latents
+from face_latents.nodes.model import paste_back
 from nodes_support import SIZE, encode, mesh_face, photos, random_latent, run, tiny_model
 
 MODEL = tiny_model()
@@ -96,6 +98,30 @@ def test_face_image_replaces_the_decode_at_any_size():
         paste(latent, face_image=photos())
     with pytest.raises(FaceLatentsError, match="2 pictures for 1 faces"):
         paste(latent, face_image=photos(2, SIZE, SIZE))
+
+
+def test_long_batches_are_worked_on_in_parts_with_the_same_result(monkeypatch):
+    image = photos(5)
+    edited = smile(encode(MODEL, image, mesh_face(40, 45), mesh_face(70, 45)))
+    whole = paste(edited)
+    brighter = run("FaceLatentsDecode", face_model=MODEL, face_latent=edited)[0] + 0.1
+    painted = paste(edited, face_image=brighter)
+    monkeypatch.setattr(paste_back, "PLANNED_PIXELS", 3 * SIZE**2)
+    MODEL.module.batches.clear()
+    close = partial(torch.testing.assert_close, atol=1e-3, rtol=0)  # of batches of other sizes
+    close(paste(edited), whole)
+    assert max(MODEL.module.batches) == 3
+    close(paste(edited, face_image=brighter), painted)
+    frames = run(
+        "FaceLatentsMorph",
+        face_latent=encode(MODEL, photos(2)),
+        frames=9,
+        path="lerp",
+        loop=False,
+    )[0]
+    MODEL.module.batches.clear()
+    paste(frames)
+    assert sum(MODEL.module.batches) == 8 + 1  # frames share the face before the edit
 
 
 def test_mask_protects_the_photo():
