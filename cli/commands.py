@@ -56,6 +56,10 @@ def _force_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _json_option(parser: argparse.ArgumentParser, what: str = "the result as JSON") -> None:
+    parser.add_argument("--json", action="store_true", help=f"print {what}")
+
+
 def _add_run(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "run",
@@ -92,6 +96,13 @@ def _add_run(subparsers: Subparsers) -> None:
         action="store_true",
         help="do not go on with the next photo after a failure",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave out the photos that manifest.jsonl of the output folder has as done, with this "
+        "workflow and these settings",
+    )
+    _json_option(parser, "a line of JSON for each photo")
     _common(parser)
     parser.set_defaults(run=_lazy("runner.command", "run"))
 

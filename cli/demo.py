@@ -21,8 +21,9 @@ from .example_folders import make_example_folders
 from .runner.execute import Executor
 from .runner.flatten import NOTES
 from .runner.graph import read_workflow_file
+from .runner.outcome import Outcome
+from .runner.prepare import prepare
 from .runner.prompts import sources, title_of
-from .runner.run import Outcome, prepare
 from .runner.session import call_node, set_up
 from .runner.standins.save import pictures_of, write
 from .sample_photo import astronaut

@@ -10,7 +10,8 @@ import host_server
 import numpy as np
 import pytest
 from face_latents.cli.runner.graph import WorkflowError
-from face_latents.cli.runner.run import Outcome, prepare
+from face_latents.cli.runner.outcome import Outcome
+from face_latents.cli.runner.prepare import prepare
 from face_latents.models.fit import pictures as pictures_of_a_fit
 from face_latents.models.fit import view
 from face_latents.models.threads import one_thread

@@ -60,6 +60,10 @@ class Executor:
         self._instances.clear()
         self._schemas.clear()
 
+    def forget_shown(self) -> None:
+        """Let the nodes that show or save something do so again in the next run."""
+        self._results = {key: value for key, value in self._results.items() if not value.ui}
+
     def run(
         self,
         prompt: Prompt,

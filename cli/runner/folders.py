@@ -20,10 +20,16 @@ class Folders:
     output: Path
     granted: dict[str, Path] = field(default_factory=dict)
     decoder: str = "pillow"  # or "ffmpeg", see photo_av
+    staged: Path | None = None  # where the files of this pass lie until all are there
+
+    @property
+    def target(self) -> Path:
+        """Where files are written."""
+        return self.output if self.staged is None else self.staged
 
     @property
     def temp(self) -> Path:
-        return self.output / "temp"
+        return self.target / "temp"
 
     def grant(self, path: Path) -> str:
         """Make a file readable under the returned name, its own name where that is free."""

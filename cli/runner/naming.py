@@ -121,8 +121,8 @@ def next_file(folder: Path, prefix: str, width: int, height: int) -> tuple[Path,
     place = root if "\0" in prefix else (root / prefix).resolve()
     if place == root or not place.is_relative_to(root):
         raise FaceLatentsError(
-            f"The filename prefix {prefix!r} does not name a file inside the output folder "
-            f"{folder}. Use a plain name, or a subfolder and a name."
+            f"The filename prefix {prefix!r} does not name a file inside the output folder. Use a "
+            "plain name, or a subfolder and a name."
         )
     target, stem = place.parent, place.name
     target.mkdir(parents=True, exist_ok=True)

@@ -2,239 +2,142 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...models.errors import FaceLatentsError
-from ...models.imaging.photos import list_pictures, name_others
-from ..outputs import check_folder
-from .convert import load_prompt
+from .batch.store import OutputStore, Staged
 from .damaged import collect_damaged
+from .digests import file_digest
 from .execute import Executor, Progress, RunResult
 from .folders import Folders
-from .graph import WorkflowError, read_workflow_file
-from .overrides import EVERY, Override, apply_overrides, read_overrides, write_back
-from .prompts import Prompt, title_of, used_classes
-from .schema import schemas_of
-from .validate import validate_prompt
+from .outcome import Outcome, files_by_node
+from .prompts import Prompt
 
-logger = logging.getLogger(__name__)
-
-LOADERS = ("LoadImage", "LoadImageMask")
-PhotoStarted = Callable[[Path | None, int, int], None]  # photo, number from 0, photos in all
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one pass over a workflow gave."""
-
-    photo: Path | None  # the photo of this pass, None where no loader varies
-    result: RunResult
-    prompt: Prompt
-    folders: Folders
-    error: FaceLatentsError | None = None
-    damaged: tuple[Path, ...] = ()  # files that were read in part
-    seconds: float = 0.0
-
-    def saved(self, kind: str | None = None) -> list[Path]:
-        """Files written, in order; `kind` "output" or "temp" (previews) for one of them."""
-        return [path for paths in self.saved_by_node(kind).values() for path in paths]
-
-    def saved_by_node(self, kind: str | None = None) -> dict[str, list[Path]]:
-        """Files written, by the id of the node that wrote them."""
-        found: dict[str, list[Path]] = {}
-        for key, ui in self.result.ui.items():
-            for item in (item for items in ui.values() for item in items):
-                if isinstance(item, Mapping) and "filename" in item:
-                    if kind is not None and item.get("type") != kind:
-                        continue
-                    root = self.folders.temp if item.get("type") == "temp" else self.folders.output
-                    path = root / str(item.get("subfolder", "")) / str(item["filename"])
-                    found.setdefault(key, []).append(path)
-        return found
-
-    def texts(self) -> dict[str, list[str]]:
-        """Texts shown by nodes, by node id."""
-        return {
-            key: [str(item) for item in ui["text"]]
-            for key, ui in self.result.ui.items()
-            if ui.get("text")
-        }
+PhotoStarted = Callable[[Path | None], None]
+Pass = tuple[Prompt, Mapping[str, Any] | None]  # API JSON, and the graph JSON that pictures carry
 
 
 @dataclass
 class Job:
-    """A workflow made ready: checked against every photo before anything runs."""
+    """A workflow made ready.
+
+    Attributes:
+        folders: what it reads and writes.
+        classes: node classes by type.
+        photos: to go through; None stands for a run without a varying loader.
+        build: makes the checked prompt for a photo.
+        constant: nodes that no photo changes.
+        digest: of workflow and settings.
+        settings: in full, as ids, see `overrides`.
+        pictures: the files that it reads besides photos, by name.
+    """
 
     folders: Folders
     classes: Mapping[str, type]
-    passes: list[tuple[Path | None, Prompt, Mapping[str, Any] | None]] = field(default_factory=list)
+    photos: list[Path | None]
+    build: Callable[[Path | None], Pass]
+    constant: frozenset[str]
+    digest: str
+    settings: list[str]
+    pictures: Mapping[str, Path]
 
     def run(
         self,
         progress: Progress | None = None,
-        photo_started: PhotoStarted | None = None,
         keep_going: bool = True,
         executor: Executor | None = None,
     ) -> Iterator[Outcome]:
+        """Run the passes one by one, see `stage`, and keep what they give.
+
+        Raises:
+            FaceLatentsError: a pass failed, if it is the only one or `keep_going` is false.
+        """
+        with OutputStore(self.folders.output) as store:
+            for staged in self.stage(store, progress, executor=executor):
+                outcome = store.commit(staged, self.constant)
+                if outcome.error is not None and not (keep_going and len(self.photos) > 1):
+                    raise outcome.error
+                yield outcome
+
+    def stage(
+        self,
+        store: OutputStore,
+        progress: Progress | None = None,
+        photo_started: PhotoStarted | None = None,
+        executor: Executor | None = None,
+    ) -> Iterator[Staged]:
         """Run the passes one by one; results of unchanged nodes are kept from pass to pass.
 
         Args:
+            store: gives the folders that files go into.
             progress: told about each node.
             photo_started: told about each photo.
-            keep_going: with several photos, go on after one that failed (its outcome carries the
-                error); a single pass always raises.
             executor: keeps results from job to job as well; a new one unless given.
-
-        Raises:
-            NodeError: a node failed.
         """
         executor = executor or Executor(self.classes)
         executor.use(self.classes)
-        for number, (photo, prompt, workflow) in enumerate(self.passes):
+        for photo in self.photos:
             if photo_started is not None:
-                photo_started(photo, number, len(self.passes))
-            damaged: list[Path] = []
-            result, failure, started = RunResult(), None, time.monotonic()
-            try:
-                with collect_damaged(damaged):
-                    result = executor.run(prompt, workflow, progress)
-            except FaceLatentsError as error:
-                if not keep_going or len(self.passes) == 1:
-                    raise
-                failure = error
-            seconds = time.monotonic() - started
-            yield Outcome(photo, result, prompt, self.folders, failure, tuple(damaged), seconds)
+                photo_started(photo)
+            folder = store.stage()
+            yield Staged(self.run_photo(photo, folder, executor, progress), folder)
 
-
-def node_classes(folders: Folders) -> tuple[dict[str, type], dict[str, str]]:
-    """All node classes a workflow may use here (this package's and the stand-ins), and titles."""
-    from ... import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
-    from .standins import STAND_IN_TITLES, stand_ins
-
-    classes = {**stand_ins(folders), **NODE_CLASS_MAPPINGS}
-    return classes, {**STAND_IN_TITLES, **NODE_DISPLAY_NAME_MAPPINGS}
-
-
-def prepare(
-    workflow: Path | Mapping[str, Any],
-    output: Path,
-    *,
-    settings: Sequence[str] = (),
-    photos: Path | None = None,
-    decoder: str = "pillow",
-    extra_classes: Mapping[str, type] | None = None,
-) -> Job:
-    """Read and check a workflow; nothing runs yet.
-
-    Args:
-        workflow: a file (`.json`, or a PNG with a workflow inside), or its JSON.
-        output: the folder results go into.
-        settings: texts `NODE.input=value`. For an image loader the value is a file, or `*`
-            for the loader that goes through `photos`.
-        photos: a picture, or a folder: the workflow runs once per picture in it. The varying
-            loader is the one set to `*`, else the first that `settings` does not set; with no
-            such loader, the folder is only where pictures are looked up.
-        decoder: what reads pictures: "pillow" (pixels as in ComfyUI 0.3.64 and 0.8.0) or "ffmpeg"
-            (as in 0.33.0; needs the package av).
-        extra_classes: further node classes by type.
-
-    Raises:
-        WorkflowError: lists everything that is wrong with the workflow or the settings.
-        FaceLatentsError: nothing can be written into `output`.
-    """
-    data = read_workflow_file(workflow) if isinstance(workflow, Path) else workflow
-    home = workflow.parent if isinstance(workflow, Path) else Path.cwd()
-    if photos is not None and not photos.exists():
-        raise WorkflowError(f"There is no photo or folder '{photos}'. Check --input.")
-    check_folder(output)
-    folders = Folders(_input_folders(photos, home), output, decoder=decoder)
-    use_folders(folders)
-    classes, titles = node_classes(folders)
-    classes.update(extra_classes or {})
-    prompt, graph, fill = load_prompt(data, classes, titles)
-    schemas = schemas_of(used_classes(prompt, classes), titles)
-    overrides = read_overrides(prompt, settings, schemas)
-    varying = _varying_loader(prompt, overrides, photos)
-    fixed = [_granted(item, schemas, prompt, folders) for item in overrides if item.value != EVERY]
-    job = Job(folders, classes)
-    for photo in [None] if varying is None else _photos(photos):
-        changes = list(fixed)
-        if photo is not None and varying is not None:
-            changes.append(Override(varying, "image", folders.grant(photo)))
-        shown = None if graph is None else write_back(graph, changes, schemas)
-        job.passes.append((photo, fill(apply_overrides(prompt, changes)), shown))
-    job.passes = [
-        (photo, validate_prompt(changed, classes, schemas), shown)
-        for photo, changed, shown in job.passes
-    ]
-    return job
+    def run_photo(
+        self,
+        photo: Path | None,
+        staged: Path,
+        executor: Executor,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """One pass, its files in the folder `staged`; what goes wrong is in the outcome."""
+        self.folders.staged = staged
+        use_folders(self.folders)
+        damaged: list[Path] = []
+        result, prompt, failure, started = RunResult(), Prompt(), None, time.monotonic()
+        try:
+            prompt, workflow = self.build(photo)
+            with collect_damaged(damaged):
+                result = executor.run(prompt, workflow, progress)
+        except FaceLatentsError as error:
+            failure = error
+        finally:
+            executor.forget_shown()  # their files go with this photo
+            self.folders.staged = None
+        files = {} if failure else files_by_node(result, staged)
+        return Outcome(
+            photo,
+            result,
+            prompt,
+            self.folders.output,
+            files,
+            failure,
+            tuple(damaged),
+            tuple(_lost(photo, files, staged)),
+            time.monotonic() - started,
+            "" if photo is None else file_digest(photo),
+        )
 
 
 def use_folders(folders: Folders) -> None:
-    """Tell the nodes which folders this run uses."""
+    """Tell the nodes which folders this pass uses."""
     from ...nodes.host import stand_alone
 
     stand_alone.input = folders.inputs[0]
-    stand_alone.output = folders.output
+    stand_alone.output = folders.target
     stand_alone.temp = folders.temp
 
 
-def _input_folders(photos: Path | None, home: Path) -> list[Path]:
-    if photos is None:
-        return list(dict.fromkeys([home.resolve(), Path.cwd()]))
-    return [photos if photos.is_dir() else photos.parent]
+def _lost(photo: Path | None, files: Mapping[str, Sequence[str]], staged: Path) -> list[str]:
+    """What the photo's file holds and the first picture saved of it does not."""
+    from ...models.imaging.photo_files.read import read_header
+    from ...models.imaging.photo_files.write import name_lost
 
-
-def _varying_loader(
-    prompt: Prompt, overrides: Sequence[Override], photos: Path | None
-) -> str | None:
-    starred = [item.node_id for item in overrides if item.value == EVERY]
-    if starred and photos is None:
-        raise WorkflowError("--set NODE.image=* needs --input FOLDER, the photos to go through.")
-    if len(starred) > 1:
-        raise WorkflowError("--set NODE.image=* can be given for one loader only.")
-    if photos is None:
-        return None
-    if starred:
-        return starred[0]
-    taken = {item.node_id for item in overrides if item.input == "image"}
-    loaders = [key for key, node in prompt.items() if node["class_type"] in LOADERS]
-    free = [key for key in loaders if key not in taken]
-    if not loaders and photos.is_file():
-        raise WorkflowError("--input: this workflow has no Load Image node that could take photos.")
-    return min(free, key=lambda key: _age(prompt, key)) if free else None
-
-
-def _age(prompt: Prompt, key: str) -> tuple[int, int, str]:
-    """Loaders count in the order of their ids, LoadImage before LoadImageMask."""
-    number = int(key) if key.isdigit() else 1 << 30
-    return LOADERS.index(prompt[key]["class_type"]), number, key
-
-
-def _photos(photos: Path | None) -> list[Path]:
-    assert photos is not None
-    found = list_pictures(photos) if photos.is_dir() else [photos]
-    if not found:
-        others = name_others(photos)
-        there = f" It holds {others}." if others else ""
-        raise WorkflowError(f"There is no picture in the folder '{photos}'.{there}")
-    return found
-
-
-def _granted(
-    item: Override, schemas: Mapping[str, Any], prompt: Prompt, folders: Folders
-) -> Override:
-    """A picture set on the command line may lie anywhere."""
-    spec = schemas[prompt[item.node_id]["class_type"]].input(item.input)
-    if not spec.is_upload or folders.find(item.value) is not None:
-        return item
-    path = Path(item.value).expanduser()
-    if not path.is_file():
-        title = title_of(prompt[item.node_id])
-        raise WorkflowError(f"--set {title}.{item.input}: there is no picture '{item.value}'.")
-    return Override(item.node_id, item.input, folders.grant(path))
+    names = [name for each in files.values() for name in each if name.endswith(".png")]
+    saved = [staged / name for name in names if not name.startswith("temp/")]
+    if photo is None or not saved:
+        return []
+    return name_lost(read_header(photo), read_header(saved[0]))

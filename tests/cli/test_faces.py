@@ -186,7 +186,7 @@ def test_run_on_a_folder_with_a_bad_photo(portraits, tmp_path, capsys):
     assert not out.exists()
     assert main(args) == 1
     captured = capsys.readouterr()
-    assert "1 of 3 photos failed" in captured.err
+    assert "1 photos failed or are damaged" in captured.err
     assert "black.png" in captured.err
     saved = [line for line in captured.out.splitlines() if "/temp/" not in line]
     names = {"a.png": "add_a_smile_00001_.png", "b.png": "add_a_smile_00002_.png"}

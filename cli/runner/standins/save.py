@@ -61,7 +61,7 @@ class SaveImage:
         extra_pnginfo: Mapping[str, Any] | None = None,
         unique_id: str = "",
     ) -> dict[str, Any]:
-        folder = self.folders.temp if self.KIND == "temp" else self.folders.output
+        folder = self.folders.temp if self.KIND == "temp" else self.folders.target
         pictures = pictures_of(images)
         target, stem, number, subfolder = next_file(
             folder, filename_prefix + self.append, pictures[0].width, pictures[0].height
@@ -128,7 +128,7 @@ class SaveAnimatedWEBP:
     ) -> dict[str, Any]:
         pictures = pictures_of(images)
         target, stem, number, subfolder = next_file(
-            self.folders.output, filename_prefix, pictures[0].width, pictures[0].height
+            self.folders.target, filename_prefix, pictures[0].width, pictures[0].height
         )
         exif = pictures[0].getexif()
         tag = _MAKE

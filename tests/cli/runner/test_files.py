@@ -8,7 +8,7 @@ import torch
 from face_latents.cli.runner.execute import NodeError
 from face_latents.cli.runner.graph import WorkflowError
 from face_latents.cli.runner.overrides import parse_value, split_setting
-from face_latents.cli.runner.run import prepare
+from face_latents.cli.runner.prepare import prepare
 from face_latents.cli.runner.schema import InputSpec
 from PIL import Image
 
