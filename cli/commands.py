@@ -167,6 +167,9 @@ def _add_morph(subparsers: Subparsers) -> None:
     parser.add_argument("--frames", type=int, default=24, metavar="N", help="in all (default 24)")
     parser.add_argument("--path", choices=("slerp", "lerp", "spline"), default="slerp")
     parser.add_argument("--loop", action="store_true", help="return to the first face")
+    parser.add_argument(
+        "--size", type=int, default=512, metavar="PX", help="side of a picture (default 512)"
+    )
     parser.add_argument("--fps", type=float, default=12.0, help="speed (default 12)")
     _force_option(parser)
     _face_options(parser)

@@ -53,14 +53,20 @@ def morph(args: argparse.Namespace) -> int:
     latents = _encode_each(args, model, photos)
     profiles = {photo.traits.profile for photo in photos}
     profile = profiles.pop() if len(profiles) == 1 else None  # of the colours that are blended
+    faces = _join(latents)
     frames = call_node(
         "FaceLatentsMorph",
-        face_latent=_join(latents),
+        face_latent=faces,
         frames=args.frames,
         path=args.path,
         loop=args.loop,
     )[0]
-    pictures = _pictures(call_node("FaceLatentsDecode", face_model=model, face_latent=frames)[0])
+    given = {"face_model": model, "face_latent": frames}
+    if model.capabilities.editor is None:
+        drawn = call_node("FaceLatentsDecode", **given)[0]
+    else:
+        drawn = call_node("FaceLatentsMorphPhotos", **given, photos=faces, size=args.size)[0]
+    pictures = _pictures(drawn)
     if animated:
         _write(
             pictures[0],

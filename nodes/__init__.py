@@ -16,7 +16,7 @@ from .measure import distance as measure
 from .measure import effects as picture_effects
 from .measure import map as picture_map
 from .measure import sheet as picture_sheet
-from .mix import batch, interpolate, morph, style_mix
+from .mix import batch, interpolate, morph, photos, style_mix
 from .model import decode, encode
 from .model import load as load_model
 from .model import paste_back as paste_node
@@ -45,6 +45,7 @@ _MODULES = (
     interpolate,
     style_mix,
     morph,
+    photos,
     batch,
     measure,
     picture_sheet,

@@ -62,15 +62,18 @@ def astronaut() -> torch.Tensor:
 def portrait_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The astronaut's head as `portrait/example.png`, 240 pixels, with example folders beside it.
 
-    `portrait/serious` and `portrait/smiling` are what workflows that fit directions read.
+    `portrait/serious` and `portrait/smiling` are what workflows that fit directions read,
+    `portrait/mirrored/example.png` is a second face.
     """
     from face_latents.cli.example_folders import make_example_folders
-    from PIL import Image
+    from PIL import Image, ImageOps
     from skimage import data
 
     file = tmp_path_factory.mktemp("portrait") / "example.png"
     Image.fromarray(data.astronaut()).crop((110, 0, 350, 240)).save(file)
     make_example_folders(file, file.parent)
+    (file.parent / "mirrored").mkdir()
+    ImageOps.mirror(Image.open(file)).save(file.parent / "mirrored" / file.name)
     return file
 
 

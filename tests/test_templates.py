@@ -13,7 +13,13 @@ import pytest
 from face_latents import NODE_CLASS_MAPPINGS
 
 EVERY = sorted((host_server.PACK / "workflows").glob("*.json"))
-APPS = {"Add a smile", "Attribute sliders", "Grow older and younger", "Morph two faces"}
+APPS = {
+    "Add a smile",
+    "Attribute sliders",
+    "Grow older and younger",
+    "Morph two faces",
+    "Morph two photos",
+}
 
 # A window of 1920 x 1080 without the canvas's bars. The classic canvas draws no text below 0.6.
 WINDOW = (1760, 900)

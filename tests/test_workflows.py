@@ -37,6 +37,7 @@ SAVED = {
     "LSD face spectrum": {"face_spectrum": 1, "face_from_spectrum": 2},
     "LSD rotate digit": {"lsd_rotation_frame": 5, "lsd_rotation": 1, "lsd_digit_spectrum": 1},
     "Morph two faces": {"morph_frame": 3, "morph": 1},
+    "Morph two photos": {"morph_photos_frame": 3, "morph_photos": 1},
     "Remove a feature": {"remove_a_feature": 1},
     "VAE latent arithmetic": {"vae_latent_arithmetic": 2},
     "With own weights - sample StyleGAN2": {"stylegan2_faces": 6, "stylegan2_cutoff": 6},
@@ -58,6 +59,7 @@ QUICKER = {
     "With own photos - fit own direction": ["Attribute Sheet: over strengths.columns=3"],
     "LSD rotate digit": ["LSD Rotate.to_label=7"],
     "Morph two faces": ["Morph.frames=3"],
+    "Morph two photos": ["Morph.frames=3", "Second photo.image=mirrored/example.png"],
     "With own weights - StyleGAN2 invert and edit": ["Encode Face.refine_steps=3"],
     "With own weights - StyleGAN2 PCA directions": ["PCA Directions.samples=50"],
 }

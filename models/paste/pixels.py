@@ -125,23 +125,24 @@ def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Ten
     moved = F.grid_sample(
         source[None], grid, mode="bicubic", padding_mode="border", align_corners=False
     )[0]
-    moved = _restore_detail(moved, source, grid)
+    energy = F.grid_sample(
+        detail_energy(source)[None], grid, padding_mode="border", align_corners=False
+    )[0]
+    moved = restore_detail(moved, energy)
     # Cubic interpolation overshoots at edges; it must not leave the range of the pixels it read.
     low, high = source.aminmax()
     moved = moved.clamp(min(0.0, float(low)), max(1.0, float(high)))
     return torch.where(moving, moved, window)
 
 
-def _restore_detail(picture: Tensor, source: Tensor, grid: Tensor) -> Tensor:
-    """Sharpen where interpolation between pixels or stretching took fine contrast away.
+def restore_detail(picture: Tensor, energy: Tensor) -> Tensor:
+    """Sharpen where interpolation, stretching or averaging took fine contrast away.
 
     Args:
         picture: `(3, h, w)`.
-        source: `(3, H, W)`, what it was read from.
-        grid: `(1, h, w, 2)`, where.
+        energy: `(1, h, w)`, the `detail_energy` that it should have.
     """
-    read = F.grid_sample(_energy(source)[None], grid, padding_mode="border", align_corners=False)[0]
-    wanted, present = (_around(energy) for energy in (read, _energy(picture)))
+    wanted, present = _around(energy), _around(detail_energy(picture))
     gain = ((wanted + _GRAIN_FLOOR) / (present + _GRAIN_FLOOR)).sqrt()
     gain = (gain.clamp(1, _LARGEST_GAIN) - 1)[None]
     fine = F.interpolate(gain, scale_factor=CELL, mode="bilinear", align_corners=False)[0]
@@ -153,7 +154,7 @@ def _restore_detail(picture: Tensor, source: Tensor, grid: Tensor) -> Tensor:
     return torch.addcmul(picture, fine, missing)
 
 
-def _energy(picture: Tensor) -> Tensor:
+def detail_energy(picture: Tensor) -> Tensor:
     """Of the brightness Laplacian of `(3, H, W)`: `(1, H, W)`."""
     luma = luminance(picture)
     padded = F.pad(luma[None], (1, 1, 1, 1), mode="replicate")[0]
