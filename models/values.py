@@ -178,6 +178,30 @@ def require_safe_range(name: str, safe_range: tuple[float, float]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class Reading:
+    """An attribute in a unit of its own, as a linear function of the code.
+
+    Attributes:
+        weights: `(*shape)`, what each number of a code adds.
+        zero: what a code of zeros reads.
+        unit: e.g. "years" or "degrees".
+    """
+
+    weights: Tensor
+    zero: float
+    unit: str
+
+    def __post_init__(self) -> None:
+        if not self.weights.is_floating_point() or not math.isfinite(self.zero):
+            raise FaceLatentsError(f"A reading in {self.unit} is made of finite numbers.")
+
+    def of(self, codes: Tensor) -> Tensor:
+        """Values `(B,)` of codes `(B, *shape)`, float32 or wider."""
+        flat = codes.flatten(1).to(torch.promote_types(codes.dtype, torch.float32))
+        return flat @ self.weights.flatten().to(flat) + self.zero
+
+
+@dataclass(frozen=True, eq=False)
 class Direction:
     """A vector of a latent space along which one attribute changes.
 
@@ -191,6 +215,7 @@ class Direction:
         accuracy: held-out figure, as `method` words it; None where not measured.
         method: how it was made.
         group: where users look for it, e.g. "expression".
+        reading: the attribute in its own unit; None where it has none.
     """
 
     vector: Tensor
@@ -201,6 +226,7 @@ class Direction:
     accuracy: float | None = None
     method: str = ""
     group: str = ""
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.vector.shape)
@@ -213,6 +239,11 @@ class Direction:
             raise FaceLatentsError(
                 f"Direction '{self.name}' holds no floating point numbers: shape {shape}, "
                 f"{self.vector.dtype}."
+            )
+        if self.reading is not None and self.reading.weights.shape != self.space.shape:
+            raise FaceLatentsError(
+                f"The reading of direction '{self.name}' has shape "
+                f"{tuple(self.reading.weights.shape)}, one code {self.space.shape}."
             )
         require_safe_range(self.name, self.safe_range)
         if self.accuracy is not None and not math.isfinite(self.accuracy):

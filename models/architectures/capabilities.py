@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ..values import Reading
 from .statistics import CodeStatistics
 
 
@@ -82,6 +83,7 @@ class Capabilities:
         code_mean, code_std: `(*s)`, of the training codes, on the CPU; None: 0 and 1.
         sample_std: `(*s)`, of random codes; None: `code_std`.
         mixture: the classes that random codes are drawn from; None: one normal distribution.
+        readings: what is read off a code exactly, such as the angles of a head.
         parts: which numbers of a code say what, by name, such as "pose"; together all of them.
     """
 
@@ -98,6 +100,7 @@ class Capabilities:
     code_std: Tensor | None = None
     sample_std: Tensor | None = None
     mixture: CodeStatistics | None = None
+    readings: Sequence[Reading] = ()
     parts: Mapping[str, slice] = field(default_factory=dict)
 
 

@@ -1,6 +1,7 @@
 """Face models: what they offer, and their files."""
 
 from ..files.model_directions import direction_names
+from .expressions import Expressions
 from .file import (
     bundled_digits_model_path,
     bundled_direction_names,
@@ -11,6 +12,7 @@ from .file import (
 from .model import FaceModel
 
 __all__ = [
+    "Expressions",
     "FaceModel",
     "bundled_digits_model_path",
     "bundled_direction_names",

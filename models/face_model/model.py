@@ -15,6 +15,7 @@ from ..errors import FaceLatentsError
 from ..geometry.templates import AlignmentTemplate
 from ..space import LatentSpace, require_same_space
 from ..values import Direction
+from .expressions import Expressions
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class FaceModel:
         metadata: the file's string metadata (licence, training data, metrics, ...).
         name: display name.
         spaces: every space whose codes `to_decodable` takes, by name; `space` is one of them.
+        expressions: how its codes show expressions; None where nobody measured.
     """
 
     module: nn.Module
@@ -40,6 +42,7 @@ class FaceModel:
     metadata: Mapping[str, str]
     name: str
     spaces: Mapping[str, LatentSpace] = field(default_factory=dict)
+    expressions: Expressions | None = None
 
     def __post_init__(self) -> None:
         if not self.spaces:

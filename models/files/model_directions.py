@@ -10,11 +10,12 @@ from torch import Tensor
 
 from ..errors import UnsupportedModelError
 from ..space import LatentSpace
-from ..values import Direction, require_safe_range
+from ..values import Direction, Reading, require_safe_range
 from .envelope import description_of, json_object
 from .tensors import read_header
 
 DIRECTION_PREFIX = "directions."
+READING_PREFIX = "readings."  # of the weights of a direction's reading
 _SAFE_RANGE = (-3.0, 3.0)  # of a direction whose file says none
 
 
@@ -74,25 +75,35 @@ def read_directions(
                 f"{list(space.shape)}."
             )
         facts = described.get(name, {})
-        result[name] = direction_from_facts(path, name, found[name], space, facts)
+        weights = tensors.get(READING_PREFIX + name)
+        result[name] = direction_from_facts(path, name, found[name], space, facts, weights)
     return result
 
 
 def describe_direction(direction: Direction) -> dict[str, object]:
     """What `direction_from_facts` reads, as JSON values."""
-    return {
+    facts: dict[str, object] = {
         "unit": direction.unit,
         "safe_range": list(direction.safe_range),
         "accuracy": direction.accuracy,
         "method": direction.method,
         "group": direction.group,
     }
+    if direction.reading is not None:
+        facts["reading"] = {"unit": direction.reading.unit, "zero": direction.reading.zero}
+    return facts
 
 
 def direction_from_facts(
-    path: str | Path, name: str, vector: Tensor, space: LatentSpace, facts: object
+    path: str | Path,
+    name: str,
+    vector: Tensor,
+    space: LatentSpace,
+    facts: object,
+    weights: Tensor | None = None,
 ) -> Direction:
-    """Build a Direction from its vector and the JSON object that describes it.
+    """Build a Direction from its vector, the JSON object that describes it, and the weights of its
+    reading.
 
     Raises:
         UnsupportedModelError: the description is malformed.
@@ -101,7 +112,7 @@ def direction_from_facts(
         if not isinstance(facts, dict):
             raise TypeError("not an object")
         low, high = (float(value) for value in facts.get("safe_range", _SAFE_RANGE))
-        accuracy = facts.get("accuracy")
+        accuracy, reading = facts.get("accuracy"), facts.get("reading")
         return Direction(
             vector=vector.float(),
             space=space,
@@ -111,4 +122,7 @@ def direction_from_facts(
             accuracy=None if accuracy is None else float(accuracy),
             method=str(facts.get("method", "")),
             group=str(facts.get("group", "")),
+            reading=None
+            if weights is None or reading is None
+            else Reading(weights.float(), float(reading["zero"]), str(reading["unit"])),
         )

@@ -31,7 +31,10 @@ _STRIP = 2**24  # values looked at together, which bounds the memory besides the
 def save_direction(path: str | Path, direction: Direction) -> None:
     """Write a direction with all that is known of it."""
     metadata = {"name": direction.name, "facts": json.dumps(describe_direction(direction))}
-    save_value(path, DIRECTION_KIND, direction.space, {"direction": direction.vector}, metadata)
+    tensors = {"direction": direction.vector}
+    if direction.reading is not None:
+        tensors["reading"] = direction.reading.weights
+    save_value(path, DIRECTION_KIND, direction.space, tensors, metadata)
 
 
 def load_direction(path: str | Path) -> Direction:
@@ -42,9 +45,8 @@ def load_direction(path: str | Path) -> Direction:
     """
     file = load_value(path, DIRECTION_KIND)
     name = file.metadata.get("name", "direction")
-    return direction_from_facts(
-        path, name, file.tensor("direction"), file.space, file.facts("facts")
-    )
+    vector, weights = file.tensor("direction"), file.tensors.get("reading")
+    return direction_from_facts(path, name, vector, file.space, file.facts("facts"), weights)
 
 
 def save_latent(path: str | Path, latent: FaceLatent) -> None:

@@ -37,6 +37,7 @@ from torch import Tensor
 
 SIZE, SHAPES, LOOKS = 32, 6, 8
 COUNT = 6 + SHAPES + LOOKS
+SCORES = ("_neutral", "browInnerUp", "eyeBlinkLeft", "eyeBlinkRight", "jawOpen")
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])
 
 
@@ -177,7 +178,12 @@ def _make_set(folder: Path, train: int, val: int, parts: int, seed: int) -> None
     found = {} if folder.name == "sharp" else {
         "found": np.ones(count, bool), "eye_gap": np.full(count, 0.05, np.float16),
     }  # fmt: skip
-    np.savez(folder / "landmarks-00.npz", landmarks=counted, **found)
+    scores = {
+        "names": np.array([row["name"] for row in rows]),
+        "blendshapes": generator.integers(0, 256, (count, len(SCORES)), dtype=np.uint8),
+        "blendshape_names": np.array(SCORES),
+    }
+    np.savez(folder / "landmarks-00.npz", landmarks=counted, **found, **scores)
 
 
 def _row(kind: str, i: int, generator: np.random.Generator) -> dict[str, object]:

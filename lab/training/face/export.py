@@ -10,11 +10,11 @@ from torch import Tensor
 
 from ....models.architectures.face import file as face_file
 from ....models.architectures.face.net import FaceShapeAppearanceNet
-from ....models.face_model import save_face_model
+from ....models.face_model import Expressions, save_face_model
 from ....models.files.tensors import tensors_hash
 from ....models.geometry.templates import WIDE
 from ....models.space import LatentSpace
-from ....models.values import Direction
+from ....models.values import Direction, Reading
 from ...data.faces import FAIRFACE
 from ...directions.recipes import RECIPES
 from .ranges import natural_range
@@ -41,6 +41,8 @@ def export_face(
     vectors: Mapping[str, Tensor],
     codes: Tensor,
     facts: Mapping[str, str],
+    readings: Mapping[str, Reading],
+    expressions: Expressions,
 ) -> None:
     """Write a trained model with its directions.
 
@@ -50,6 +52,8 @@ def export_face(
         vectors: `(K,)` of each recipe.
         codes: `(N, K)` of training faces, on whose first ones ranges are measured.
         facts: metadata of the run.
+        readings: of recipes that have a unit of their own.
+        expressions: how codes show expressions.
     """
     tensors = {
         name: (tensor.half() if name.startswith(_HALVED) else tensor).contiguous()
@@ -67,6 +71,7 @@ def export_face(
             method="joint regression of landmarks and appearance on labels and measures, see the "
             "model card",
             group=recipe.group,
+            reading=readings.get(recipe.name),
         )
         for recipe in RECIPES
     }
@@ -85,4 +90,4 @@ def export_face(
         "groups": json.dumps({recipe.name: recipe.group for recipe in RECIPES}),
         **facts,
     }
-    save_face_model(out_file, tensors, metadata, WIDE.resized(net.size), directions)
+    save_face_model(out_file, tensors, metadata, WIDE.resized(net.size), directions, expressions)

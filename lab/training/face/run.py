@@ -22,6 +22,7 @@ from ....models.face_model import FaceModel, load_face_model
 from ....models.files.tensors import load_tensors, save_tensors
 from ...data.canonical import CanonicalFaces, read_canonical_faces
 from ...data.landmarks import checksum, mirrored_order, teacher_photos
+from ...data.scores import read_scores
 from ...directions.measures import change_measures, measure
 from ...directions.recipes import BROWS_UP, CLOSING, RECIPES
 from ..loop import Progress, Session, silent
@@ -30,6 +31,7 @@ from .directions import DirectionFit, Observed
 from .export import export_face
 from .geometry import add_one_sided, canonical_face, fit_shapes, mean_face, triangulate
 from .labels import read_labels
+from .readings import fit_age, fit_expressions
 from .render import Faces, RenderTraining, draw_samples
 
 OPEN_MOUTHS = 0.8  # label above which a mouth is open
@@ -97,7 +99,9 @@ def train_face(
     )
     net = untrained_net(tensors, settings.size)
     codes = {name: encode_canonical(net, part) for name, part in (("f", faces), ("s", sharp))}
-    fit = DirectionFit(net, observe(net, faces, codes["f"], pairs_of(sharp, codes["s"])))
+    seen = observe(net, faces, codes["f"], pairs_of(sharp, codes["s"]))
+    scores = read_scores(data_dir / "faces", [photo.name for photo in photos["faces"]])
+    fit = DirectionFit(net, seen)
     directions = {recipe.name: fit.direction(recipe) for recipe in RECIPES}
     lessons = lessons_of(net, (faces, codes["f"]), (sharp, codes["s"]), directions, settings.sharp)
     training = RenderTraining(net, lessons, settings.steps, settings.batch, settings.seed)
@@ -111,7 +115,8 @@ def train_face(
         "settings": json.dumps(asdict(settings)),
         "data_checksum": checksum([photo.name for photo in photos["faces"]], points),
     }
-    export_face(out_file, net, directions, codes["f"], facts)
+    readings, expressions = {"age": fit_age(net, seen)}, fit_expressions(net, seen, *scores)
+    export_face(out_file, net, directions, codes["f"], facts, readings, expressions)
     return load_face_model(out_file)
 
 

@@ -18,7 +18,7 @@ from .mesh import MeshMap, grid_places, map_mesh, polygon_mask
 from .points import INNER_LIPS
 from .pose import POSE_NAMES, measure_pose
 from .renderer import Renderer
-from .shape import POSE_PARITY, FaceShape, parted
+from .shape import POSE_PARITY, FaceShape, angle_readings, parted
 
 LEAST_CONFIDENCE = 0.5
 MOST_YAW, MOST_PITCH = 30.0, 25.0  # degrees: training faces lie within
@@ -116,6 +116,7 @@ class FaceShapeAppearanceNet(FaceNet):
             code_mean=torch.zeros(self.code_shape),
             code_std=torch.ones(self.code_shape),
             sample_std=self.sample_std,
+            readings=angle_readings(self.shape, self.code_shape[0]),
             parts=self.parts,
         )
 

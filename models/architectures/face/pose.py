@@ -13,6 +13,7 @@ from torch import Tensor
 from .points import RIGID
 
 POSE_NAMES = ("yaw", "pitch", "roll", "x", "y", "size")
+ANGLES = 3  # of these come first
 
 
 def rotation_matrices(angles: Tensor) -> Tensor:

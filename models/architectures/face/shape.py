@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ...finder.landmarks_net import POINTS
+from ...values import Reading
 from .points import MEETING
-from .pose import POSE_NAMES, measure_pose, place
+from .pose import ANGLES, POSE_NAMES, measure_pose, place
 
 _UPPER, _LOWER = (torch.tensor(points) for points in zip(*MEETING, strict=True))
 PARTED = (0.019, 0.035)  # sides: gaps of lips up to which all of the inside is hidden, and none
@@ -58,6 +59,13 @@ class FaceShape(nn.Module):
         """White pose and shape of poses `(B, 6)` and frontal shapes, see `pose.measure_pose`."""
         shape = (frontal - self.mean).flatten(1) @ self.basis.flatten(1).T / self.std
         return (pose - self.pose_mean) / self.pose_std, shape
+
+
+def angle_readings(shape: FaceShape, numbers: int) -> tuple[Reading, ...]:
+    """Yaw, pitch and roll in degrees, as read off codes of so many numbers."""
+    rows = torch.eye(ANGLES, numbers) * shape.pose_std[:ANGLES, None].cpu()
+    zeros = shape.pose_mean[:ANGLES].tolist()
+    return tuple(Reading(row, zero, "degrees") for row, zero in zip(rows, zeros, strict=True))
 
 
 def parted(frontal: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from face_latents.models.bundled import bundled_file
 from face_latents.models.errors import FaceLatentsError
 from face_latents.models.face_model import load_face_model
 from face_latents.models.files.tensors import load_tensors, read_header
-from face_support import make_face_sets
+from face_support import SCORES, make_face_sets
 
 SETTINGS = FaceTraining(size=64, shapes=6, appearances=8, steps=3, batch=2, sharp=1)
 STAGES = ("face.geometry.safetensors", "face.appearance.safetensors", "canonical_faces_train.pt",
@@ -63,6 +63,9 @@ def test_a_training_makes_a_model_with_its_directions(
         assert direction.safe_range == (-1.0, 2.0)
         assert direction.vector.isfinite().all()
         assert direction.vector.abs().max() > 0, recipe.name
+    assert model.directions["age"].reading is not None
+    assert model.expressions is not None
+    assert model.expressions.names == SCORES[1:]
     codes = model.sample(2, seed=0)
     assert model.decode(codes).shape == (2, 3, 64, 64)
     assert model.encode(model.decode(codes).clamp(0, 1)).isfinite().all()
