@@ -17,7 +17,7 @@ from .measure import effects as picture_effects
 from .measure import map as picture_map
 from .measure import sheet as picture_sheet
 from .mix import batch, interpolate, morph, photos, style_mix
-from .model import decode, encode
+from .model import decode, edit_model, encode
 from .model import load as load_model
 from .model import paste_back as paste_node
 from .registry import DISPLAY_NAMES, NODES
@@ -34,6 +34,7 @@ _MODULES = (
     encode,
     decode,
     paste_node,
+    edit_model,
     edit,
     strength_frames,
     sliders,

@@ -28,6 +28,8 @@ SAVED = {
     "Attribute sliders": {"attribute_sliders": 1},
     "Blend and average": {"blend": 4, "mean_face": 1},
     "Distance matrix": {"distance_matrix": 1},
+    "Edit with an edit model": {"edit_model": 1},
+    "Edit with words and a slider": {"words_and_slider": 1},
     "Explore directions": {"sefa_directions": 1, "disentanglement": 1, "attribute_sheet": 1},
     "With own photos - fit own direction": {"fit_own_direction": 1, "fit_own_direction_sheet": 1},
     "Grow older and younger": {"younger": 1, "older": 1},

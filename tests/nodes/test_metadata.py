@@ -24,7 +24,7 @@ EXPECTED = {
     "Disentanglement", "FaceMap",
     "LSDDenoise", "LSDSpectrum", "LSDRotate", "BuildBasis", "BuildBasisFolders", "LoadBasis",
     "SaveBasis", "AnomalyMap", "FitDirection", "FitDirectionFolders", "FitDirectionTable",
-    "PCADirections", "SeFaDirections", "StyleMix",
+    "PCADirections", "SeFaDirections", "StyleMix", "Crop", "PasteEdited",
 }  # fmt: skip
 
 nodes = pytest.mark.parametrize("node_id", sorted(NODE_CLASS_MAPPINGS))
