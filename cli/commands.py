@@ -50,6 +50,12 @@ def _faces(text: str) -> str:
     raise argparse.ArgumentTypeError(f"it has to be largest, all or a number, but is '{text}'")
 
 
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"it has to be a number from 1 on, but is '{text}'")
+
+
 def _force_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="the result may take the place of the original"
@@ -101,6 +107,19 @@ def _add_run(subparsers: Subparsers) -> None:
         action="store_true",
         help="leave out the photos that manifest.jsonl of the output folder has as done, with this "
         "workflow and these settings",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="share the photos out among N processes (needs face-latents[farm])",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="share the photos out among the workers of the Dask scheduler at this address, such "
+        "as tcp://HOST:8786 (needs face-latents[farm])",
     )
     _json_option(parser, "a line of JSON for each photo")
     _common(parser)

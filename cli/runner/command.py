@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 
 from ...models.errors import FaceLatentsError
 from ...models.imaging.photos import name_others
@@ -28,6 +29,9 @@ def run(args: argparse.Namespace) -> int:
     folder = args.input if args.input is not None and args.input.is_dir() else None
     if args.resume and folder is None:
         raise FaceLatentsError("--resume needs --input FOLDER, the photos to go on with.")
+    if _wants_farm(args) and folder is None:
+        raise FaceLatentsError("--jobs and --scheduler need --input FOLDER, photos to share out.")
+    _check_farm(args)
     job = prepare(
         args.workflow,
         args.output,
@@ -80,4 +84,27 @@ def _run(args: argparse.Namespace, job: Job, report: Report, manifest: Manifest 
 
 
 def _stage(args: argparse.Namespace, job: Job, store: OutputStore, bars: Bars) -> Iterator[Staged]:
-    return job.stage(store, bars.node, bars.start)
+    """The photos one by one here, or as others get them done."""
+    if not _wants_farm(args):
+        yield from job.stage(store, bars.node, bars.start)
+    elif job.photos:
+        from .batch import farm
+
+        with farm.connect(args) as client:
+            yield from farm.stage(client, args, job, store)
+
+
+def _wants_farm(args: argparse.Namespace) -> bool:
+    return args.jobs > 1 or args.scheduler is not None
+
+
+def _check_farm(args: argparse.Namespace) -> None:
+    if not _wants_farm(args):
+        return
+    if args.jobs > 1 and args.scheduler is not None:
+        raise FaceLatentsError("--jobs starts processes here, --scheduler uses others: give one.")
+    if find_spec("distributed") is None:
+        raise FaceLatentsError(
+            "--jobs and --scheduler need Dask distributed, which is not installed: pip install "
+            "'face-latents[farm]', or in a checkout: pip install -e '.[farm]'."
+        )

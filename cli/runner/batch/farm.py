@@ -1,0 +1,237 @@
+"""Photos on several processes or machines, by Dask distributed: a photo is a task.
+
+Tasks of a worker that is lost are done again by others. What a task gives counts once: results come
+into the output folder, and photos into the manifest, in the process that started the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, Future, LocalCluster, as_completed
+from distributed.scheduler import KilledWorker
+
+from ....models.errors import FaceLatentsError
+from ..execute import RunResult
+from ..graph import read_workflow_file
+from ..outcome import Outcome
+from ..run import Job
+from .store import OutputStore, Staged
+from .worker import Done, FarmJob, run_photo, take_job
+
+_WAIT = 60  # seconds for the first worker
+_AHEAD = 2  # photos a worker thread that are under way: one is worked on, one waits
+_COUNT_EVERY = 2.0  # seconds
+_DASHBOARD = ":8787"
+
+
+@contextmanager
+def connect(args: argparse.Namespace) -> Iterator[Client]:
+    """Start `--jobs` processes, or connect to the scheduler at `--scheduler`.
+
+    Raises:
+        FaceLatentsError: there is no such scheduler, it has no workers, or none with a GPU.
+    """
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="(?s).*(Port 8787|Sending large graph)")
+    if args.scheduler is None:
+        with _deaf_to_interrupts():
+            cluster = LocalCluster(
+                n_workers=args.jobs,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address=_DASHBOARD,
+                resources=_resources(args),
+            )
+        with cluster, Client(cluster) as client:
+            yield client
+        return
+    try:
+        client = Client(args.scheduler, timeout=_WAIT)
+    except (OSError, ValueError) as error:
+        raise FaceLatentsError(
+            f"There is no scheduler at '{args.scheduler}' ({error}). Start one with 'dask "
+            "scheduler', and give its address, such as tcp://HOST:8786."
+        ) from error
+    with client:
+        _require_workers(client, args)
+        yield client
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started in the block leave Ctrl-C to this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _resources(args: argparse.Namespace) -> dict[str, float]:
+    """What a photo takes of a worker: a GPU serves one at a time."""
+    return {"GPU": 1} if args.device == "cuda" else {}
+
+
+def _require_workers(client: Client, args: argparse.Namespace) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_WAIT)
+    except TimeoutError as error:
+        raise FaceLatentsError(
+            f"The scheduler at '{args.scheduler}' has no workers. Start some with 'dask worker "
+            f"{args.scheduler} --nthreads 1'."
+        ) from error
+    found = client.scheduler_info(n_workers=-1)["workers"].values()
+    if _resources(args) and not any("GPU" in worker["resources"] for worker in found):
+        raise FaceLatentsError(
+            "No worker has a GPU to give. Start them with 'dask worker "
+            f"{args.scheduler} --nthreads 1 --resources GPU=1', or leave --device cuda out."
+        )
+
+
+def stage(
+    client: Client, args: argparse.Namespace, job: Job, store: OutputStore
+) -> Iterator[Staged]:
+    """Run all photos of a job, in the order in which they get done."""
+    print(f"Dashboard: {client.dashboard_link}", file=sys.stderr)
+    told = _farm_job(args, job)
+    client.run(take_job, told)
+    field = _Field(client, told, store, _resources(args))
+    waiting = iter(photo for photo in job.photos if photo is not None)
+    try:
+        while True:
+            while field.has_room() and (photo := next(waiting, None)) is not None:
+                field.submit(photo)
+            if not field.running:
+                return
+            staged, folder = field.collect()
+            if staged is not None:
+                yield staged
+            shutil.rmtree(folder, ignore_errors=True)  # with what lost workers left
+    finally:
+        client.cancel(list(field.running), force=True)
+
+
+def _farm_job(args: argparse.Namespace, job: Job) -> FarmJob:
+    return FarmJob(
+        f"{job.digest}-{uuid.uuid4().hex[:8]}",
+        read_workflow_file(args.workflow),
+        tuple(job.settings),
+        {name: path.read_bytes() for name, path in job.pictures.items()},
+        args.output.resolve(),
+        args.decoder,
+        args.device,
+        None if args.models is None else args.models.resolve(),
+        max(1, (os.cpu_count() or 1) // args.jobs) if args.scheduler is None else None,
+    )
+
+
+class _Field:
+    """The photos under way."""
+
+    def __init__(
+        self, client: Client, told: FarmJob, store: OutputStore, resources: dict[str, float]
+    ) -> None:
+        self.running: dict[Future[Any], tuple[Path, Path]] = {}  # photo and the folder of its files
+        self._client, self._told, self._store = client, told, store
+        self._resources = resources
+        self._done = as_completed()
+        self._threads, self._counted = 1, 0.0
+        self._by_bytes = False  # once a worker does not see the folders, photos are sent
+
+    def has_room(self) -> bool:
+        """True while workers could run out of photos."""
+        if time.monotonic() - self._counted > _COUNT_EVERY:
+            self._threads = max(1, sum(self._client.nthreads().values()))
+            self._counted = time.monotonic()
+        return len(self.running) < _AHEAD * self._threads
+
+    def submit(self, photo: Path) -> None:
+        """Send a photo to the workers."""
+        folder = self._store.stage()
+        content = _content(photo) if self._by_bytes else None
+        future = self._client.submit(
+            run_photo,
+            self._told.key,
+            photo.resolve(),
+            content,
+            folder.resolve(),
+            key=f"{photo.name}-{uuid.uuid4().hex}",
+            resources=self._resources or None,
+            pure=False,
+        )
+        self.running[future] = photo, folder
+        self._done.add(future)
+
+    def collect(self) -> tuple[Staged | None, Path]:
+        """Wait for the next photo; None where it was sent anew. With its folder."""
+        future = next(self._done)
+        photo, folder = self.running.pop(future)
+        if future.status == "error":
+            return Staged(self._failed(photo, future.exception()), folder), folder
+        result = future.result() if future.status == "finished" else None  # else: lost on the way
+        if isinstance(result, Done):
+            return _received(result, photo, folder, self._store.folder), folder
+        if result is not None and result.what == "job":
+            self._client.run(take_job, self._told, workers=[result.worker], on_error="ignore")
+        if result is not None and result.what == "bytes":
+            if not photo.is_file():
+                gone = FileNotFoundError(f"There is no photo '{photo}' any more.")
+                return Staged(self._failed(photo, gone), folder), folder
+            self._by_bytes = True
+        self.submit(photo)
+        return None, folder
+
+    def _failed(self, photo: Path, error: BaseException | None) -> Outcome:
+        text = str(error)
+        if isinstance(error, KilledWorker):
+            text = (
+                "The worker died each time that it worked on this photo. Its memory may be too "
+                "small: try the photo alone."
+            )
+        return Outcome(photo, RunResult(), {}, self._store.folder, {}, FaceLatentsError(text))
+
+
+def _content(photo: Path) -> bytes:
+    """A photo's bytes; none where it cannot be read, which the worker then says."""
+    try:
+        return photo.read_bytes()
+    except OSError:
+        return b""
+
+
+def _received(done: Done, photo: Path, folder: Path, output: Path) -> Staged:
+    """A result with its files; those that were sent are written into `folder`."""
+    outcome = replace(done.outcome, photo=photo, output=output)
+    if done.contents is None:
+        return Staged(outcome, done.folder)
+    for name, content in done.contents.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+    def move(value: Any) -> Any:
+        return value.replace(str(done.folder), str(folder)) if isinstance(value, str) else value
+
+    ui = {
+        key: {kind: [move(item) for item in items] for kind, items in shown.items()}
+        for key, shown in outcome.result.ui.items()
+    }
+    return Staged(replace(outcome, result=replace(outcome.result, ui=ui)), folder)
