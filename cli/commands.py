@@ -257,7 +257,7 @@ def _add_train(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_in_lab("train"))
 
 
-_MEASURED = ("face", "finder", "paste", "digits", "lsd", "benchmark", "stylegan2")
+_MEASURED = ("face", "finder", "paste", "digits", "lsd", "benchmark", "stylegan2", "hostile")
 
 
 def _add_evaluate(subparsers: Subparsers) -> None:

@@ -20,6 +20,7 @@ from .evaluation import paste
 from .evaluation.digits import figures as digits
 from .evaluation.face import whole as face
 from .evaluation.finder import figures as finder
+from .evaluation.hostile import run as hostile
 from .evaluation.lsd import report as lsd_report
 from .evaluation.lsd import run as lsd
 from .settings import read_settings
@@ -128,6 +129,10 @@ def _stylegan2(args: argparse.Namespace, settings: Any, progress: Progress) -> M
     return stylegan2.run_stylegan2(settings)
 
 
+def _hostile(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
+    return hostile.evaluate_hostile(settings, progress=progress)
+
+
 def _train_face(*given: Any, progress: Progress) -> Mapping[str, Any]:
     return train_face.train_face(*given, progress=progress).metadata
 
@@ -154,6 +159,9 @@ EVALUATIONS = {
     ),
     "benchmark": Evaluation(
         ("nodes", "Cost of the nodes"), node_bench.NodeBenchmark, _nodes, node_bench.report
+    ),
+    "hostile": Evaluation(
+        ("hostile", "Hostile inputs"), hostile.HostileEvaluation, _hostile, hostile.report
     ),
     "lsd": Evaluation(
         ("lsd", "Latent spectral decomposition"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,11 @@ from ..errors import FaceLatentsError
 # Pixels of a file, its frames together. Reading takes about 20 bytes a pixel at worst, so a photo
 # stays below 2 GB with everything else; cameras of 50 million pixels are within it.
 MOST_PIXELS = 64_000_000
+# What Pillow raises on files that are no pictures or damaged.
+_DAMAGED = (
+    OSError, UnidentifiedImageError, ValueError, SyntaxError, TypeError, LookupError, RuntimeError,
+    AttributeError, ArithmeticError, EOFError, struct.error, zlib.error,
+)  # fmt: skip
 # What Pillow may open. It hands some others to programs of the system (EPS to Ghostscript).
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "TGA", "JPEG2000", "AVIF")
 _LIMIT = f"A file may have {MOST_PIXELS / 1e6:g} million, its frames together."
@@ -73,7 +80,7 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except FaceLatentsError:
         raise
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+    except _DAMAGED as error:
         raise FaceLatentsError(
             f"'{path}' cannot be read as a picture ({error}). Open it in an image editor and save "
             "it again as PNG or JPEG."

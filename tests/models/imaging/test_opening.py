@@ -109,6 +109,22 @@ def test_a_large_page_behind_a_small_one_is_refused(tmp_path, monkeypatch):
         photos.load_image(tmp_path / "a.tif")
 
 
+def test_a_page_without_a_size_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    page = Image.new("RGB", (4, 4))
+    page.save(path, save_all=True, append_images=[page])
+    data, order = bytearray(path.read_bytes()), "little"
+    start = int.from_bytes(data[4:8], order)
+    count = int.from_bytes(data[start : start + 2], order)
+    second = int.from_bytes(data[start + 2 + 12 * count : start + 6 + 12 * count], order)
+    assert data[second + 2 : second + 4] == b"\x00\x01"  # the tag of the width
+    data[second + 2] = 1
+    path.write_bytes(data)
+    for reader in READERS:
+        with case(reader=reader), pytest.raises(FaceLatentsError, match=r"a\.tif' cannot be read"):
+            reader(path)
+
+
 def test_formats_that_run_other_programs_are_not_opened(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     with pytest.raises(FaceLatentsError, match="cannot be read as a picture"):

@@ -1,0 +1,1 @@
+"""Files, workflows and requests made to do harm: what becomes of them."""

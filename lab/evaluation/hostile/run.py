@@ -1,0 +1,151 @@
+"""`face-latents evaluate hostile`: thousands of spoilt inputs, and how many end in a sentence."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Annotated, Any
+
+from ....models.errors import FaceLatentsError
+from ...results import markdown_table
+from .cases import KINDS
+from .worker import Told, work
+
+MOST_SECONDS = 10.0  # of CPU time for a case; the clock has to show more on a busy machine
+MOST_BYTES = 2 * 10**9
+_CLOCK = 12.0  # times as much until the process is ended
+_OUTCOMES = ("refused", "accepted", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class HostileEvaluation:
+    """How many cases, and of what."""
+
+    cases: Annotated[int, "over all kinds"] = 10_000
+    seed: Annotated[int, "of the cases"] = 0
+    kinds: Annotated[tuple[str, ...], "of inputs"] = KINDS
+    first: Annotated[int, "number of the first case"] = 0
+
+
+def evaluate_hostile(
+    settings: HostileEvaluation,
+    *,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """Read spoilt inputs in a process of their own, with limits of time and memory for each.
+
+    Returns:
+        counts by kind and outcome, the longest and largest case, and each finding with its number.
+
+    Raises:
+        FaceLatentsError: no such kind.
+    """
+    if unknown := set(settings.kinds) - set(KINDS):
+        raise FaceLatentsError(f"No such kind: {', '.join(unknown)}. Kinds: {', '.join(KINDS)}.")
+    counts = {kind: Counter[str]() for kind in settings.kinds}
+    findings: list[dict[str, Any]] = []
+    slowest = largest = 0.0
+    with tempfile.TemporaryDirectory() as folder, _readers(Path(folder), settings.seed) as read:
+        for number in range(settings.first, settings.first + settings.cases):
+            kind = settings.kinds[number % len(settings.kinds)]
+            told = read(number, kind)
+            slowest, largest = max(slowest, told.seconds), max(largest, told.peak)
+            counts[kind][told.outcome] += 1
+            if told.outcome == "failed":
+                findings.append({"case": number, "kind": kind, "why": told.why})
+            progress("hostile cases", number + 1 - settings.first, settings.cases)
+    return {
+        "cases": settings.cases,
+        "first": settings.first,
+        "seed": settings.seed,
+        "counts": {
+            kind: {name: found[name] for name in _OUTCOMES} for kind, found in counts.items()
+        },
+        "longest case, s of CPU time": round(slowest, 2),
+        "peak memory, MB": round(largest / 1e6),
+        "findings": findings,
+    }
+
+
+@contextmanager
+def _readers(folder: Path, seed: int) -> Iterator[Callable[[int, str], Told]]:
+    """Something that reads a case by number and kind, in a process that is replaced if it dies."""
+    context = multiprocessing.get_context("spawn")
+    process: BaseProcess | None = None
+    connection: Connection | None = None
+
+    def end() -> None:
+        nonlocal process
+        if process is not None:
+            process.kill()
+            process.join()
+        process = None
+
+    def read(number: int, kind: str) -> Told:
+        nonlocal process, connection
+        if process is None:
+            connection, theirs = context.Pipe()
+            process = context.Process(target=work, args=(theirs, folder, seed), daemon=True)
+            process.start()
+            theirs.close()
+            try:
+                connection.recv()
+            except EOFError as error:
+                raise FaceLatentsError("The process for the cases does not come up.") from error
+        assert connection is not None
+        try:
+            connection.send((number, kind))
+            if not connection.poll(MOST_SECONDS * _CLOCK):
+                end()
+                return Told("failed", "it hangs", MOST_SECONDS * _CLOCK, 0)
+            told: Told = connection.recv()
+        except (EOFError, ConnectionError):
+            process.join()
+            code = process.exitcode
+            end()
+            return Told("failed", f"the process died, exit status {code}", 0.0, 0)
+        if told.peak > MOST_BYTES:
+            end()  # a peak stays, so the next case needs a process of its own
+            return told._replace(outcome="failed", why=f"{told.peak / 1e6:.0f} MB; {told.why}")
+        if told.seconds > MOST_SECONDS:
+            return told._replace(outcome="failed", why=f"{told.seconds:.0f} s; {told.why}")
+        return told
+
+    try:
+        yield read
+    finally:
+        end()
+
+
+def report(figures: Mapping[str, Any]) -> str:
+    """The counts as a table, and the findings."""
+    counts = figures["counts"]
+    total = {name: sum(found[name] for found in counts.values()) for name in _OUTCOMES}
+    rows = [
+        [kind, *map(str, (sum(found.values()), *(found[name] for name in _OUTCOMES)))]
+        for kind, found in {**counts, "all": total}.items()
+    ]
+    table = markdown_table(["kind", "cases", *_OUTCOMES], rows)
+    first, count = figures["first"], figures["cases"]
+    lines = [
+        f"Cases {first} to {first + count - 1} of seed {figures['seed']}: files, workflows (run) "
+        "and requests spoilt at random, read in a process of its own. Refused: answered with an "
+        "error of this project. Accepted: used, and written again where that can be. Stopped: a "
+        "workflow still running after 4 s and cancelled. Failed: any other error, the end of the "
+        f"process, more than {MOST_SECONDS:g} s of CPU time or {MOST_BYTES / 1e9:g} GB, a file "
+        "written outside the target, a program started, a connection made.",
+        "",
+        table,
+        "",
+        f"Longest case: {figures['longest case, s of CPU time']} s of CPU time. Peak memory of the "
+        f"process: {figures['peak memory, MB']} MB.",
+    ]
+    lines += [f"- case {f['case']} ({f['kind']}): {f['why']}" for f in figures["findings"]]
+    return "\n".join(lines)
