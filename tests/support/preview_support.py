@@ -8,7 +8,7 @@ import json
 import numpy as np
 import torch
 from face_latents.nodes.sliders.panel import panel_of
-from face_latents.nodes.sliders.preview.requests import Previews, RefusedError
+from face_latents.nodes.sliders.preview.protocol import Previews, RefusedError
 from face_latents.nodes.sliders.preview.sessions import Sessions, session_of
 from nodes_support import random_latent, tiny_model
 from PIL import Image

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ... import host
-from .requests import (
+from .protocol import (
     MOST_BODY_BYTES,
     Answer,
     Previews,

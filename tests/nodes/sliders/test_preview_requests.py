@@ -7,7 +7,7 @@ import json
 import pytest
 from face_latents.nodes import host
 from face_latents.nodes.model import load as load_model
-from face_latents.nodes.sliders.preview.requests import MOST_BODY_BYTES, list_directions
+from face_latents.nodes.sliders.preview.protocol import MOST_BODY_BYTES, list_directions
 from hypothesis import given
 from hypothesis import strategies as st
 from preview_support import Bench, answer_of

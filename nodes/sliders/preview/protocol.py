@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 from ....models.errors import FaceLatentsError
 from ..move import check_strengths
@@ -28,6 +28,10 @@ FIELDS = {"id", "strengths", "keep_others", "sequence", "draft"}
 MODEL_BUSY = "The model is busy. Move the slider again, or queue."
 QUEUE_ONCE = "There is nothing to preview from: queue the workflow once."
 _PORTS = {"http": 80, "https": 443}
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[^\s/:@?#\[\]]+)(?::(?P<port>[0-9]{1,5}))?",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -202,17 +206,13 @@ def list_directions(headers: Mapping[str, str], model: str) -> Answer:
 
 
 def _same_origin(origin: str, host: str) -> bool:
-    try:
-        theirs, ours = urlsplit(origin.strip()), urlsplit(f"//{host.strip()}")
-        default = _PORTS.get(theirs.scheme)
-        return (
-            default is not None
-            and bool(theirs.hostname)
-            and theirs.hostname == ours.hostname
-            and (theirs.port or default) == (ours.port or default)
-        )
-    except ValueError:  # no valid port or address
+    theirs, ours = _ORIGIN.fullmatch(origin.strip()), _ORIGIN.fullmatch(f"http://{host.strip()}")
+    if theirs is None or ours is None:
         return False
+    default = _PORTS[theirs["scheme"].lower()]
+    return theirs["host"].lower() == ours["host"].lower() and (
+        int(theirs["port"] or default) == int(ours["port"] or default)
+    )
 
 
 def _refuse_constant(text: str) -> NoReturn:
