@@ -13,7 +13,7 @@ import torch
 
 from ....cli.runner.execute import Executor
 from ....cli.runner.graph import read_workflow_file
-from ....cli.runner.run import prepare
+from ....cli.runner.prepare import prepare
 from ....models.convert import convert
 from ....models.errors import FaceLatentsError
 from ....models.face_model import bundled_face_model_path, load_face_model
