@@ -8,6 +8,7 @@ from .direction import found as pca_directions
 from .direction.fit import folders as fit_folders
 from .direction.fit import images as fit_direction
 from .edit import directions as edit
+from .edit import expression
 from .edit import frames as strength_frames
 from .files import directions as direction_files
 from .files import latents as latent_files
@@ -36,6 +37,7 @@ _MODULES = (
     paste_node,
     edit_model,
     edit,
+    expression,
     strength_frames,
     sliders,
     direction_files,

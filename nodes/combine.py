@@ -72,20 +72,28 @@ def layers_for(text: str, space: LatentSpace, node: str) -> tuple[int, ...] | No
         raise FaceLatentsError(f"{node}: {error}") from error
 
 
-def pair(a: FaceLatent, b: FaceLatent, node: str) -> tuple[Tensor, Tensor]:
+def pair(
+    a: FaceLatent, b: FaceLatent, node: str, names: tuple[str, str] = ("a", "b")
+) -> tuple[Tensor, Tensor]:
     """Codes of two face latents whose batches fit: equal, or one of them a single face.
 
     Raises:
         SpaceMismatchError: they are in different spaces.
         FaceLatentsError: the batches do not fit.
     """
-    require_same_space(a.space, b.space, f"{node}: inputs a and b")
+    require_same_space(a.space, b.space, f"{node}: inputs {names[0]} and {names[1]}")
     if len(a) != len(b) and 1 not in (len(a), len(b)):
         raise FaceLatentsError(
-            f"{node}: input a holds {len(a)} faces and b {len(b)}. Give both the same number, or "
-            "one of them a single face (Select Face Latent takes one out)."
+            f"{node}: input {names[0]} holds {len(a)} faces and {names[1]} {len(b)}. Give both the "
+            "same number, or one of them a single face (Select Face Latent takes one out)."
         )
     return a.samples, b.samples.to(a.samples.device)
+
+
+def both_faces(a: FaceLatent, b: FaceLatent, pair: int) -> bool:
+    """True where both sides of a pair are faces; a single one meets all of the other side."""
+    sides = [latent.contexts[pair if len(latent) > 1 else 0] for latent in (a, b)]
+    return all(context is None or context.has_face for context in sides)
 
 
 def result_of_pair(a: FaceLatent, b: FaceLatent, samples: Tensor) -> FaceLatent:

@@ -16,6 +16,7 @@ EVERY = sorted((host_server.PACK / "workflows").glob("*.json"))
 APPS = {
     "Add a smile",
     "Attribute sliders",
+    "Copy expression",
     "Grow older and younger",
     "Morph two faces",
     "Morph two photos",

@@ -27,6 +27,7 @@ SAVED = {
     "Add a smile": {"add_a_smile": 1},
     "Attribute sliders": {"attribute_sliders": 1},
     "Blend and average": {"blend": 4, "mean_face": 1},
+    "Copy expression": {"copy_expression": 1},
     "Distance matrix": {"distance_matrix": 1},
     "Edit with an edit model": {"edit_model": 1},
     "Edit with words and a slider": {"words_and_slider": 1},
@@ -57,6 +58,7 @@ SAVED = {
     },
 }
 QUICKER = {
+    "Copy expression": ["Whose expression.image=mirrored/example.png"],
     "Explore directions": ["SeFa Directions.count=2", "Attribute Sheet.columns=3"],
     "With own photos - fit own direction": ["Attribute Sheet: over strengths.columns=3"],
     "LSD rotate digit": ["LSD Rotate.to_label=7"],

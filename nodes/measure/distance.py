@@ -14,7 +14,7 @@ from ...models.face_model import FaceModel
 from ...models.paste.face import PhotoFace
 from ...models.values import FaceLatent
 from .. import validate, widgets
-from ..combine import pair
+from ..combine import both_faces, pair
 from ..compute import decode_codes
 from ..draw import Chart, preview, stack_charts
 from ..registry import node
@@ -124,12 +124,6 @@ class DistanceMatrix(Chart):
         image = stack_charts(chart)
         table = "\n".join(",".join(f"{value:.4f}" for value in row) for row in matrix.tolist())
         return {"ui": preview(image, "face_latents_distance"), "result": (image, table)}
-
-
-def both_faces(a: FaceLatent, b: FaceLatent, pair: int) -> bool:
-    """True where both sides of a pair are faces; a single one meets all of the other side."""
-    sides = [latent.contexts[pair if len(latent) > 1 else 0] for latent in (a, b)]
-    return all(context is None or context.has_face for context in sides)
 
 
 def _spread_for(latent: FaceLatent, metric: str) -> Tensor | None:

@@ -21,6 +21,8 @@ MEANT = {
     "older": EDITS | {"SetAttribute", "AttributeSheet"},
     "younger": EDITS | {"SetAttribute", "AttributeSheet"},
     "expression": EDITS | {"SetAttribute"},
+    "copy expression": {"CopyExpression"},
+    "live portrait": {"CopyExpression"},
     "smile": EDITS | {"RemoveFeature", "SetAttribute"},
     "pose": EDITS,
     "light": EDITS,
