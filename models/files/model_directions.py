@@ -33,6 +33,7 @@ class DirectionFacts(NamedTuple):
 
     unit: str
     safe_range: tuple[float, float]
+    group: str
 
 
 def direction_facts(path: str | Path) -> dict[str, DirectionFacts]:
@@ -48,7 +49,8 @@ def direction_facts(path: str | Path) -> dict[str, DirectionFacts]:
             facts = described.get(name, {})
             low, high = (float(value) for value in facts.get("safe_range", _SAFE_RANGE))
             require_safe_range(name, (low, high))
-            found[name] = DirectionFacts(str(facts.get("unit", "")), (low, high))
+            unit, group = (str(facts.get(fact, "")) for fact in ("unit", "group"))
+            found[name] = DirectionFacts(unit, (low, high), group)
     return found
 
 

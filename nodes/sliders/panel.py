@@ -61,7 +61,7 @@ class Panel:
         rows = Rows()
         for name, slider in self.sliders.items():
             found = slider.direction
-            rows.add(name, found.name, found.unit, found.safe_range, slider.source)
+            rows.add(name, found.name, found.unit, found.safe_range, slider.source, found.group)
         return list(rows.by_name.values())
 
 
@@ -76,7 +76,13 @@ class Rows:
         self.by_name: dict[str, dict[str, Any]] = {}
 
     def add(
-        self, name: str, own_name: str, unit: str, safe_range: tuple[float, float], source: str
+        self,
+        name: str,
+        own_name: str,
+        unit: str,
+        safe_range: tuple[float, float],
+        source: str,
+        group: str,
     ) -> None:
         """Append a row.
 
@@ -87,6 +93,7 @@ class Rows:
             unit: what strength 1 means.
             safe_range: where it looks natural.
             source: MODEL, WIRE or FILE.
+            group: where it is looked for; "" for nowhere in particular.
         """
         label = name
         if source == FILE:
@@ -94,7 +101,7 @@ class Rows:
             if _spaced(label) in (row["label"] for row in self.by_name.values()):
                 label = f"{own_name} ({_COUNTED.sub('', name.rsplit('/', 1)[-1])})"
         low, high = safe_range
-        shown = {"name": name, "label": _spaced(label), "unit": unit}
+        shown = {"name": name, "label": _spaced(label), "unit": unit, "group": group}
         self.by_name[name] = {**shown, "low": low, "high": high, "source": source}
 
 
@@ -150,13 +157,13 @@ def rows_of_model(name: str) -> list[dict[str, Any]]:
     path = load_model.model_path(name)
     rows = Rows()
     for direction, facts in direction_facts(path).items():
-        rows.add(direction, direction, facts.unit, facts.safe_range, MODEL)
+        rows.add(direction, direction, facts.unit, facts.safe_range, MODEL, facts.group)
     model_id = read_header(path).metadata.get("model_id")
     for file_name, found, problem in _read_user_directions():
         # The shape is checked when the node runs; the identity tells models apart already.
         if not problem and found.space.model_id == model_id and len(rows.by_name) < MOST_SLIDERS:
             free = _free_name(file_name, FILE, rows.by_name)
-            rows.add(free, found.name, found.unit, found.safe_range, FILE)
+            rows.add(free, found.name, found.unit, found.safe_range, FILE, found.group)
     return list(rows.by_name.values())
 
 

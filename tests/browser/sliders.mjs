@@ -2,120 +2,19 @@
 // check_sliders.py.
 //
 // node sliders.mjs JOB.json
-// JOB: {address, playwright, chromium, out, workflow, width, height}
+// JOB: {address, playwright, chromium, out, workflow, width, height, moves}
 // Writes OUT/<step>.png and OUT/report.json: {failures: [...], figures: {...}, lines: [...]}
 
 import fs from "node:fs";
 import path from "node:path";
-import { launch } from "./launch.mjs";
+import { openPage } from "./sliders_page.mjs";
 
 const job = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
-const MOVES = 50;
-const report = { failures: [], figures: {} };
-
-function check(condition, text) {
-  if (!condition) report.failures.push(text);
-}
-
-// Runs in the page: what the tests ask the node, its panel and its route.
-function addHelpers() {
-  const node = () => window.app.graph._nodes.find((one) => one.type === "FaceLatentsSliders");
-  const panel = () => document.querySelector(".face-latents-sliders");
-  const range = (name) => panel().querySelector(`[data-name="${name}"] input[type=range]`);
-  const picture = () => panel().querySelector("img");
-  const settled = (image, act) => new Promise((done, fail) => {
-    const timer = setTimeout(() => fail(new Error("no new picture in 30 s")), 30000);
-    image.addEventListener("load", () => { clearTimeout(timer); done(); }, { once: true });
-    act();
-  });
-  const pixels = (image) => {
-    const canvas = new OffscreenCanvas(image.naturalWidth ?? image.width, image.naturalHeight ??
-      image.height);
-    const drawing = canvas.getContext("2d");
-    drawing.drawImage(image, 0, 0);
-    const { data } = drawing.getImageData(0, 0, canvas.width, canvas.height);
-    return `${canvas.width} x ${canvas.height}: ${data.reduce((a, b) => (a * 31 + b) % 1e9, 7)}`;
-  };
-  const set = (name, value, kind = "input") => {
-    range(name).value = value;
-    range(name).dispatchEvent(new Event(kind, { bubbles: true }));
-  };
-  const values = () => JSON.parse(node().widgets.find((one) => one.name === "strengths").value);
-  const send = (body) => fetch("/face_latents/preview", {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-  });
-  window.flt = { node, panel, range, picture, settled, pixels, set, values, send };
-}
-
-const { browser, page, lines } = await launch(job);
-let session = null; // id of the newest session
-page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => {
-  const text = payload.toString();
-  const found = text.includes('"executed"') && /"face_latents_sliders":.*?"id": ?"([^"]+)"/.exec(text);
-  if (found) session = found[1];
-}));
-
-async function open(graph) {
-  await page.goto(job.address);
-  await page.waitForFunction(() => window.app?.extensionManager && window.app.graph, null, {
-    timeout: 180000,
-  });
-  await page.waitForTimeout(2500);
-  await page.evaluate(addHelpers);
-  await page.evaluate((json) => window.app.loadGraphData(json), graph);
-  await page.waitForFunction(() => window.flt.panel()?.querySelector(".fls-row"), null, {
-    timeout: 60000,
-  });
-  await page.evaluate(() => {
-    const { ds } = window.app.canvas;
-    const [x, y] = window.flt.node().pos;
-    ds.scale = 1;
-    ds.offset[0] = 300 - x;
-    ds.offset[1] = 140 - y;
-    window.app.canvas.setDirty(true, true);
-  });
-  await page.waitForTimeout(1500);
-}
-
-async function shot(name) {
-  await page.screenshot({ path: path.join(job.out, `${name}.png`) });
-}
-
-async function run() {
-  session = null;
-  const answered = page.waitForResponse((answer) => answer.url().endsWith("/prompt") &&
-    answer.request().method() === "POST");
-  await page.evaluate(() => window.app.queuePrompt(0, 1));
-  const { prompt_id: id, node_errors: errors } = await (await answered).json();
-  check(Object.keys(errors ?? {}).length === 0, `refused: ${JSON.stringify(errors)}`);
-  for (let i = 0; i < 1200; i++) {
-    const history = await (await fetch(`${job.address}/history/${id}`)).json();
-    if (history[id]) {
-      check(history[id].status.status_str === "success", "the run failed");
-      await page.waitForTimeout(1500);
-      return history[id];
-    }
-    await new Promise((done) => setTimeout(done, 100));
-  }
-  throw new Error("the run did not end");
-}
-
-// The picture on the node once the exact one has come.
-async function restingPicture() {
-  await page.waitForTimeout(300);
-  await page.waitForFunction(() => window.flt.picture().ariaBusy !== "true", null,
-    { timeout: 60000 });
-  await page.waitForTimeout(500);
-  return page.evaluate(() => window.flt.pixels(window.flt.picture()));
-}
-
-// What the route draws for the values on the node.
-function expectedPicture() {
-  return page.evaluate(async (id) => {
-    const answer = await window.flt.send({ id, strengths: window.flt.values(), sequence: 1 });
-    return window.flt.pixels(await createImageBitmap(await answer.blob()));
-  }, session);
-}
+const {
+  browser, page, report, check, open, run, shot, restingPicture, expectedPicture, session,
+  addHelpers,
+} = await openPage(job);
+const { lines } = report;
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
@@ -129,7 +28,7 @@ async function measure(kind) {
       times.push(performance.now() - began);
     }
     return times;
-  }, { count: MOVES, event: kind });
+  }, { count: job.moves, event: kind });
 }
 
 async function measureServer(draft) {
@@ -142,7 +41,7 @@ async function measureServer(draft) {
       times.push(performance.now() - began);
     }
     return times;
-  }, { id: session, count: MOVES, isDraft: draft });
+  }, { id: session(), count: job.moves, isDraft: draft });
 }
 
 const graph = JSON.parse(fs.readFileSync(job.workflow, "utf8"));
@@ -202,7 +101,7 @@ check((await numbers(["smile"])).smile === 0.19, "arrows and Shift do not move b
 await page.keyboard.press("Delete");
 check((await numbers(["smile"])).smile === 0, "Delete does not reset");
 check(await page.evaluate(() => !!window.flt.node()), "Delete removed the node");
-await page.getByRole("spinbutton", { name: "smile", exact: true }).fill("5.25");
+await page.getByRole("spinbutton", { name: "smile, exact value", exact: true }).fill("5.25");
 await page.keyboard.press("Tab");
 check(await page.evaluate(() => window.flt.values().smile) === 5.25, "a typed value is not taken");
 await slider.dblclick();
@@ -287,7 +186,7 @@ await shot("7_tab");
 await page.reload();
 await page.waitForFunction(() => window.app?.extensionManager && window.app.graph, null,
   { timeout: 180000 });
-await page.evaluate(addHelpers);
+await addHelpers();
 await page.waitForTimeout(5000);
 check(JSON.stringify(await preview()) === whole, `reload: ${JSON.stringify(await preview())}`);
 await shot("8_reloaded");
@@ -336,4 +235,4 @@ await checkOutside("gone in and out again", 2.5);
 await shot("9_subgraph");
 
 await browser.close();
-fs.writeFileSync(path.join(job.out, "report.json"), JSON.stringify({ ...report, lines }, null, 2));
+fs.writeFileSync(path.join(job.out, "report.json"), JSON.stringify(report, null, 2));

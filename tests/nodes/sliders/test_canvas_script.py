@@ -81,7 +81,7 @@ def saved(node: Node, values: dict[str, float], keeps_others: bool) -> Any:
     ]
     given = json.dumps([rows, values, keeps_others])
     return node(
-        f'import {{ valuesToSave }} from "./slider_panel.js";\nresult = valuesToSave(...{given});'
+        f'import {{ valuesToSave }} from "./sliders/panel.js";\nresult = valuesToSave(...{given});'
     )
 
 
@@ -94,9 +94,86 @@ def test_directions_of_ones_own_are_named_to_be_kept_still(node):
     assert saved(node, {"smile": 1.5}, keeps_others=True) == {"smile": 1.5, "mine_00001_": 0}
 
 
+def test_sliders_are_sorted_into_groups_and_the_first_is_open(node):
+    rows = [
+        {"name": "smile", "source": "model", "group": "expression"},
+        {"name": "age", "source": "model", "group": "look"},
+        {"name": "mine", "source": "file", "group": "look"},
+        {"name": "blink", "source": "model", "group": "expression"},
+        {"name": "given", "source": "wire", "group": ""},
+        {"name": "plain", "source": "model", "group": ""},
+        {"name": "gone", "source": "missing"},
+    ]
+    code = f"""
+    import {{ groupDirections, openAtFirst }} from "./sliders/groups.js";
+    const groups = groupDirections({json.dumps(rows)});
+    const names = [...groups].map(([name, held]) => [name, held.map((one) => one.name)]);
+    result = [names, openAtFirst(groups, {{}}), openAtFirst(groups, {{ age: 1, blink: 0 }})];
+    """
+    groups, untouched, moved = node(code)
+    assert groups == [
+        ["missing", ["gone"]],
+        ["expression", ["smile", "blink"]],
+        ["look", ["age"]],
+        ["your own", ["mine", "given"]],
+        ["other", ["plain"]],
+    ]
+    assert untouched == ["missing", "expression"]
+    assert moved == ["missing", "expression", "look"]
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [("age", True), ("AGE  older", True), ("look", True), ("younger", False), ("", True)],
+)
+def test_a_search_looks_at_name_meaning_and_group(node, search, found):
+    row = {"name": "age", "label": "age", "unit": "plus: older", "group": "look"}
+    code = f'import {{ isFound }} from "./sliders/groups.js"; result = isFound({json.dumps(row)}, '
+    assert node(f"{code}{json.dumps(search)});") is found
+
+
+def test_a_slider_goes_beyond_its_natural_range_and_says_so(node):
+    code = """
+    import { describeValue, isNatural, placeOf, reachOf } from "./sliders/range.js";
+    const open = { low: -1.25, high: 3 };
+    result = {
+      reach: reachOf(open),
+      natural: [-1.25, 0, 3, -1.3, 3.01].map((value) => isNatural(open, value)),
+      places: [-9, -4.5, 0, 3, 4.5].map((value) => Number(placeOf(open, value).toFixed(3))),
+      said: [0, 1.5, -2].map((value) => describeValue(open, value)),
+    };
+    """
+    assert node(code) == {
+        "reach": 4.5,
+        "natural": [True, True, True, False, False],
+        "places": [0, 0, 0.5, 0.833, 1],
+        "said": ["0", "+1.5", "-2, beyond the natural range of -1.25 to 3"],
+    }
+
+
+def test_a_node_remembers_its_open_groups_in_what_a_workflow_saves(node):
+    code = """
+    import { PanelMemory } from "./sliders/memory.js";
+    const one = { graph: { id: "g" }, id: 5, properties: { other: 1 } };
+    const memory = new PanelMemory(one);
+    const first = memory.open;
+    memory.set({ open: ["look"] });
+    memory.set({ search: "eye" });
+    const properties = JSON.parse(JSON.stringify(one.properties));
+    const again = new PanelMemory({ ...one, properties });
+    const hurt = [null, 7, { open: "look" }].map((held) =>
+      new PanelMemory({ properties: { face_latents_panel: held } }).open);
+    result = [first, again.open, again.search, properties, hurt];
+    """
+    first, opened, search, properties, hurt = node(code)
+    assert (first, opened, search) == (None, ["look"], "eye")
+    assert properties == {"other": 1, "face_latents_panel": {"open": ["look"]}}
+    assert hurt == [None, None, None]
+
+
 def test_the_model_is_found_across_the_borders_of_subgraphs(node):
     imports = 'import { app } from "../../../scripts/app.js";'
-    imports += 'import { modelNameOf } from "./slider_sources.js";'
+    imports += 'import { modelNameOf } from "./sliders/sources.js";'
     found = f"{imports}{GRAPHS} result = modelNameOf(sliders);"
     assert node(found) == "mine.safetensors"
     assert node(found.replace("wire(-10)", 'wire("-10")')) == "mine.safetensors"
@@ -106,7 +183,7 @@ def test_the_model_is_found_across_the_borders_of_subgraphs(node):
 
 def test_a_node_in_a_subgraph_has_the_id_of_the_servers_reports(node):
     imports = 'import { app } from "../../../scripts/app.js";'
-    imports += 'import { executionId } from "./slider_subgraph.js";'
+    imports += 'import { executionId } from "./sliders/subgraph.js";'
     ids = f"{imports}{GRAPHS} result = [executionId(sliders), executionId(outer)];"
     assert node(ids) == ["3:5", "3"]
 
@@ -114,7 +191,7 @@ def test_a_node_in_a_subgraph_has_the_id_of_the_servers_reports(node):
 def test_a_subgraph_shows_the_panel_of_the_sliders_in_it_once(node):
     code = """
     import { app } from "../../../scripts/app.js";
-    import { hideOutside, showOutside } from "./slider_subgraph.js";
+    import { hideOutside, showOutside } from "./sliders/subgraph.js";
     """
     shown = f"""{code}{GRAPHS}
     const panel = {{}};

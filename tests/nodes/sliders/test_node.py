@@ -228,7 +228,7 @@ def test_the_list_for_the_canvas_is_that_of_the_run(models):
     save_own(models, model)
     rows = rows_of_model(load_model.BUNDLED)
     assert rows == panel_of(model).rows()
-    assert rows[0]["name"] == "smile"
+    assert (rows[0]["name"], rows[0]["group"]) == ("smile", "expression")
     assert rows[-1] == {
         "name": "mine_00001_",
         "label": "mine",
@@ -236,6 +236,7 @@ def test_the_list_for_the_canvas_is_that_of_the_run(models):
         "low": model.directions["smile"].safe_range[0],
         "high": model.directions["smile"].safe_range[1],
         "source": "file",
+        "group": "expression",
     }
     for name in ("../../etc/passwd", "", "absent.safetensors"):
         with pytest.raises(FaceLatentsError, match="no face model"):

@@ -1,9 +1,9 @@
 // Where the names of the sliders come from: the model that the node is connected to.
 
-import { app } from "../../../scripts/app.js";
-import { api } from "../../../scripts/api.js";
-import { executionId, sourceOf } from "./slider_subgraph.js";
-import { inputIndex, isConnected } from "./slider_wires.js";
+import { app } from "../../../../scripts/app.js";
+import { api } from "../../../../scripts/api.js";
+import { executionId, sourceOf } from "./subgraph.js";
+import { inputIndex, isConnected } from "./wires.js";
 
 const LOADER = "FaceLatentsLoadModel";
 const REMEMBERED = 32; // runs that are looked through for the last one of a node

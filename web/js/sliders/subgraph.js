@@ -1,7 +1,7 @@
 // Subgraphs around Attribute Sliders: where a wire comes from across their borders, and the panel
 // on the node that stands for them outside.
 
-import { app } from "../../../scripts/app.js";
+import { app } from "../../../../scripts/app.js";
 
 const OUTSIDE = "-10"; // the host's id for what feeds a subgraph's inputs
 

@@ -1,24 +1,30 @@
-// Attribute Sliders: hooks the panel up to its node. The values live in the node's own text widget
-// "strengths", so a workflow is saved, queued and scripted as if this file did not exist.
+// Hooks the panel up to its node. The values live in the node's own text widget "strengths", so a
+// workflow is saved, queued and scripted as if this file did not exist.
 
-import { app } from "../../../scripts/app.js";
-import { api } from "../../../scripts/api.js";
-import { LivePreview } from "./live_preview.js";
-import { SliderPanel } from "./slider_panel.js";
+import { app } from "../../../../scripts/app.js";
+import { api } from "../../../../scripts/api.js";
+import { PanelMemory } from "./memory.js";
+import { SliderPanel } from "./panel.js";
+import { LivePreview } from "./preview.js";
 import {
   findDirections, forgetDirections, lastReport, modelNameOf, newestReport, pictureUrl,
   reportInHistory,
-} from "./slider_sources.js";
-import { hideOutside, showOutside } from "./slider_subgraph.js";
-import { addWire, chain, findWidget, isConnected, removeWire, wiredSliders } from "./slider_wires.js";
+} from "./sources.js";
+import { hideOutside, showOutside } from "./subgraph.js";
+import { addWire, chain, findWidget, isConnected, removeWire, wiredSliders } from "./wires.js";
 
-const NODE = "FaceLatentsSliders";
-const SIZE = [360, 700];
 const WIDGET = { serialize: false, hideOnZoom: false, getMinHeight: () => 240 };
 const QUEUE = "Queue the workflow to see the change.";
 
+// Makes what changed a step of the host's undo, which looks by itself only when the mouse is let go:
+// before a click is one.
+function noteChange() {
+  app.canvas?.emitBeforeChange?.();
+  app.canvas?.emitAfterChange?.();
+}
+
 // One per node: what the panel shows and where it comes from.
-class Controller {
+export class Controller {
   constructor(node) {
     this.node = node;
     this.strengths = findWidget(node, "strengths");
@@ -32,16 +38,17 @@ class Controller {
       enter: () => this.refresh(),
       // What comes by wire is known only to a run, so that names them too.
       keepsOthers: () => !!this.keepOthers.value || this.isLinked("keep_others"),
-    });
+      noteChange,
+    }, new PanelMemory(node));
     this.preview = new LivePreview({
       send: (body) => api.fetchApi("/face_latents/preview", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(body),
       }),
-      show: (url) => this.panel.showPicture(url),
+      show: (url) => this.panel.stage.show(url),
       work: (pending) => {
-        this.panel.picture.setAttribute("aria-busy", `${pending}`);
+        this.panel.stage.setBusy(pending);
         if (!pending) this.redraw();
       },
       say: (text) => this.panel.say(text || (this.ran?.warnings ?? []).join("\n")),
@@ -122,7 +129,10 @@ class Controller {
   // From the sliders to the text widget.
   write(values, settled) {
     this.strengths.value = JSON.stringify(values);
-    if (settled) this.redraw(); // not at every step of a drag: drawing the graph takes its time
+    if (settled) { // not at every step of a drag: drawing the graph takes its time
+      this.redraw();
+      noteChange();
+    }
     this.move(settled);
   }
 
@@ -148,7 +158,7 @@ class Controller {
     this.ran = { ...report, model: modelNameOf(this.node) };
     this.panel.say(report.warnings.join("\n"));
     this.preview.drop();
-    this.panel.showPicture(pictureUrl(report.picture));
+    this.panel.stage.show(pictureUrl(report.picture));
     this.model = undefined;
     forgetDirections(); // the run may have saved one
     this.refresh().then(() => {
@@ -178,6 +188,7 @@ class Controller {
       showOutside(this.node, this.panel.element, WIDGET);
     }
     this.foldText();
+    this.panel.list.recall();
     this.restore();
     const model = modelNameOf(this.node);
     if (model !== this.model || this.panel.isEmpty()) {
@@ -190,7 +201,7 @@ class Controller {
       this.panel.setDirections([...listed, ...onWires.filter((row) => !names.has(row.name))]);
     }
     this.panel.setWired(wiredSliders(this.node), this.ran?.driven ?? {});
-    this.panel.setLocked(this.isLinked("strengths"), this.ran?.strengths ?? {});
+    this.panel.setByWire(this.isLinked("strengths"), this.ran?.strengths ?? {});
   }
 
   toggleWire(name, label) {
@@ -198,31 +209,6 @@ class Controller {
     else addWire(this.node, name, label);
     this.refresh();
     this.node.graph?.setDirtyCanvas?.(true, true);
+    noteChange();
   }
 }
-
-const controllers = new Set();
-
-function refreshAll() {
-  for (const controller of controllers) controller.refresh();
-}
-
-app.registerExtension({
-  name: "FaceLatents.AttributeSliders",
-  nodeCreated(node) {
-    if (node.comfyClass !== NODE) return;
-    const controller = new Controller(node);
-    controllers.add(controller);
-    node.onRemoved = chain(node.onRemoved, () => controllers.delete(controller));
-    const [width, height] = node.size;
-    node.setSize([Math.max(width, SIZE[0]), Math.max(height, SIZE[1])]);
-    requestAnimationFrame(() => controller.refresh());
-  },
-  afterConfigureGraph: refreshAll,
-  onNodeOutputsUpdated: refreshAll, // the host found the last run again, after a change of tabs
-  refreshComboInNodes() {
-    forgetDirections();
-    for (const controller of controllers) controller.model = undefined;
-    refreshAll();
-  },
-});

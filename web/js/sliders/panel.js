@@ -1,0 +1,138 @@
+// The panel on the node: the picture, the sliders, and what there is to say. Plain DOM, no host.
+
+import { make } from "./dom.js";
+import { SliderList } from "./list.js";
+import { Stage } from "./stage.js";
+
+const STYLE = new URL("../../css/sliders.css", import.meta.url).href;
+
+function addStyle() {
+  if (document.querySelector(`link[href="${STYLE}"]`)) return;
+  document.head.append(make("link", "", { rel: "stylesheet", href: STYLE }));
+}
+
+// The values that a node keeps. Zeros are left out; only where the others are kept still they name
+// the user's own directions, which are kept still by being named.
+export function valuesToSave(rows, values, keepsOthers) {
+  const saved = {};
+  for (const { name, source } of rows) {
+    const value = values[name] ?? 0;
+    if (value !== 0 || (keepsOthers && source === "file")) saved[name] = value;
+  }
+  return saved;
+}
+
+export class SliderPanel {
+  // change(values, settled): the sliders moved. wire(name, label): its plug was pressed.
+  // enter(): the pointer or the keyboard came in. keepsOthers(): whether others are kept still.
+  // noteChange(): something else that a workflow saves was changed.
+  // memory: what the node remembers of its panel, see memory.js.
+  constructor({ change, wire, enter, keepsOthers, noteChange }, memory) {
+    addStyle();
+    this.actions = { change, keepsOthers };
+    this.values = {};
+    this.wired = new Map();
+    this.driven = {};
+    this.byWire = false;
+    this.stage = new Stage();
+    this.list = new SliderList({
+      change: (name, value, settled) => this.changeSome({ [name]: value }, settled),
+      wire,
+      remove: (name) => this.removed(name),
+      reset: (names) => this.reset(names),
+      remember: (changes) => {
+        memory.set(changes);
+        noteChange();
+      },
+    }, memory);
+    this.status = make("div", "fls-status");
+    this.status.setAttribute("role", "status");
+    this.resetAll = make("button", "fls-button", { type: "button", textContent: "Reset all" });
+    this.resetAll.title = "Set all sliders to zero";
+    this.resetAll.addEventListener("click", () => this.reset(Object.keys(this.values)));
+    const bar = make("div", "fls-bar");
+    bar.append(this.list.search, this.resetAll);
+    const side = make("div", "fls-side");
+    side.append(bar, this.status, this.list.element);
+    const layout = make("div", "fls-layout");
+    layout.append(this.stage.element, side);
+    this.element = make("div", "face-latents-sliders");
+    this.element.setAttribute("role", "group");
+    this.element.setAttribute("aria-label", "Attribute sliders");
+    this.element.append(layout);
+    this.element.addEventListener("pointerenter", enter);
+    this.element.addEventListener("focusin", enter);
+    for (const kind of ["pointerdown", "mousedown", "dblclick", "contextmenu"]) {
+      // Neither renderer should take a drag on a slider for one of the node.
+      this.element.addEventListener(kind, (event) => event.stopPropagation());
+    }
+  }
+
+  isEmpty() {
+    return this.list.rows.size === 0;
+  }
+
+  // directions: as SliderList.setDirections
+  setDirections(directions) {
+    this.list.setDirections(directions, this.values, directions.length > 0);
+    this.show();
+  }
+
+  setValues(values) {
+    this.values = { ...values };
+    this.list.setValues(this.values);
+    this.show();
+  }
+
+  // wired: name -> whether its input is connected; driven: values of the last run.
+  setWired(wired, driven) {
+    this.wired = wired;
+    this.driven = driven;
+    this.show();
+  }
+
+  // Whether all values come by wire; `values` are those of the last run.
+  setByWire(byWire, values) {
+    this.byWire = byWire;
+    this.valuesByWire = values;
+    this.resetAll.disabled = byWire;
+    this.show();
+  }
+
+  show() {
+    this.list.show((row) => {
+      const { name } = row.direction;
+      const connected = this.wired.get(name) === true;
+      let value = this.byWire ? this.valuesByWire[name] : this.values[name];
+      if (connected) value = this.driven[name] ?? value;
+      row.show(value ?? 0, { hasWire: this.wired.has(name), fixed: connected || this.byWire });
+    });
+  }
+
+  changeSome(values, settled) {
+    Object.assign(this.values, values);
+    this.show();
+    this.actions.change(this.toSave(), settled);
+  }
+
+  reset(names) {
+    if (this.byWire) return;
+    this.changeSome(Object.fromEntries(names.map((name) => [name, 0])), true);
+  }
+
+  removed(name) {
+    delete this.values[name];
+    this.list.remove(name, this.values);
+    this.changeSome({}, true);
+  }
+
+  toSave() {
+    const directions = [...this.list.rows.values()].map((row) => row.direction);
+    return valuesToSave(directions, this.values, this.actions.keepsOthers());
+  }
+
+  say(text) {
+    this.status.textContent = text;
+    this.status.title = text;
+  }
+}
