@@ -18,6 +18,7 @@ import re
 from decimal import Context, Decimal, DecimalException, localcontext
 
 from .arith_values import FUNCTIONS, ArithmeticMistake, Value, Vector, add, multiply
+from .outputs import print_result
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?)|(?P<name>[A-Za-z_]\w*)"
@@ -31,7 +32,9 @@ _PLAIN = 20  # orders of magnitude written without an exponent
 def run(args: argparse.Namespace) -> int:
     """Print the value of an expression."""
     text = " ".join(args.expression).strip()
-    print(show(evaluate(text)))
+    value = evaluate(text)
+    plain = [float(item) for item in value] if isinstance(value, tuple) else float(value)
+    print_result(args, [show(value)], value=plain)
     return 0
 
 

@@ -139,6 +139,7 @@ def _add_encode(subparsers: Subparsers) -> None:
         "this number, 0 being the largest and 1 the next",
     )
     _face_options(parser)
+    _json_option(parser)
     parser.set_defaults(run=_lazy("faces", "encode"))
 
 
@@ -174,6 +175,7 @@ def _add_edit(subparsers: Subparsers) -> None:
     )
     _face_options(parser)
     _force_option(parser)
+    _json_option(parser)
     parser.set_defaults(run=_lazy("edit", "run"), crop=False)
 
 
@@ -192,6 +194,7 @@ def _add_morph(subparsers: Subparsers) -> None:
     parser.add_argument("--fps", type=float, default=12.0, help="speed (default 12)")
     _force_option(parser)
     _face_options(parser)
+    _json_option(parser)
     parser.set_defaults(run=_lazy("faces", "morph"))
 
 
@@ -200,6 +203,7 @@ def _add_distance(subparsers: Subparsers) -> None:
     parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO")
     parser.add_argument("--metric", metavar="NAME", help="default: the node's default")
     _face_options(parser)
+    _json_option(parser)
     parser.set_defaults(run=_lazy("faces", "distance"))
 
 
@@ -210,6 +214,7 @@ def _add_arith(subparsers: Subparsers) -> None:
         description="Vectors in brackets, + - *, parentheses, and lerp(a, b, t), slerp(a, b, t), "
         "dist(a, b), norm(a). Example: face-latents arith '[2.5 -1.3] + 2 * [0 0.5]'",
     )
+    _json_option(parser)
     parser.add_argument("expression", nargs=argparse.REMAINDER, metavar="EXPRESSION")
     parser.set_defaults(run=_lazy("arith", "run"))
 
@@ -241,6 +246,7 @@ def _add_convert(subparsers: Subparsers) -> None:
         help="how photos are cut for the network: as in FFHQ (default), or whole pictures, for "
         "networks of other things than faces",
     )
+    _json_option(parser)
     parser.set_defaults(run=_lazy("convert_weights", "run"))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from ..models.convert import convert
 from ..models.geometry.templates import FFHQ, WHOLE
+from .outputs import print_result
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,5 +21,7 @@ def run(args: argparse.Namespace) -> int:
         model=args.model,
         template={"ffhq": FFHQ, "whole": WHOLE}[args.align],
     )
-    print(report.text())
+    figures = {field.name: getattr(report, field.name) for field in dataclasses.fields(report)}
+    paths = {"path_in": str(report.path_in), "path_out": str(report.path_out)}
+    print_result(args, [report.text()], **{**figures, **paths})
     return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..models.errors import FaceLatentsError, NoFaceError
 from .faces import encode_photo, load_model, read
-from .outputs import check_output
+from .outputs import check_output, print_result
 from .runner.session import call_node, set_up
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         check_output(path, _SUFFIXES, [args.photo], args.force)
     for frames, path in zip(results, paths, strict=True):
         _write(frames, path, photo, args.photo)
-        print(path)
+    written = [str(path) for path in paths]
+    print_result(args, written, photo=str(args.photo), outputs=written)
     return 0 if photo.complete else 1
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.errors import FaceLatentsError
-from .outputs import check_folder, check_output
+from .outputs import check_folder, check_output, print_result
 from .runner.session import call_node, set_up
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def encode(args: argparse.Namespace) -> int:
     latent = encode_photo(args, load_model(args), args.photo, photo)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_latent(args.out, latent)
-    print(f"{args.out} ({len(latent)} face(s))")
+    told = f"{args.out} ({len(latent)} face(s))"
+    print_result(args, [told], photo=str(args.photo), output=str(args.out), faces=len(latent))
     return 0 if photo.complete else 1
 
 
@@ -77,12 +78,12 @@ def morph(args: argparse.Namespace) -> int:
             loop=0,
             icc_profile=profile,
         )
-        print(args.output)
+        _tell_frames(args, [args.output])
         return 0 if all(photo.complete for photo in photos) else 1
-    for number, picture in enumerate(pictures, 1):
-        path = args.output / f"frame_{number:05}.png"
+    paths = [args.output / f"frame_{number:05}.png" for number in range(1, len(pictures) + 1)]
+    for picture, path in zip(pictures, paths, strict=True):
         _write(picture, path, icc_profile=profile)
-        print(path)
+    _tell_frames(args, paths)
     return 0 if all(photo.complete for photo in photos) else 1
 
 
@@ -102,10 +103,16 @@ def distance(args: argparse.Namespace) -> int:
             matrix[i][j] = matrix[j][i] = float(value)
     names = [path.name for path in args.photos]
     width = max(10, *(len(name) for name in names))
-    print(" " * width, *(name.rjust(width) for name in names))
+    lines = [" ".join([" " * width, *(name.rjust(width) for name in names)])]
     for name, row in zip(names, matrix, strict=True):
-        print(name.ljust(width), *(f"{value:.4f}".rjust(width) for value in row))
+        numbers = (f"{value:.4f}".rjust(width) for value in row)
+        lines.append(" ".join([name.ljust(width), *numbers]))
+    print_result(args, lines, photos=[str(path) for path in args.photos], distances=matrix)
     return 0 if all(photo.complete for photo in photos) else 1
+
+
+def _tell_frames(args: argparse.Namespace, paths: list[Path]) -> None:
+    print_result(args, map(str, paths), outputs=[str(path) for path in paths])
 
 
 def load_model(args: argparse.Namespace) -> Any:

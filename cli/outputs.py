@@ -1,10 +1,13 @@
-"""Where results go: checked before anything is computed."""
+"""Where results go, checked before anything is computed, and how they are told."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from ..models.errors import FaceLatentsError
 
@@ -53,6 +56,12 @@ def check_folder(folder: Path) -> None:
             f"Nothing can be written into '{folder}' ({error.strerror}). Choose another place for "
             "the result."
         ) from error
+
+
+def print_result(args: argparse.Namespace, lines: Iterable[str], **figures: Any) -> None:
+    """Print a result: lines for people, or with `--json` one object for machines."""
+    for line in [json.dumps(figures)] if args.json else lines:
+        print(line)
 
 
 def _same(path: Path, source: Path) -> bool:

@@ -130,6 +130,10 @@ def test_the_command(capsys):
     assert capsys.readouterr().out == "[2.5 -1.3 1.3 4.3]\n"
     assert main(["arith", "-1", "*", "[-2", "-3]"]) == 0
     assert capsys.readouterr().out == "[2 3]\n"
+    assert main(["arith", "--json", "[2.5 -1.3 0.8 4.1] + [0 0 0.5 0.2]"]) == 0
+    assert capsys.readouterr().out == '{"value": [2.5, -1.3, 1.3, 4.3]}\n'
+    assert main(["arith", "--json", "norm([3 4])"]) == 0
+    assert capsys.readouterr().out == '{"value": 5.0}\n'
 
 
 def test_a_mistake_is_one_line_on_stderr(capsys):

@@ -37,6 +37,9 @@ def pixels(path):
 
 def test_encode_writes_a_latent_that_loads(portraits, tmp_path, capsys):
     out = tmp_path / "deep" / "a.safetensors"
+    assert main(["encode", str(portraits / "a.png"), str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"photo": str(portraits / "a.png"), "output": str(out), "faces": 1}
     assert main(["encode", str(portraits / "a.png"), str(out)]) == 0
     assert str(out) in capsys.readouterr().out
     latent = load_latent(out)
@@ -62,9 +65,11 @@ def test_edit_without_a_change_gives_the_photo_back(portraits, tmp_path):
     assert np.array_equal(pixels(out), pixels(portraits / "a.png"))
 
 
-def test_edit_can_give_the_face_only(portraits, tmp_path):
+def test_edit_can_give_the_face_only(portraits, tmp_path, capsys):
     out = tmp_path / "e.jpg"
-    assert main(["edit", str(portraits / "a.png"), "--crop", "-o", str(out)]) == 0
+    assert main(["edit", str(portraits / "a.png"), "--crop", "-o", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"photo": str(portraits / "a.png"), "outputs": [str(out)]}
     width, height = Image.open(out).size
     assert width == height
 
@@ -77,10 +82,13 @@ def test_morph_as_animation_and_as_frames(portraits, tmp_path, capsys):
         assert Image.open(out).n_frames == 5
     frames = tmp_path / "frames"
     assert main(["morph", *photos, "-o", str(frames), "--frames", "3", "--path", "spline"]) == 0
+    assert str(frames / "frame_00003.png") in capsys.readouterr().out
+    assert main(["morph", *photos, "-o", str(frames), "--frames", "3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["outputs"]
+    assert told == [str(path) for path in sorted(frames.iterdir())]
     assert [path.name for path in sorted(frames.iterdir())] == [
         f"frame_{number:05}.png" for number in (1, 2, 3)
     ]
-    assert str(frames / "frame_00003.png") in capsys.readouterr().out
 
 
 def test_distance_prints_a_symmetric_matrix(portraits, capsys):
@@ -92,6 +100,10 @@ def test_distance_prints_a_symmetric_matrix(portraits, capsys):
     assert np.array_equal(matrix, matrix.T)
     assert matrix[0, 2] == 0
     assert matrix[0, 1] > 0
+    assert main(["distance", "--json", *(str(portraits / name) for name in names)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [Path(photo).name for photo in told["photos"]] == names
+    assert np.allclose(told["distances"], matrix, atol=5e-5)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -332,6 +333,13 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "the standard blur kernel" in told
     assert "licence: mine" in told
     assert load_face_model(out).template.whole
+    assert main(["convert", str(file), str(out), "--license", "mine", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert len(report["taken"]) == len(tensors)
+    assert report["licence"] == "mine"
+    assert report["path_out"] == str(out)
+    assert main(["convert", str(file), str(out), "--license", "mine", "--align", "whole"]) == 0
+    capsys.readouterr()
     torch.save({"g_ema": {"fc.weight": torch.zeros(3)}}, file)
     before = out.read_bytes()
     assert main(["convert", str(file), str(out)]) == 2
