@@ -27,6 +27,7 @@ from .held_out import held_out_predictions, held_out_scores, learning_curve, str
 from .interpolation import lerp, slerp
 from .logistic import logistic_direction
 from .neighbours import duplicates, nearest, pairwise
+from .over_time import fill_gaps, smooth
 from .paths import PATH_MODES, keyframe_frames, keyframe_positions, path, path_at
 from .principal import principal_directions, sefa_directions
 from .projection import coefficient, project, project_out, remove, set_to_value
@@ -61,6 +62,7 @@ __all__ = [
     "duplicates",
     "ease",
     "euclidean",
+    "fill_gaps",
     "held_out_predictions",
     "held_out_scores",
     "keyframe_frames",
@@ -91,6 +93,7 @@ __all__ = [
     "sefa_directions",
     "set_to_value",
     "slerp",
+    "smooth",
     "spectral_denoise",
     "stratified_folds",
     "strongest_vector",

@@ -69,6 +69,8 @@ STACKED: dict[str, Case] = {
     "path spline": lambda a, b, d: ops.path(a, 7, mode="spline"),
     "path eased": lambda a, b, d: ops.path(a, 7, easing="ease_in"),
     "path_at": lambda a, b, d: ops.path_at(a, torch.tensor([0.0, 0.3, 1.0])),
+    "smooth": lambda a, b, d: ops.smooth(a, 1.5),
+    "fill_gaps": lambda a, b, d: ops.fill_gaps(a, torch.arange(len(a)) % 2 == 0),
     "class_means": lambda a, b, d: ops.class_means(a, torch.arange(len(a)) % 2),
     "quasi_eigenvectors": lambda a, b, d: ops.quasi_eigenvectors(a, mean=b[0]),
     "quasi_eigenvectors gram_schmidt": lambda a, b, d: ops.quasi_eigenvectors(a, "gram_schmidt"),
