@@ -17,7 +17,7 @@ from ...models.imaging.photos import IMAGE_SUFFIXES, list_pictures, load_image, 
 from .. import host
 from ..compute import encode_crops
 from ..files.names import safe_parts, stamp
-from ..model.cut import AlignedFace, FaceChoice, cut_faces
+from ..model.cut import FaceChoice, cut_crop, place_faces
 from ..model.no_face import SMALL_FACE
 from ..widgets import MIN_SCORE
 
@@ -183,10 +183,10 @@ def encode_folder(
     with host.Progress(len(files), f"Photos of {what}") as progress:
         for number, path in enumerate(files):
             try:
-                face = _align(path, model, number, min_score)
-                waiting.append(face.crop)
+                crop, side = _align(path, model, number, min_score)
+                waiting.append(crop)
                 used.append(path)
-                small += [path] if face.side < SMALL_FACE else []
+                small += [path] if side < SMALL_FACE else []
             except FaceLatentsError as error:
                 skipped.append(f"{path.name}: {_reason(error, path)}")
             if waiting and (len(waiting) == chunk or path == files[-1]):
@@ -223,7 +223,8 @@ def photos_in(folder: Path) -> list[Path]:
     return files
 
 
-def _align(path: Path, model: FaceModel, number: int, min_score: float) -> AlignedFace:
+def _align(path: Path, model: FaceModel, number: int, min_score: float) -> tuple[Tensor, float]:
+    """The aligned face of a photo, `(3, S, S)`, and its side in the photo in pixels."""
     if not _is_input(path):
         raise FaceLatentsError("it is a link to a place outside the input folder")
     try:
@@ -233,7 +234,8 @@ def _align(path: Path, model: FaceModel, number: int, min_score: float) -> Align
     if too_large:
         raise FaceLatentsError(f"the file is larger than {LARGEST_FILE >> 20} MB")
     pixels, _ = load_image(path, first_only=True, whole=True)
-    return cut_faces(pixels[0], model, number, FaceChoice(min_score))[0]
+    face = place_faces(pixels[0], model, number, FaceChoice(min_score))[0]
+    return cut_crop(face.context), face.side
 
 
 def _reason(error: FaceLatentsError, path: Path) -> str:

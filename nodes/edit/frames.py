@@ -71,8 +71,8 @@ class AddDirectionFrames:
     INPUT_IS_LIST = True
     INPUTS = {
         "face_latent": widgets.face_latent(
-            "One face, which every frame begins with, or as many faces as numbers (the frames of "
-            "a morph)."
+            "One face, which every frame begins with, or as many faces or photos as numbers (the "
+            "frames of a morph or of a clip)."
         ),
         "direction": widgets.direction(
             "Where to go, from the same model (Load Direction, Direction Between)."
@@ -115,11 +115,7 @@ class AddDirectionFrames:
                 f"{ADD} makes up to {widgets.MOST_FRAMES} frames; the list holds {len(values)} "
                 "numbers."
             )
-        if len(latent) not in (1, len(values)) and len(values) != 1:
-            raise FaceLatentsError(
-                f"{ADD}: there are {len(values)} strengths for {len(latent)} faces. Give one face "
-                "(Select Face Latent takes one out), or one strength per face."
-            )
+        frames = _frames_of(latent, len(values))
         reach = validate.whole(_single(smooth, "smooth"), "smooth", 0, MOST_NEIGHBOURS)
         amounts = _smooth(torch.tensor(values, dtype=torch.float64), reach)
         amounts = amounts * validate.finite(_single(scale, "scale"), "scale")
@@ -133,10 +129,31 @@ class AddDirectionFrames:
             samples = latent_ops.add(
                 latent.samples,
                 vector,
-                amounts.to(latent.samples),
+                amounts[frames].to(latent.samples),
                 latent_dims=latent.space.latent_dims,
             )
         return (latent.with_samples(samples),)
+
+
+def _frames_of(latent: FaceLatent, count: int) -> list[int]:
+    """Which of `count` strengths each face gets, or, for one face, those of all frames.
+
+    Raises:
+        FaceLatentsError: there are neither as many faces as strengths, nor as many photos.
+    """
+    if count == 1:
+        return [0] * len(latent)
+    if len(latent) in (1, count):
+        return [*range(count)]
+    keys = [context.photo_key for context in latent.contexts if context is not None]
+    photos = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    if len(keys) < len(latent) or len(photos) != count:
+        raise FaceLatentsError(
+            f"{ADD}: there are {count} strengths for {len(latent)} faces"
+            f"{f' in {len(photos)} photos' if photos else ''}. Give one face (Select Face Latent "
+            "takes one out), or one strength per face or per photo."
+        )
+    return [photos[key] for key in keys]
 
 
 def _curve_points(text: str, frames: int) -> tuple[list[float], list[float]]:

@@ -1,4 +1,4 @@
-"""The wanted faces of a photo, aligned for a model, each with all that Paste Back will need."""
+"""The wanted faces of a photo: where each is, its crop, and all that Paste Back will need."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from torch import Tensor
 
 from ...models.errors import FaceLatentsError, NoFaceError
 from ...models.face_model import FaceModel
-from ...models.geometry.similarity import fit_whole, invert_transform, transform_points
-from ...models.imaging.align import align, align_with_transform
+from ...models.geometry.similarity import (
+    fit_whole,
+    invert_transform,
+    similarity_transform,
+    transform_points,
+)
+from ...models.imaging.align import align_with_transform
 from ...models.values import PhotoContext
 from .. import validate
 from .find_faces import (
@@ -41,16 +46,33 @@ class FaceChoice:
     mask: Tensor | None = None
     already_aligned: bool = False
 
-
-class AlignedFace(NamedTuple):
-    crop: Tensor  # (3, S, S) float32 in [0, 1]
-    context: PhotoContext  # its code is filled in after encoding
-    side: float = math.inf  # of the face in the photo, in pixels; whole pictures have no limit
+    def without_finder(self, model: FaceModel) -> bool:
+        """True where the whole picture is encoded: nothing is looked for or chosen."""
+        return self.already_aligned or model.template.whole
 
 
-def cut_faces(
+class PlacedFace(NamedTuple):
+    """A face, and where it is.
+
+    Attributes:
+        photo: number of its photo, from 0.
+        context: its code is filled in after encoding.
+        side: of the face in the photo, in pixels; whole pictures have no limit.
+        track: first frame and number of a face, equal while a clip shows it without a long gap;
+            None outside of clips, and for stand-ins.
+        seen: False where a clip shows nothing of it, and its place is interpolated.
+    """
+
+    photo: int
+    context: PhotoContext
+    side: float = math.inf
+    track: tuple[int, int] | None = None
+    seen: bool = True
+
+
+def place_faces(
     pixels: Tensor, model: FaceModel, number: int, wanted: FaceChoice
-) -> list[AlignedFace]:
+) -> list[PlacedFace]:
     """The wanted faces of one photo, aligned for a model.
 
     A model whose template has no landmarks encodes the whole picture, fitted into a square whose
@@ -65,37 +87,28 @@ def cut_faces(
     Raises:
         NoFaceError: there is no such face.
     """
-    photo, alpha = validate.split_channels(pixels)
-    height, width = photo.shape[:2]
-    size = model.template.size
-    if wanted.already_aligned or model.template.whole:
-        crop, transform = _fit_whole(photo, model, number)
-        landmarks = transform_points(invert_transform(transform), model.template.pixels())
-        cuts = [(0, math.inf, landmarks, crop, transform)]
-    else:
-        if wanted.landmarks is None:
-            found = _find(photo, wanted.min_score, number)
-        else:
-            found = faces_from_landmarks(wanted.landmarks, number, height, width)
-        area = mask_for_photo(wanted.mask, number, height, width)
-        index = wanted.index if wanted.faces == BY_INDEX else 0
-        chosen = choose_faces(found, wanted.faces, index, number, area)
-        cuts = [
-            (place, face.size, face.landmarks, *align(photo, face.landmarks, model.template))
-            for place, face in chosen
-        ]
-    key = _photo_key(photo, number)
-    code = torch.empty(0)
+    if wanted.without_finder(model):
+        return [_place_whole(pixels, model, number)]
+    photo = validate.split_channels(pixels)[0]
+    found = find_all(photo, wanted, number)
+    area = mask_for_photo(wanted.mask, number, *photo.shape[:2])
+    index = wanted.index if wanted.faces == BY_INDEX else 0
+    chosen = choose_faces(found, wanted.faces, index, number, area)
     return [
-        AlignedFace(
-            crop, PhotoContext(photo, transform, size, points, code, key, place, alpha), side=side
-        )
-        for place, side, points, crop, transform in cuts
+        PlacedFace(number, place_face(pixels, model, number, face.landmarks, place), face.size)
+        for place, face in chosen
     ]
 
 
-def _find(photo: Tensor, score: float, number: int) -> list[Face]:
+def find_all(photo: Tensor, wanted: FaceChoice, number: int) -> list[Face]:
+    """All faces of a photo `(H, W, 3)`, largest first: the finder's, or those of a wire.
+
+    Raises:
+        NoFaceError: the finder found none.
+    """
     height, width = photo.shape[:2]
+    if wanted.landmarks is not None:
+        return faces_from_landmarks(wanted.landmarks, number, height, width)
     if min(height, width) < SMALLEST_PHOTO:
         raise NoFaceError(
             f"No face can be found in photo {number + 1}: it is only {width} x {height} pixels. "
@@ -103,48 +116,68 @@ def _find(photo: Tensor, score: float, number: int) -> list[Face]:
         )
     from ...models.finder.checkpoint import load_finder
 
-    faces = load_finder().find(photo, min_score=score)
+    faces = load_finder().find(photo, min_score=wanted.min_score)
     if not faces:
         raise NoFaceError(
             f"No face was found in photo {number + 1} ({width} x {height} pixels, min_score "
-            f"{score:g}). {WHAT_TO_TRY}"
+            f"{wanted.min_score:g}). {WHAT_TO_TRY}"
         )
     return faces
 
 
-def stand_in(pixels: Tensor, model: FaceModel, number: int) -> AlignedFace:
+def place_face(
+    pixels: Tensor, model: FaceModel, number: int, landmarks: Tensor, index: int
+) -> PhotoContext:
+    """A face of a photo `(H, W, C)`, by its landmarks `(5, 2)`; `index` is its number there."""
+    transform = similarity_transform(landmarks, model.template.pixels().to(landmarks.device))
+    return _context(pixels, model, number, transform.cpu(), landmarks, index)
+
+
+def stand_in(pixels: Tensor, model: FaceModel, number: int) -> PlacedFace:
     """In place of a face, for a photo that stays as it is: the whole photo in a square."""
-    photo, alpha = validate.split_channels(pixels)
-    height, width = photo.shape[:2]
-    size = model.template.size
-    transform = fit_whole(height, width, size)
-    context = PhotoContext(
-        photo,
-        transform,
-        size,
-        torch.empty(0, 2, dtype=torch.float64),
-        torch.empty(0),
-        _photo_key(photo, number),
-        0,
-        alpha,
-        has_face=False,
+    height, width = pixels.shape[:2]
+    transform = fit_whole(height, width, model.template.size)
+    nowhere = torch.empty(0, 2, dtype=torch.float64)
+    return PlacedFace(
+        number, _context(pixels, model, number, transform, nowhere, 0, has_face=False)
     )
-    return AlignedFace(align_with_transform(photo, transform, size), context)
 
 
-def _fit_whole(photo: Tensor, model: FaceModel, number: int) -> tuple[Tensor, Tensor]:
-    """Crop and transform of an aligned crop as it is, or of a whole picture, resized."""
+def cut_crop(context: PhotoContext) -> Tensor:
+    """The aligned face, `(3, S, S)` float32 in [0, 1]; a picture that is one comes as it is."""
+    photo, size = context.photo, context.size
     height, width = photo.shape[:2]
-    size = model.template.size
+    if height == width == size and torch.equal(context.transform, fit_whole(size, size, size)):
+        return photo.permute(2, 0, 1).clamp(0, 1)
+    return align_with_transform(photo, context.transform, size)
+
+
+def _place_whole(pixels: Tensor, model: FaceModel, number: int) -> PlacedFace:
+    """An aligned crop as it is, or a whole picture, resized."""
+    height, width = pixels.shape[:2]
     if height != width and not model.template.whole:
         raise FaceLatentsError(
             f"Picture {number + 1} is {width} x {height} pixels, but an aligned crop is square. "
             "Crop it to a square, or turn already_aligned off."
         )
-    transform = fit_whole(height, width, size)
-    if height == width == size:
-        return photo.permute(2, 0, 1).clamp(0, 1), transform
-    return align_with_transform(photo, transform, size), transform
+    transform = fit_whole(height, width, model.template.size)
+    landmarks = transform_points(invert_transform(transform), model.template.pixels())
+    return PlacedFace(number, _context(pixels, model, number, transform, landmarks, 0))
+
+
+def _context(
+    pixels: Tensor,
+    model: FaceModel,
+    number: int,
+    transform: Tensor,
+    landmarks: Tensor,
+    index: int,
+    *,
+    has_face: bool = True,
+) -> PhotoContext:
+    photo, alpha = validate.split_channels(pixels)
+    size, code, key = model.template.size, torch.empty(0), _photo_key(photo, number)
+    return PhotoContext(photo, transform, size, landmarks, code, key, index, alpha, has_face)
 
 
 def _photo_key(photo: Tensor, number: int) -> str:

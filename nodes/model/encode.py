@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...models.errors import NoFaceError
 from ...models.face_model import FaceModel
 from ...models.imaging.align import align_with_transform
 from ...models.refine import mean_codes
 from ...models.values import FaceLatent
 from .. import host, widgets
 from ..registry import node
-from .cut import AlignedFace, FaceChoice, cut_faces, stand_in
+from .clip import CHOICES as BATCHES
+from .clip import CLIP, describe_gaps, place_clip, place_photos, steady_codes
+from .cut import FaceChoice, PlacedFace, cut_crop
 from .find_faces import CHOICES, mask_for_photo
 from .no_face import CHOICES as NO_FACE
 from .no_face import REFUSE, describe_doubts, describe_left, describe_small, refuse
@@ -25,6 +27,8 @@ from .refine import refine_codes, start_codes
 logger = logging.getLogger(__name__)
 
 MOST_STEPS = 2000  # of refinement
+ENCODED_PIXELS = 1 << 19  # of crops at once: 10 faces of 224 pixels
+ASKED_EVERY = 12  # frames of a clip, after which the model is asked again what is wrong with a face
 
 
 @node("FaceLatentsEncode", "Encode Face", widgets.MODEL)
@@ -37,7 +41,8 @@ class EncodeFace:
     ALIASES = (
         "face encoder, portrait, face detection, find face, detect face, align face, crop face, "
         "face crop, invert face, inversion, project face, optimise latent, optimize latent, "
-        "refine, face to latent, image to latent, stylegan, e4e, psp"
+        "refine, face to latent, image to latent, stylegan, e4e, psp, video, clip, track face, "
+        "face tracking, flicker, jitter"
     )
     OUTPUTS = {
         "face_latent": (
@@ -99,6 +104,13 @@ class EncodeFace:
             "message lists them. leave the photo as it is: the others are edited, and Paste Back "
             "returns these unchanged, in their place.",
         ),
+        "batch": widgets.choice(
+            BATCHES,
+            "What several photos are. separate photos: each is looked at by itself. clip: frames "
+            "in order. Faces are followed, so that index 1 is the same person in every frame of a "
+            "shot; they are numbered by how much of the shot they fill; trembling is smoothed; "
+            "where a face is missing for up to 12 frames, its place is interpolated.",
+        ),
     }
 
     def execute(
@@ -114,39 +126,24 @@ class EncodeFace:
         refine_steps: int,
         ignore_mask: Tensor | None,
         no_face: str,
+        batch: str,
     ) -> tuple[FaceLatent, Tensor] | dict[str, Any]:
-        found: list[AlignedFace] = []
-        views: list[Tensor | None] = []
-        missing: dict[int, NoFaceError] = {}
-        sizes: dict[int, float] = {}
         wanted = FaceChoice(min_score, faces, index, face_landmarks, mask, already_aligned)
-        with host.Progress(len(image), "Finding faces") as progress:
-            for number, pixels in enumerate(image):
-                try:
-                    faces_here = cut_faces(pixels, face_model, number, wanted)
-                except NoFaceError as error:
-                    missing[number] = error
-                    faces_here = [stand_in(pixels, face_model, number)]
-                sizes[number] = min(face.side for face in faces_here)
-                height, width = pixels.shape[:2]
-                hidden = mask_for_photo(ignore_mask, number, height, width, "ignore_mask")
-                found += faces_here
-                views += [_find_visible(face, hidden) for face in faces_here]
-                progress.step()
-
+        place = place_clip if batch == CLIP else place_photos
+        placed, missing = place(image, face_model, wanted)
         if missing and no_face == REFUSE:
             raise refuse(missing, len(image))
-        crops = torch.stack([face.crop for face in found])
-        codes = _encode(face_model, found, crops, views, refine_steps)
+        codes, aligned, doubts = _encode(face_model, placed, refine_steps, ignore_mask)
+        codes = steady_codes(codes, placed)
         contexts = tuple(
-            replace(face.context, code=code) for face, code in zip(found, codes.cpu(), strict=True)
+            replace(face.context, code=code) for face, code in zip(placed, codes.cpu(), strict=True)
         )
-        aligned = crops.permute(0, 2, 3, 1).contiguous().to(host.intermediate_device())
         result = FaceLatent(codes, face_model.space, contexts), aligned
         notes = (
             describe_left(missing, len(image))
-            + describe_small(sizes)
-            + describe_doubts(face_model, [f.crop if f.context.has_face else None for f in found])
+            + describe_gaps(placed)
+            + describe_small(placed)
+            + describe_doubts(doubts)
         )
         if not notes:
             return result
@@ -156,35 +153,56 @@ class EncodeFace:
 
 
 def _encode(
-    model: FaceModel,
-    found: list[AlignedFace],
-    crops: Tensor,
-    views: list[Tensor | None],
-    refine_steps: int,
-) -> Tensor:
-    """Codes `(B, *shape)` of crops `(B, 3, S, S)`; the mean code for photos without a face."""
-    faces = [i for i, face in enumerate(found) if face.context.has_face]
-    codes = mean_codes(model, len(found)).to(host.intermediate_device())
-    if not faces:
-        return codes
-    own = crops[faces]
-    view = _stack_views([views[i] for i in faces], model.template.size)
-    encoded = start_codes(model, own, view, refine_steps)
-    if refine_steps:
-        encoded = refine_codes(model, own, encoded, refine_steps, view)
-    if len(faces) == len(found):
-        return encoded
-    codes = codes.to(encoded)
-    codes[faces] = encoded
-    return codes
+    model: FaceModel, placed: Sequence[PlacedFace], refine_steps: int, ignore_mask: Tensor | None
+) -> tuple[Tensor, Tensor, dict[int, str]]:
+    """Codes, aligned crops and doubts of faces, a few at a time.
+
+    Returns:
+        Codes `(B, *shape)`, the mean code where no face is seen; crops `(B, S, S, 3)`; what the
+        model finds wrong with a face, by its number. Both tensors on the host's device.
+    """
+    size, device = model.template.size, host.intermediate_device()
+    codes = mean_codes(model, len(placed)).to(device)
+    aligned = torch.empty(len(placed), size, size, 3, device=device)
+    doubts: dict[int, str] = {}
+    at_once = max(1, ENCODED_PIXELS // size**2)
+    with host.Progress(len(placed), "Encoding faces") as progress:
+        for start in range(0, len(placed), at_once):
+            part = range(start, min(start + at_once, len(placed)))
+            crops = torch.stack([cut_crop(placed[i].context) for i in part])
+            aligned[start : part.stop] = crops.permute(0, 2, 3, 1)
+            faces = [i for i in part if placed[i].context.has_face and placed[i].seen]
+            if faces:
+                own = crops[[i - start for i in faces]]
+                view = _stack_views([_find_visible(placed[i], ignore_mask) for i in faces], size)
+                encoded = start_codes(model, own, view, refine_steps)
+                if refine_steps:
+                    encoded = refine_codes(model, own, encoded, refine_steps, view)
+                codes = codes.to(encoded)
+                codes[faces] = encoded
+                asked = [i for i in faces if placed[i].track is None or i % ASKED_EVERY == 0]
+                doubts.update(zip(asked, _ask(model, crops, asked, start), strict=True))
+            progress.step(len(part))
+    return codes, aligned, doubts
 
 
-def _find_visible(face: AlignedFace, hidden: Tensor | None) -> Tensor | None:
+def _ask(model: FaceModel, crops: Tensor, asked: Sequence[int], start: int) -> list[str]:
+    """What the model finds wrong with faces, whose numbers begin with `start` in `crops`."""
+    doubts = model.capabilities.doubts
+    if doubts is None or not asked:
+        return [""] * len(asked)
+    return doubts(crops[[i - start for i in asked]].to(model.device))
+
+
+def _find_visible(face: PlacedFace, ignore_mask: Tensor | None) -> Tensor | None:
     """How much of each pixel of the crop can be seen, `(1, S, S)`; None: all of it."""
+    context = face.context
+    height, width = context.photo.shape[:2]
+    hidden = mask_for_photo(ignore_mask, face.photo, height, width, "ignore_mask")
     if hidden is None:
         return None
     photo = hidden.unsqueeze(-1).expand(-1, -1, 3)
-    crop = align_with_transform(photo, face.context.transform, face.context.size)
+    crop = align_with_transform(photo, context.transform, context.size)
     return (crop[:1] < 0.1).float()  # a pixel that is hidden in part has a wrong colour too
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
-import torch
-from torch import Tensor
-
 from ...models.errors import NoFaceError
-from ...models.face_model import FaceModel
+from .cut import PlacedFace
 
 REFUSE, LEAVE = CHOICES = ("refuse", "leave the photo as it is")
 MOST_LISTED = 12  # runs of numbers
@@ -44,12 +42,11 @@ def describe_left(missing: Iterable[int], count: int) -> list[str]:
     return [f"No face in {photos} {list_numbers(numbers)} of {count}: left as {are}."]
 
 
-def describe_small(sizes: Mapping[int, float]) -> list[str]:
-    """What the artist is told of faces too small to edit well.
-
-    Args:
-        sizes: of the smallest face of each photo, in pixels, by its number from 0.
-    """
+def describe_small(placed: Iterable[PlacedFace]) -> list[str]:
+    """What the artist is told of faces too small to edit well; of a photo, the smallest counts."""
+    sizes: dict[int, float] = {}
+    for face in placed:
+        sizes[face.photo] = min(face.side, sizes.get(face.photo, math.inf))
     small = [number for number, size in sizes.items() if size < SMALL_FACE]
     if not small:
         return []
@@ -68,20 +65,14 @@ def describe_small(sizes: Mapping[int, float]) -> list[str]:
     ]
 
 
-def describe_doubts(model: FaceModel, crops: Sequence[Tensor | None]) -> list[str]:
-    """A sentence for each face whose edits will look wrong, as the model sees it.
+def describe_doubts(doubts: Mapping[int, str]) -> list[str]:
+    """A sentence for each reason why edits of faces will look wrong.
 
     Args:
-        model: that encodes them.
-        crops: `(3, S, S)` of each face; None where a photo has none.
+        doubts: what the model sees, by the face's number from 0; "" where there is nothing.
     """
-    doubts = model.capabilities.doubts
-    shown = [(number, crop) for number, crop in enumerate(crops) if crop is not None]
-    if doubts is None or not shown:
-        return []
-    stacked = torch.stack([crop for _, crop in shown]).to(model.device)
     found: dict[str, list[int]] = {}
-    for (number, _), doubt in zip(shown, doubts(stacked), strict=True):
+    for number, doubt in doubts.items():
         if doubt:
             found.setdefault(doubt, []).append(number)
     return [

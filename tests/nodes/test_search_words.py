@@ -43,7 +43,9 @@ MEANT = {
     "morph faces": {"Morph"},
     "average face": {"Mean"},
     "same person": {"Distance", "DistanceMatrix"},
-    "video": {"Morph", "AddDirectionFrames", "StrengthCurve"},
+    "video": {"Encode", "Morph", "AddDirectionFrames", "StrengthCurve"},
+    "face tracking": {"Encode"},
+    "flicker": {"Encode"},
     "lsd": {"LSDDenoise", "LSDRotate", "LSDSpectrum", "BuildBasis", "LoadBasis", "AnomalyMap"},
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,9 +41,9 @@ def input_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(host.stand_alone, "input", root)
     monkeypatch.setattr(host.stand_alone, "temp", tmp_path / "temp")
 
-    def whole(path: Path, model: object, number: int, min_score: float) -> SimpleNamespace:
+    def whole(path: Path, model: object, number: int, min_score: float) -> tuple:
         pixels = torch.from_numpy(np.asarray(Image.open(path).convert("RGB"), dtype=np.float32))
-        return SimpleNamespace(crop=pixels.permute(2, 0, 1) / 255, side=float("inf"))
+        return pixels.permute(2, 0, 1) / 255, float("inf")
 
     monkeypatch.setattr(photo_folders, "_align", whole)
     return root

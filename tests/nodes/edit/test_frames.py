@@ -9,7 +9,7 @@ from face_latents import NODE_CLASS_MAPPINGS
 from face_latents.cli.runner.execute import Executor
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
 from face_latents.nodes import host
-from nodes_support import encode, photos, random_latent, run, tiny_model
+from nodes_support import encode, mesh_face, photos, random_latent, run, tiny_model
 
 MODEL = tiny_model()
 ADD = NODE_CLASS_MAPPINGS["FaceLatentsAddDirectionFrames"]
@@ -79,6 +79,19 @@ def test_curves_ease():
 def test_curves_refuse(points, message):
     with pytest.raises(FaceLatentsError, match=message):
         curve(points)
+
+
+def test_faces_of_one_photo_share_the_strength_of_their_frame():
+    image = photos(3, 120, 200)
+    pair = encode(MODEL, image, mesh_face(50, 60), mesh_face(150, 60))
+    numbers = [0.0, 1.0, -2.0]
+    moved = add_frames(pair, numbers).samples - pair.samples
+    expected = (
+        torch.tensor(numbers).repeat_interleave(2)[:, None] * MODEL.directions["smile"].vector
+    )
+    torch.testing.assert_close(moved, expected, atol=1e-5, rtol=0)
+    with pytest.raises(FaceLatentsError, match="4 strengths for 6 faces in 3 photos"):
+        add_frames(pair, [0.0, 1.0, 2.0, 3.0])
 
 
 def test_a_list_of_numbers_makes_frames_of_one_face():

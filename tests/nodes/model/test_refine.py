@@ -72,6 +72,7 @@ def test_inputs_are_optional_and_last():
     assert [*declared["required"], *declared["optional"]] == [
         "image", "face_model", "faces", "index", "min_score",
         "face_landmarks", "mask", "already_aligned", "refine_steps", "ignore_mask", "no_face",
+        "batch",
     ]  # fmt: skip
     assert declared["optional"]["refine_steps"][1]["default"] == 0
 
