@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,33 +11,46 @@ from torch import Tensor
 from ....models.face_model import FaceModel
 from ....models.finder.checkpoint import load_finder
 from ....models.finder.faces import FaceFinder
+from ....models.geometry.templates import AlignmentTemplate
+from ....models.paste.face import PhotoFace
+from ....models.paste.morph import PhotoMorph, view_of
 from ...measures import sharpness
-from .subjects import BATCH, Subjects, close_up, decode, median
+from .subjects import BATCH, Subjects, close_up, crops_as_photos, decode, median
 
 PAIRS = 60
 TRUNCATION = 0.7
 
 
 def evaluate_morphs(subjects: Subjects) -> dict[str, object]:
-    """Decode the middle between each face and the next.
+    """Draw the middle between each face and the next, as Morph Photos and as Decode Face does.
 
     Returns:
-        `sharpness_mid`: of the middle over the mean of both photos, the median of pairs;
-        `sharpness_mid_decoded`: over the mean of both decodes; `pairs`.
+        `sharpness_mid`: of the photos' middle over the mean of both photos, the median of pairs;
+        `sharpness_mid_decoded`: of the decoded middle over the mean of both decodes; `pairs`.
     """
     model, template = subjects.model, subjects.model.template
     some = subjects[: PAIRS + 1]
-    middles = decode(model, (some.codes[:-1] + some.codes[1:]) / 2)
-    middle = sharpness(close_up(middles, template))
-    ends = [
-        sharpness(close_up(crops, template)) for crops in (some.crops, decode(model, some.codes))
-    ]
-    photos, decoded = (middle / ((each[:-1] + each[1:]) / 2) for each in ends)
+    codes = (some.codes[:-1] + some.codes[1:]) / 2
+    faces = crops_as_photos(model, some.crops, some.codes, some.rows, some.recogniser).faces
+    mixed = torch.stack([_middle(model, faces[i : i + 2], code) for i, code in enumerate(codes)])
+    photos, drawn = some.crops, decode(model, some.codes)
     return {
-        "sharpness_mid": median(photos),
-        "sharpness_mid_decoded": median(decoded),
-        "pairs": len(middles),
+        "sharpness_mid": _over_ends(mixed, photos, template),
+        "sharpness_mid_decoded": _over_ends(decode(model, codes), drawn, template),
+        "pairs": len(codes),
     }
+
+
+def _middle(model: FaceModel, pair: Sequence[PhotoFace], code: Tensor) -> Tensor:
+    """The photos of a pair mixed as a code says, in their common crop `(3, S, S)`."""
+    morph = PhotoMorph(model, pair, view_of(pair[0].context))
+    return morph.draw(code).permute(2, 0, 1)
+
+
+def _over_ends(middles: Tensor, ends: Tensor, template: AlignmentTemplate) -> float | None:
+    """Median sharpness of N pictures over the mean of that of N + 1 they lie between."""
+    middle, end = (sharpness(close_up(pictures, template)) for pictures in (middles, ends))
+    return median(middle / ((end[:-1] + end[1:]) / 2))
 
 
 def evaluate_samples(
