@@ -149,7 +149,7 @@ def in_batches(
     """Work on many faces, some at a time, with the network on its device.
 
     When memory runs out, the batch is halved; when a single item is too much, other networks are
-    taken off the device first.
+    taken off the device. When that does not help either, or the device fails, the CPU goes on.
 
     Args:
         model: whose network works.
@@ -161,34 +161,46 @@ def in_batches(
         copies: full-size feature maps the network holds at once, generously.
 
     Raises:
-        FaceLatentsError: not enough memory for a single face, or for all results.
+        FaceLatentsError: not enough memory for a single face, or for all results, or the device
+            fails; on the CPU as well.
     """
     size = model.template.size
     item_bytes = 3 * 4 * size * size * copies
     batch = min(count, max(1, pixels // size**2))
     done: Tensor | None = None
     start = 0
-    alone = False  # on the device, all others moved away
+    alone = on_cpu = False  # on the device, all others moved away
     device = None
     while start < count:
         try:
-            if device is None:
+            if device is None and on_cpu:
+                device = host.move_to_cpu(model.module)
+            elif device is None:
                 device = host.load_to_device(model.module, item_bytes * batch)
             result = work(slice(start, min(start + batch, count)), device)
         except Exception as error:
-            if not host.is_out_of_memory(error):
+            fault = None if host.is_out_of_memory(error) else host.device_fault(error)
+            if fault is None and not host.is_out_of_memory(error):
                 raise
             result = None
         if result is None:
             # Outside the handler: the traceback would keep the failed batch's tensors alive.
-            host.free_cached_memory()
             device = None
-            if batch == 1 and not alone:
-                alone = True
-                if host.unload_other_networks(model.module):
-                    logger.info("%s: out of memory, took other models off the device", what)
+            if fault is None:
+                host.free_cached_memory()
+                if batch > 1:
+                    batch = (batch + 1) // 2
+                    logger.info("%s: out of memory, going on with batches of %d", what, batch)
                     continue
-            batch = _smaller(batch, what, size)
+                if not alone and not on_cpu:
+                    alone = True
+                    if host.unload_other_networks(model.module):
+                        logger.info("%s: out of memory, took other models off the device", what)
+                        continue
+            if on_cpu or host.compute_device().type == "cpu":
+                raise FaceLatentsError(_hopeless(what, size, fault))
+            on_cpu = True
+            logger.warning("%s: %s, going on on the CPU", what, fault or "out of memory")
             continue
         if len(result) == count:
             return result
@@ -214,12 +226,14 @@ def _room_for(part: Tensor, count: int, what: str) -> Tensor:
     )
 
 
-def _smaller(batch: int, what: str, size: int) -> int:
-    if batch == 1:
-        raise FaceLatentsError(
-            f"{what}: there is not enough memory even for one face of {size} x {size} pixels. "
-            "Close other programs or workflows that use the graphics card, load the model in half "
-            "precision (Load Face Model), or start ComfyUI with --cpu."
+def _hopeless(what: str, size: int, fault: str | None) -> str:
+    if fault is not None:
+        return (
+            f"{what}: the device failed ({fault}), and the CPU could not take over. Restart "
+            "ComfyUI; if it happens again, update the graphics driver or start ComfyUI with --cpu."
         )
-    logger.info("%s: out of memory, going on with batches of %d", what, (batch + 1) // 2)
-    return (batch + 1) // 2
+    return (
+        f"{what}: there is not enough memory even for one face of {size} x {size} pixels. "
+        "Close other programs or workflows that use the graphics card, load the model in half "
+        "precision (Load Face Model), or start ComfyUI with --cpu."
+    )

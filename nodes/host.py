@@ -161,6 +161,41 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def device_fault(error: BaseException) -> str | None:
+    """What failed, in a few words, where a device did and not the work on it; else None."""
+    text = str(error).strip().split("\n")[0][:200]
+    kinds = (
+        "CUDA error",
+        "CUDA driver",
+        "cuDNN",
+        "CUBLAS",
+        "HIP error",
+        "MPS backend",
+        "no kernel",
+    )
+    known = getattr(torch, "AcceleratorError", ())
+    if isinstance(error, known) or (
+        isinstance(error, RuntimeError) and any(kind in text for kind in kinds)
+    ):
+        return text
+    return None
+
+
+def move_to_cpu(module: nn.Module) -> torch.device:
+    """Let a network work on the CPU, after a device ran out of memory or failed.
+
+    The next `load_to_device` brings it back.
+    """
+    management = _host("comfy.model_management")
+    unload = getattr(management, "unload_all_models", None)
+    if unload is not None:
+        unload()
+    with torch.inference_mode(False):
+        module.to("cpu")
+    _moved.discard(module)
+    return torch.device("cpu")
+
+
 def unload_other_networks(module: nn.Module) -> bool:
     """Take networks off the compute device, all but `module`, after running out of memory.
 
