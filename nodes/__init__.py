@@ -18,7 +18,7 @@ from .measure import effects as picture_effects
 from .measure import map as picture_map
 from .measure import sheet as picture_sheet
 from .mix import batch, interpolate, morph, photos, style_mix
-from .model import decode, edit_model, encode
+from .model import convert, decode, edit_model, encode
 from .model import load as load_model
 from .model import paste_back as paste_node
 from .registry import DISPLAY_NAMES, NODES
@@ -32,6 +32,7 @@ from .spectrum import spectrum as lsd_spectrum
 
 _MODULES = (
     load_model,
+    convert,
     encode,
     decode,
     paste_node,

@@ -51,7 +51,8 @@ def inside(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
 
 def needs_own_files(workflow: dict[str, Any]) -> bool:
     text = json.dumps(workflow)
-    return host_server.STYLEGAN2_FILE in text or '"folder' in text
+    weights = (host_server.STYLEGAN2_FILE, host_server.STYLEGAN2_WEIGHTS)
+    return any(name in text for name in weights) or '"folder' in text
 
 
 def test_cards_are_named_for_people_and_those_that_need_files_come_last():

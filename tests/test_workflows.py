@@ -43,6 +43,7 @@ SAVED = {
     "Morph two photos": {"morph_photos_frame": 3, "morph_photos": 1},
     "Remove a feature": {"remove_a_feature": 1},
     "VAE latent arithmetic": {"vae_latent_arithmetic": 2},
+    "With own weights - convert": {"converted_faces": 6},
     "With own weights - sample StyleGAN2": {"stylegan2_faces": 6, "stylegan2_cutoff": 6},
     "With own weights - style mix": {"style_mix": 5},
     "With own weights - StyleGAN2 SeFa directions": {
@@ -125,7 +126,7 @@ def test_a_workflow_has_a_thumbnail_a_note_and_file_names_of_its_own(path):
 @pytest.mark.parametrize("path", [mark_slow(path) for path in EVERY], ids=lambda path: path.stem)
 @pytest.mark.usefixtures("face_model", "digits_model", "fits_look_at_codes_alone")
 def test_a_workflow_runs(path, portrait_file, models, tmp_path):
-    if path in STYLEGAN2:
+    if path in STYLEGAN2 or host_server.STYLEGAN2_WEIGHTS in path.read_text("utf-8"):
         host_server.add_stylegan2_model(models)
     found = pictures(run(path, portrait_file, tmp_path / "out"))
     assert {prefix: len(items) for prefix, items in found.items()} == SAVED[path.stem]

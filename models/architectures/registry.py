@@ -78,5 +78,6 @@ def detect_architecture(header: Header, shapes: Mapping[str, tuple[int, ...]]) -
     known = "; ".join(f"{a.name}: {a.description}" for a in ARCHITECTURES)
     raise UnsupportedModelError(
         f"{header.path}: not a face model known here. Its tensors: {seen or 'none'}{more}. "
-        f"Known architectures: {known}. If it is a model of another kind, convert it first."
+        f"Known architectures: {known}. If it is a "
+        "model of another program, convert it first: Convert Weights, or face-latents convert."
     )

@@ -20,6 +20,7 @@ from ...models.values import FaceLatent
 from .. import host, validate, widgets
 from ..files.model_folder import find_model_file, list_face_model_files, model_file_path
 from ..files.names import stamp
+from ..files.weights import WHERE_FROM, list_waiting_weights
 from ..registry import node
 
 BUNDLED = "face (bundled)"
@@ -38,8 +39,8 @@ _loaded_lock = threading.Lock()
 @node("FaceLatentsLoadModel", "Load Face Model", widgets.MODEL)
 class LoadFaceModel:
     """Loads the model that turns faces into codes and back. The bundled ones need no download; your
-    own .safetensors models go into ComfyUI/models/face_latents (StyleGAN2 weights after
-    'face-latents convert').
+    own .safetensors models go into ComfyUI/models/face_latents (StyleGAN2 weights after Convert
+    Weights).
     """
 
     ALIASES = (
@@ -53,14 +54,16 @@ class LoadFaceModel:
         ),
         "info": (
             "STRING",
-            "What the model is: picture size, latent space, directions, licence and source.",
+            "What the model is: picture size, latent space, directions, licence and source; and "
+            "files in models/face_latents that wait for Convert Weights.",
         ),
     }
     INPUTS = {
         "model": widgets.listing(
             lambda: model_choices(),
             "A bundled model (faces, or handwritten digits), or a file from models/face_latents "
-            "(press R to refresh the list after adding one).",
+            "(press R to refresh the list after adding one). Weights in other formats (.pt, .pkl) "
+            "go through Convert Weights first; info lists those that wait for it.",
         )
     }
     OPTIONAL = {
@@ -80,19 +83,13 @@ class LoadFaceModel:
         return (
             f"There is no face model '{model}' in {places}. Put the file there and press R to "
             "refresh the list, or choose another model. StyleGAN2 weights in another format (.pt, "
-            f".pkl) are converted first: face-latents convert WEIGHTS {Path(model).name}"
+            f".pkl) are converted first: with the node Convert Weights, or face-latents convert "
+            f"WEIGHTS {Path(model).name}. Files that wait for it: "
+            f"{', '.join(list_waiting_weights()) or 'none'}. {WHERE_FROM}"
         )
 
     def execute(self, model: str, precision: str) -> tuple[FaceModel, str]:
-        path = model_path(model)
-        key = f"{stamp(path)}:{precision}"
-        with _loaded_lock:
-            loaded = _loaded.get(key)
-            if loaded is None:
-                # Outside the host's inference mode: whoever trains on this model later could not
-                # use weights made inside it.
-                with torch.inference_mode(False):
-                    loaded = _loaded[key] = _set_precision(load_face_model(path), precision)
+        loaded = load_cached(model_path(model), precision)
         return loaded, _describe(loaded)
 
     @classmethod
@@ -178,6 +175,19 @@ def model_path(name: str) -> Path:
     return bundled_digits_model_path() if name == BUNDLED_DIGITS else model_file_path(name)
 
 
+def load_cached(path: Path, precision: str) -> FaceModel:
+    """The model of a file, the same one as long as any node holds it and the file is unchanged."""
+    key = f"{stamp(path)}:{precision}"
+    with _loaded_lock:
+        loaded = _loaded.get(key)
+        if loaded is None:
+            # Outside the host's inference mode: whoever trains on this model later could not use
+            # weights made inside it.
+            with torch.inference_mode(False):
+                loaded = _loaded[key] = _set_precision(load_face_model(path), precision)
+    return loaded
+
+
 def _set_precision(model: FaceModel, kind: str) -> FaceModel:
     if kind != FLOAT32:
         precision = model.capabilities.precision
@@ -204,4 +214,6 @@ def _describe(model: FaceModel) -> str:
         encoder = f"{kind}, for Encode Face" if kind else "none, so Encode Face cannot be used"
         lines.append(f"encoder: {encoder}")
     lines += [f"{key}: {model.metadata[key]}" for key in _FACTS if key in model.metadata]
+    if waiting := list_waiting_weights():
+        lines.append(f"waiting for Convert Weights: {', '.join(waiting)}")
     return "\n".join(lines)

@@ -25,6 +25,7 @@ EXPECTED = {
     "LSDDenoise", "LSDSpectrum", "LSDRotate", "BuildBasis", "BuildBasisFolders", "LoadBasis",
     "SaveBasis", "AnomalyMap", "FitDirection", "FitDirectionFolders", "FitDirectionTable",
     "PCADirections", "SeFaDirections", "StyleMix", "Crop", "PasteEdited",
+    "ConvertWeights",
 }  # fmt: skip
 
 nodes = pytest.mark.parametrize("node_id", sorted(NODE_CLASS_MAPPINGS))

@@ -26,6 +26,7 @@ from typing import Any
 PACK = Path(__file__).resolve().parents[2]
 PACK_FOLDER = "face-latents"
 STYLEGAN2_FILE = "stylegan2-ffhq.safetensors"
+STYLEGAN2_WEIGHTS = "stylegan2-ffhq.pt"
 SIGNS_OF_FAILURE = ("IMPORT FAILED", "Cannot import", "Traceback")  # in the host's log
 
 # A neighbour pack of the test's own: pictures that no core node of every host version can make.
@@ -106,18 +107,22 @@ def add_example_folders(inputs: Path) -> None:
 
 
 def add_stylegan2_model(models: Path) -> Path:
-    """A small StyleGAN2 model and encoder, random weights, by the name that workflows ask for.
+    """A small StyleGAN2 model and encoder, random weights, by the name that workflows ask for, and
+    such weights as other programs write them.
 
     Args:
         models: the folder models/face_latents; made where missing.
 
     Returns:
-        The file; the same tensors, so the same model identity, at every call.
+        The model's file; the same tensors, so the same model identity, at every call.
     """
+    import torch
+    from convert_support import LAYOUT, port_state
     from encoder_support import small_encoder
-    from stylegan2_support import small_model_file
+    from stylegan2_support import small_model_file, small_tensors
 
     models.mkdir(parents=True, exist_ok=True)
+    torch.save({"g_ema": port_state(small_tensors(LAYOUT))}, models / STYLEGAN2_WEIGHTS)
     encoder = {f"encoder.{name}": tensor for name, tensor in small_encoder(10, 32).items()}
     return small_model_file(
         models / STYLEGAN2_FILE,
