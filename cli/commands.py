@@ -202,6 +202,11 @@ def _add_distance(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("distance", help="how far apart faces are, as a matrix")
     parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO")
     parser.add_argument("--metric", metavar="NAME", help="default: the node's default")
+    parser.add_argument(
+        "--part",
+        metavar="NAME",
+        help="all (default), identity (without pose, expression, light), shape, appearance, pose",
+    )
     _face_options(parser)
     _json_option(parser)
     parser.set_defaults(run=_lazy("faces", "distance"))
@@ -263,7 +268,9 @@ def _add_train(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_in_lab("train"))
 
 
-_MEASURED = ("face", "finder", "paste", "digits", "lsd", "benchmark", "stylegan2", "hostile")
+_MEASURED = (
+    "face", "codes", "finder", "paste", "digits", "lsd", "benchmark", "stylegan2", "hostile",
+)  # fmt: skip
 
 
 def _add_evaluate(subparsers: Subparsers) -> None:

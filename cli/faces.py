@@ -94,12 +94,15 @@ def distance(args: argparse.Namespace) -> int:
     set_up(args)
     photos, model = [read(path) for path in args.photos], load_model(args)
     latents = _encode_each(args, model, photos)
-    metric = {} if args.metric is None else {"metric": args.metric}
+    given = {"metric": args.metric, "part": args.part}
+    chosen = {name: value for name, value in given.items() if value is not None}
     count = len(latents)
     matrix = [[0.0] * count for _ in range(count)]
     for i in range(count):
         for j in range(i + 1, count):
-            value = call_node("FaceLatentsDistance", a=latents[i], b=latents[j], **metric)[0]
+            value = call_node(
+                "FaceLatentsDistance", a=latents[i], b=latents[j], face_model=model, **chosen
+            )[0]
             matrix[i][j] = matrix[j][i] = float(value)
     names = [path.name for path in args.photos]
     width = max(10, *(len(name) for name in names))

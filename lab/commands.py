@@ -16,7 +16,7 @@ from ..models.imaging.photos import load_image
 from . import results
 from .bench import nodes as node_bench
 from .bench import stylegan2
-from .evaluation import paste
+from .evaluation import codes, paste
 from .evaluation.digits import figures as digits
 from .evaluation.face import whole as face
 from .evaluation.finder import figures as finder
@@ -150,6 +150,9 @@ TRAININGS = {
 }
 EVALUATIONS = {
     "face": Evaluation(("face", "Face model"), face.FaceEvaluation, _of_model(face.evaluate_whole)),
+    "codes": Evaluation(
+        ("codes", "What is read off codes"), codes.CodesEvaluation, _of_model(codes.evaluate_codes)
+    ),
     "finder": Evaluation(("finder", "Face finder"), finder.FinderEvaluation, _finder),
     "paste": Evaluation(
         ("paste", "Paste Back"), paste.PasteEvaluation, _of_model(paste.evaluate_paste)

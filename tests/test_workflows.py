@@ -41,6 +41,7 @@ SAVED = {
     "LSD rotate digit": {"lsd_rotation_frame": 5, "lsd_rotation": 1, "lsd_digit_spectrum": 1},
     "Morph two faces": {"morph_frame": 3, "morph": 1},
     "Morph two photos": {"morph_photos_frame": 3, "morph_photos": 1},
+    "Set age in years": {"set_age": 1},
     "Remove a feature": {"remove_a_feature": 1},
     "VAE latent arithmetic": {"vae_latent_arithmetic": 2},
     "With own weights - convert": {"converted_faces": 6},

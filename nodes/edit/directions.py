@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
 from ... import latent_ops
-from ...models.values import Direction, FaceLatent
+from ...models.errors import FaceLatentsError
+from ...models.values import Direction, FaceLatent, Reading
 from .. import validate, widgets
 from ..combine import mean_of, vector_for
 from ..registry import node
 
+STANDARD, OWN = UNITS = ("standard", "own")
+LEAST_GAIN = 1e-6  # of an attribute's own unit; less is rounding
 SUBTRACT, PROJECT_OUT = REMOVAL_MODES = ("subtract", "project out")
 
 
@@ -97,34 +105,103 @@ class RemoveFeature:
 @node("FaceLatentsSetAttribute", "Set Attribute", widgets.EDIT)
 class SetAttribute:
     """Sets an attribute to a value, whatever it was before: 0 is the model's average, 1 one unit of
-    the direction above it. Faces that start differently end equal in this attribute.
+    the direction above it; or in the attribute's own unit, such as years or degrees. Faces that
+    start differently end equal in this attribute.
     """
 
     ALIASES = (
         "set to value, set age, face age, set smile, set expression, age, older, younger, "
-        "smile, glasses, beard, attribute value, match attribute, project, absolute"
+        "smile, glasses, beard, attribute value, match attribute, age in years, degrees, yaw, "
+        "project, absolute"
     )
-    OUTPUTS = widgets.output_faces("The faces with the attribute at the value.")
+    OUTPUTS = {
+        **widgets.output_faces("The faces with the attribute at the value."),
+        "text": ("STRING", "What each face measured before and measures now, and in which unit."),
+    }
     INPUTS = {
         "face_latent": widgets.face_latent("The faces to edit."),
         "direction": widgets.direction("The direction of the attribute, from the same model."),
-        "value": widgets.strength(
-            "The attribute's value afterwards: 0 is the model's average face, 1 one unit of the "
-            "direction (usually one standard deviation) above it.",
-            default=0.0,
+        "value": widgets.number(
+            (0.0, -100.0, 100.0, 0.05),
+            "The attribute's value afterwards. unit standard: 0 is the model's average face, 1 one "
+            "unit of the direction (usually one standard deviation) above it. own: as the unit "
+            "says, for example 60 years.",
         ),
+    }
+    OPTIONAL = {
+        "unit": widgets.choice(
+            UNITS,
+            "standard: units of the direction from the average face. own: the attribute's own, "
+            "where it has one: years for age, degrees for turned heads (Load Direction tells). "
+            "Others keep the standard unit.",
+        )
     }
 
     def execute(
-        self, face_latent: FaceLatent, direction: Direction, value: float
-    ) -> tuple[FaceLatent]:
+        self, face_latent: FaceLatent, direction: Direction, value: float, unit: str
+    ) -> tuple[FaceLatent, str]:
         vector = vector_for(face_latent, direction, "Set Attribute")
         with validate.explain_errors("Set Attribute"):
-            samples = latent_ops.set_to_value(
-                face_latent.samples,
-                vector,
-                value,
-                mean_of(face_latent),
-                latent_dims=face_latent.space.latent_dims,
-            )
-        return (face_latent.with_samples(samples),)
+            scale = _scale_of(face_latent, direction, vector, unit)
+            if scale.reading is None:
+                samples = latent_ops.set_to_value(
+                    face_latent.samples,
+                    vector,
+                    value,
+                    mean_of(face_latent),
+                    latent_dims=face_latent.space.latent_dims,
+                )
+            else:
+                steps = (value - scale.before) / scale.gained
+                samples = latent_ops.add(
+                    face_latent.samples, vector, steps, latent_dims=face_latent.space.latent_dims
+                )
+        result = face_latent.with_samples(samples)
+        return result, _tell(result, direction, scale, value)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scale:
+    """What faces measure before, what strength 1 adds, `(B,)` or `(N,)`, and the own reading."""
+
+    before: Tensor
+    gained: Tensor
+    reading: Reading | None
+
+
+def _scale_of(latent: FaceLatent, direction: Direction, vector: Tensor, unit: str) -> _Scale:
+    """The scale that an attribute is set on.
+
+    Raises:
+        FaceLatentsError: what is measured does not change along the direction.
+    """
+    dims, reading = latent.space.latent_dims, direction.reading if unit == OWN else None
+    if reading is None:
+        before = latent_ops.coefficient(latent.samples, vector, mean_of(latent), latent_dims=dims)
+        return _Scale(before, torch.ones_like(before), None)
+    vectors = vector if vector.ndim > dims else vector.unsqueeze(0)
+    gained = reading.of(vectors) - reading.zero
+    if bool((gained.abs() < LEAST_GAIN).any()):
+        raise FaceLatentsError(
+            f"Set Attribute: moving along '{direction.name}' does not change what is measured in "
+            f"{reading.unit}. Choose the unit '{STANDARD}', or the direction as it was loaded."
+        )
+    return _Scale(reading.of(latent.samples), gained, reading)
+
+
+def _tell(result: FaceLatent, direction: Direction, scale: _Scale, value: float) -> str:
+    """A line for each face: its value before and now, and how far that was."""
+    unit = "standard units" if scale.reading is None else scale.reading.unit
+    low, high = direction.safe_range
+    count, lines = len(result), []
+    before, gained = (each.expand(count) for each in (scale.before, scale.gained))
+    for number, (start, gain) in enumerate(zip(before.tolist(), gained.tolist(), strict=True)):
+        context, strength = result.contexts[number], (value - start) / gain
+        if context is not None and not context.has_face:
+            lines.append("no face")
+            continue
+        line = f"{direction.name}: {start:.1f} -> {value:.1f} {unit}, strength {strength:.2f}"
+        if not low <= strength <= high:
+            line += f" (looks natural from {low:g} to {high:g})"
+        lines.append(line)
+    return "\n".join(lines)

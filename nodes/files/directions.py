@@ -119,6 +119,9 @@ def _describe(direction: Direction) -> str:
         f"strength 1: {direction.unit or 'one unit of the direction'}",
         f"looks natural from {low:g} to {high:g}",
     ]
+    if direction.reading is not None:
+        gained = direction.reading.of(direction.vector[None]) - direction.reading.zero
+        lines.append(f"measured in {direction.reading.unit}: strength 1 adds {float(gained):.3g}")
     if direction.accuracy is not None:
         lines.append(f"held-out accuracy: {direction.accuracy:.3f}")
     if direction.method:

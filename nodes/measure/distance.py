@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from ... import latent_ops
 from ...models.charts import matrix_chart
 from ...models.errors import FaceLatentsError, NoFaceError
 from ...models.face_model import FaceModel
+from ...models.face_model.comparison import ALL, PARTS, compare_part
 from ...models.paste.face import PhotoFace
 from ...models.values import FaceLatent
 from .. import validate, widgets
@@ -24,6 +26,12 @@ METRIC = widgets.choice(
     "euclidean: straight-line distance. rms: the same per component, comparable between models. "
     "cosine: 0 alike to 2 opposite. angle: in radians. whitened: each component measured in its "
     "own standard deviation.",
+)
+PART = widgets.choice(
+    PARTS,
+    "What is compared. all: the whole codes. identity: what tells people apart, without pose, "
+    "expression and light; a face and its mirror image are the same. shape: how a face is built "
+    "and what it does. appearance: what is seen on it. pose: how the head is turned, and where.",
 )
 MOST_FACES = 64  # in one table
 
@@ -50,13 +58,19 @@ class LatentDistance:
         ),
         "metric": METRIC,
     }
+    OPTIONAL = {
+        "face_model": widgets.wire(
+            widgets.FACE_MODEL,
+            "The model the faces were encoded with. Needed for any part but all.",
+        ),
+        "part": PART,
+    }
 
-    def execute(self, a: FaceLatent, b: FaceLatent, metric: str) -> tuple[float, str]:
-        start, end = pair(a, b, "Latent Distance")
-        with validate.explain_errors("Latent Distance"):
-            values = latent_ops.distance(
-                start, end, metric, _spread_for(a, metric), latent_dims=a.space.latent_dims
-            )
+    def execute(
+        self, a: FaceLatent, b: FaceLatent, metric: str, face_model: FaceModel | None, part: str
+    ) -> tuple[float, str]:
+        pair(a, b, "Latent Distance")
+        values = _distances(a, b, metric, part, face_model, "Latent Distance", latent_ops.distance)
         numbers = values.double().flatten().tolist()
         compared = [both_faces(a, b, i) for i in range(len(numbers))]
         lines = [
@@ -91,31 +105,33 @@ class DistanceMatrix(Chart):
             "are shown from their photo and the others only have a number.",
         ),
         "theme": widgets.theme(),
+        "part": PART,
     }
 
     def execute(
-        self, face_latent: FaceLatent, metric: str, face_model: FaceModel | None, theme: str
+        self,
+        face_latent: FaceLatent,
+        metric: str,
+        face_model: FaceModel | None,
+        theme: str,
+        part: str,
     ) -> dict[str, Any]:
         if len(face_latent) > MOST_FACES:
             raise FaceLatentsError(
                 f"Distance Matrix draws up to {MOST_FACES} faces; this batch has "
                 f"{len(face_latent)}. Select fewer, or use Latent Distance."
             )
-        with validate.explain_errors("Distance Matrix"):
-            matrix = latent_ops.pairwise(
-                face_latent.samples,
-                metric=metric,
-                std=_spread_for(face_latent, metric),
-                latent_dims=face_latent.space.latent_dims,
-            )
-        matrix = matrix.double().cpu()
+        matrix = _distances(
+            face_latent, face_latent, metric, part, face_model, "Distance Matrix", _pairwise
+        )
+        matrix = torch.minimum(matrix, matrix.T).double().cpu()  # rounding of mirrored faces
         numbers = [str(number + 1) for number in range(len(face_latent))]
         faces = thumbnails(face_latent, face_model, "Distance Matrix")
         chart = matrix_chart(
             matrix,
             numbers,
             numbers,
-            f"{metric} distance",
+            f"{metric} distance" if part == ALL else f"{metric} distance of {part}",
             diverging=False,
             theme=theme,
             row_pictures=faces,
@@ -124,6 +140,40 @@ class DistanceMatrix(Chart):
         image = stack_charts(chart)
         table = "\n".join(",".join(f"{value:.4f}" for value in row) for row in matrix.tolist())
         return {"ui": preview(image, "face_latents_distance"), "result": (image, table)}
+
+
+def _distances(
+    a: FaceLatent,
+    b: FaceLatent,
+    metric: str,
+    part: str,
+    model: FaceModel | None,
+    node: str,
+    measure: Callable[..., Tensor],
+) -> Tensor:
+    """Distances of faces as `measure` pairs them, a function of `latent_ops`."""
+    spread, dims = _spread_for(a, metric), a.space.latent_dims
+    codes = [a.samples, b.samples.to(a.samples.device)]
+    with validate.explain_errors(node):
+        if part == ALL:
+            return measure(*codes, metric, spread, latent_dims=dims)
+        if model is None:
+            raise FaceLatentsError(
+                f"{node}: to compare the {part} of faces, connect their face_model (Load Face "
+                "Model)."
+            )
+        validate.same_model(model, a.space, node)
+        if spread is not None:
+            codes, metric = [each / spread for each in codes], "euclidean"
+        return compare_part(model, part, *codes, lambda x, y: measure(x, y, metric, None))
+
+
+def _pairwise(
+    x: Tensor, y: Tensor, metric: str, std: Tensor | None, *, latent_dims: int = 1
+) -> Tensor:
+    # without the second set the diagonal is exactly zero
+    others = None if torch.equal(x, y) else y
+    return latent_ops.pairwise(x, others, metric, std, latent_dims=latent_dims)
 
 
 def _spread_for(latent: FaceLatent, metric: str) -> Tensor | None:

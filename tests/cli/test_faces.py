@@ -104,6 +104,10 @@ def test_distance_prints_a_symmetric_matrix(portraits, capsys):
     told = json.loads(capsys.readouterr().out)
     assert [Path(photo).name for photo in told["photos"]] == names
     assert np.allclose(told["distances"], matrix, atol=5e-5)
+    # a mirror image is the same person
+    assert main(["distance", *(str(portraits / n) for n in names[:2]), "--part", "identity"]) == 0
+    first = capsys.readouterr().out.splitlines()[1]
+    assert float(first.split()[2]) < 0.2 * matrix[0, 1]
 
 
 @pytest.mark.parametrize(
