@@ -85,7 +85,6 @@ def test_what_a_person_drags_is_a_slider():
         ("FaceLatentsLerp", "t"),
         ("FaceLatentsSlerp", "t"),
         ("FaceLatentsStyleMix", "amount"),
-        ("FaceLatentsSetAttribute", "value"),
         ("FaceLatentsRemoveFeature", "strength"),
         ("FaceLatentsSample", "truncation_psi"),
     ):
