@@ -153,10 +153,10 @@ def _distances(
 ) -> Tensor:
     """Distances of faces as `measure` pairs them, a function of `latent_ops`."""
     spread, dims = _spread_for(a, metric), a.space.latent_dims
-    codes = [a.samples, b.samples.to(a.samples.device)]
+    first, second = a.samples, b.samples.to(a.samples.device)
     with validate.explain_errors(node):
         if part == ALL:
-            return measure(*codes, metric, spread, latent_dims=dims)
+            return measure(first, second, metric, spread, latent_dims=dims)
         if model is None:
             raise FaceLatentsError(
                 f"{node}: to compare the {part} of faces, connect their face_model (Load Face "
@@ -164,8 +164,8 @@ def _distances(
             )
         validate.same_model(model, a.space, node)
         if spread is not None:
-            codes, metric = [each / spread for each in codes], "euclidean"
-        return compare_part(model, part, *codes, lambda x, y: measure(x, y, metric, None))
+            first, second, metric = first / spread, second / spread, "euclidean"
+        return compare_part(model, part, first, second, lambda x, y: measure(x, y, metric, None))
 
 
 def _pairwise(
