@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import logging
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from ..models.errors import FaceLatentsError
 from . import commands
@@ -57,12 +60,36 @@ def _print_any_letter() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+class _PrintVersion(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"face-latents {_version()}")
+        parser.exit()
+
+
+def _version() -> str:
+    """Of this checkout, else of the installed package."""
+    project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    if project.is_file():
+        found = re.search(r'^version = "(.*)"$', project.read_text(encoding="utf-8"), re.M)
+        if found:
+            return found[1]
+    from importlib.metadata import version
+
+    return version("face-latents")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser with all subcommands; importing nothing heavy, so that --help is quick."""
     parser = argparse.ArgumentParser(
         prog="face-latents",
         description="Edit real faces in the latent space of a generative model.",
     )
+    parser.add_argument("--version", action=_PrintVersion, help="show the version and end")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in commands.ALL:

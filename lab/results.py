@@ -24,7 +24,7 @@ _QUOTE = re.compile(
 
 
 def write_section(folder: Path, name: str, title: str, command: str, body: str) -> None:
-    """Write the file of a section and quote it anew on the first page, where there is one.
+    """Write the file of a section; quote it anew on the first page and in the project's README.
 
     Args:
         folder: made when missing.
@@ -44,9 +44,9 @@ def write_section(folder: Path, name: str, title: str, command: str, body: str) 
     today = datetime.date.today().isoformat()
     text = f"# {title}\n\n`{command}`\n\n{today}, {machine()}\n\n{body.strip()}\n"
     write_text(folder / f"{name}.md", text)
-    first = folder / "README.md"
-    if first.is_file():
-        write_text(first, quote_figures(first.read_text(encoding="utf-8"), folder))
+    for page in (folder / "README.md", folder.parent.parent / "README.md"):
+        if page.is_file():
+            write_text(page, quote_figures(page.read_text(encoding="utf-8"), folder))
 
 
 def quote_figures(page: str, folder: Path) -> str:

@@ -6,10 +6,13 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
+import pytest
 from face_latents.cli.main import main
 from PIL import Image
 
+ROOT = Path(__file__).resolve().parents[2]
 FLOW = {
     "nodes": [
         {"id": 1, "type": "PrimitiveInt", "outputs": [{"type": "INT"}], "widgets_values": [8]},
@@ -62,3 +65,11 @@ def test_a_batch_goes_on_behind_a_photo_with_such_a_name(monkeypatch, tmp_path):
     args = ["run", str(tmp_path / "flow.json"), "--input", str(tmp_path / "in")]
     assert main([*args, "--output", str(tmp_path / "\u4eba")]) == 0
     assert len(list((tmp_path / "\u4eba").glob("*.png"))) == 2
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{capsys.readouterr().out.split()[-1]}"' in project

@@ -32,6 +32,12 @@ def test_the_first_page_quotes_what_was_measured_last(tmp_path: Path) -> None:
         assert (tmp_path / "README.md").read_text() == PAGE.replace("?", str(figure))
 
 
+def test_the_readme_quotes_it_as_well(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(PAGE)
+    write_section(tmp_path / "docs/results", "finder", "Finder", "measure", table({"recall": 0.5}))
+    assert (tmp_path / "README.md").read_text() == PAGE.replace("?", "0.5")
+
+
 def test_a_figure_is_found_by_row_and_column(tmp_path: Path) -> None:
     tables = "| step | node, ms | ratio |\n| --- | ---: | ---: |\n| add | 2.5 |  |\n\n"
     tables += "| step | ratio |\n| --- | ---: |\n| decode | 7 |\n| add | 8 |\n"
@@ -47,6 +53,12 @@ def test_a_figure_is_found_by_row_and_column(tmp_path: Path) -> None:
 def test_the_shipped_first_page_is_true() -> None:
     page = (SHIPPED / "README.md").read_text(encoding="utf-8")
     assert page.count("): `") >= 10
+    assert quote_figures(page, SHIPPED) == page
+
+
+def test_the_readmes_ten_figures_are_true() -> None:
+    page = (SHIPPED.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert page.count("](docs/results/") - page.count("](docs/results/README.md)") == 10
     assert quote_figures(page, SHIPPED) == page
 
 
