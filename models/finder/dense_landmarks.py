@@ -15,7 +15,7 @@ from ..errors import UnsupportedModelError
 from ..files.tensors import load_tensors
 from ..geometry.similarity import similarity_transform
 from ..geometry.templates import WIDE
-from .landmarks_net import CROP_SIZE, POINTS, LandmarkNet
+from .landmarks_net import CROP_SIZE, POINTS, LandmarkNet, RefiningNet
 
 ARCHITECTURE = "dense_landmarks"
 FIVE = (468, 473, 1, 61, 291)  # iris centres, tip of the nose, corners of the mouth
@@ -24,11 +24,12 @@ FIVE = (468, 473, 1, 61, 291)  # iris centres, tip of the nose, corners of the m
 class DenseLandmarks(nn.Module):
     """Finds the points of MediaPipe's face mesh (468) and the irises (10).
 
-    The crop is looked at twice: as it comes, then aligned by what was found, plain and mirrored.
+    The crop is looked at twice: as it comes, then aligned by what was found, plain and mirrored,
+    and there again at each point.
 
     Attributes:
         first: looks at the crop as it comes.
-        refine: looks at the face aligned by what the first one found.
+        refine: looks at the face aligned by what the first one found, and at each point of it.
         mirrored: `(478,)`, which point each is in a mirrored picture.
     """
 
@@ -36,7 +37,7 @@ class DenseLandmarks(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.refine = LandmarkNet(), LandmarkNet()
+        self.first, self.refine = LandmarkNet(), RefiningNet()
         self.register_buffer("mirrored", torch.arange(POINTS), persistent=False)
 
     @torch.no_grad()
@@ -52,8 +53,7 @@ class DenseLandmarks(nn.Module):
             is a face.
         """
         crops = crops.float()
-        small = F.interpolate(crops, size=(CROP_SIZE,) * 2, mode="area")
-        first, confidence = self.first(small.contiguous(memory_format=torch.channels_last))
+        first, confidence = self.glance(crops)
         five = first[:, list(FIVE), :2].cpu()
         target = (WIDE.points - 0.5).expand_as(five)
         # crop aligned anew -> crop
@@ -73,7 +73,14 @@ class DenseLandmarks(nn.Module):
         size = matrix[:, :, 0].norm(dim=1)
         flat = mean[..., :2] @ matrix.mT + shift[:, None]
         placed = torch.cat([flat, mean[..., 2:] * size[:, None, None]], -1)
-        return placed, confidence.sigmoid()
+        return placed, confidence
+
+    @torch.no_grad()
+    def glance(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """As `find`, with a single look: a fifth of the work, points half as far off again."""
+        small = F.interpolate(crops.float(), size=(CROP_SIZE,) * 2, mode="area")
+        points, logit = self.first(small.contiguous(memory_format=torch.channels_last))
+        return points, logit.sigmoid()
 
 
 @lru_cache(maxsize=4)

@@ -15,7 +15,7 @@ from ...data.landmarks import ROOM, LandmarkSet
 
 Draw = Callable[..., Tensor]  # random numbers of a shape, for each face
 NEGATIVES = 0.06  # share of crops that show no face, or only a corner of one
-OCCLUDED = 0.3  # share of faces with a patch of another picture on it
+OCCLUDED = 0.2  # share of faces with a patch of another picture on it
 
 
 @dataclass(frozen=True)

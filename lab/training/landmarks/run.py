@@ -12,21 +12,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ....models.architectures.face.points import (
+    LEFT_EYE,
+    LEFT_IRIS,
+    LIPS,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+)
 from ....models.files.tensors import save_tensors
 from ....models.finder.dense_landmarks import ARCHITECTURE
-from ....models.finder.landmarks_net import SHAPES, LandmarkNet
+from ....models.finder.landmarks_net import CORRECTIONS, POINTS, SHAPES, LandmarkNet, RefiningNet
 from ...data.landmarks import LandmarkSet, checksum, load_landmarks, mirrored_order
 from ..loop import Progress, Run, Session, Stage, silent
 from ..optimise import descend, early_decay, set_one_cycle, training_device, update_average
 from .augment import ALIGNED, AS_FOUND, Placing, draw_batch
 
-STAGES = ("first", "refine")
 PEAK_LEARNING_RATE, REFINE_RATE = 2e-3, 1.2e-3
 WEIGHT_DECAY = 1e-2
 RISE = 0.1  # share of the steps over which the learning rate rises
 EMA_DECAY = 0.998
 LARGEST_GRADIENT = 500.0
 STARTING_FACES = 4000  # placed at random, whose mean and directions the last layer begins with
+LOOK_WEIGHTS = (0.3,) + (1.0,) * CORRECTIONS  # of the looks of the refining network
+EXPRESSIVE = (LEFT_EYE, RIGHT_EYE, LEFT_IRIS, RIGHT_IRIS, LIPS)
+EXPRESSIVE_WEIGHT = 3.0  # of their points over others: blinks and glances are a few pixels
 DEPTH_WEIGHT = 0.5  # of errors in z over those in x and y
 FACE_WEIGHT = 0.05  # of the loss of the confidence
 
@@ -36,7 +45,7 @@ class LandmarkTraining:
     """How long the landmark network is trained, and where."""
 
     steps: Annotated[int, "of the network that looks first"] = 4500
-    refine_steps: Annotated[int, "of the one that looks at aligned faces"] = 1000
+    refine_steps: Annotated[int, "of the one that looks at aligned faces"] = 2400
     batch: Annotated[int, "faces a step"] = 64
     minutes: Annotated[float | None, "of this call; the next goes on. null: no limit"] = None
     device: Annotated[str | None, "such as cuda; null: CUDA if there is one"] = None
@@ -78,6 +87,14 @@ def train_landmarks(
     return {"model": run.result}
 
 
+def point_weights() -> Tensor:
+    """How much each point counts, `(478, 1)`, of mean 1: what moves in expressions counts more."""
+    weights = torch.ones(POINTS, 1)
+    for part in EXPRESSIVE:
+        weights[list(part)] = EXPRESSIVE_WEIGHT
+    return weights / weights.mean()
+
+
 class LandmarkRun:
     """Both networks, their running means and their state on disk."""
 
@@ -93,12 +110,15 @@ class LandmarkRun:
         self.device, self.settings, self.train, self.val = device, settings, train, val
         self.result = out_dir / "landmarks.safetensors"
         self.order = mirrored_order(train.points)
-        self.nets, self.averages, self.optimisers = {}, {}, {}
-        for name in STAGES:
-            net = LandmarkNet()
-            self._start_from_shapes(net)
-            self.nets[name] = net.to(device).to(memory_format=torch.channels_last)
-            self.averages[name] = copy.deepcopy(self.nets[name]).eval()
+        self.weights = point_weights().to(device)
+        self.first, self.refine = LandmarkNet(), RefiningNet()
+        self._start_from_shapes(self.first)
+        self.nets: dict[str, LandmarkNet | RefiningNet]
+        self.nets = {"first": self.first, "refine": self.refine}
+        self.averages, self.optimisers = {}, {}
+        for name, net in self.nets.items():
+            net.to(device).to(memory_format=torch.channels_last)
+            self.averages[name] = copy.deepcopy(net).eval()
             self.optimisers[name] = torch.optim.AdamW(
                 net.parameters(), betas=(0.95, 0.99), weight_decay=WEIGHT_DECAY, fused=True
             )
@@ -131,12 +151,13 @@ class LandmarkRun:
         steps = self.settings.steps if first else self.settings.refine_steps
         peak, placing = (PEAK_LEARNING_RATE, AS_FOUND) if first else (REFINE_RATE, ALIGNED)
         net, average, generator = self.nets[name], self.averages[name], torch.Generator()
+        weights = (1.0,) if first else LOOK_WEIGHTS
         optimiser, seed = self.optimisers[name], self.settings.seed + (0 if first else 10**6)
 
         def begin() -> None:
-            if not first:
-                for each in (net, average):
-                    each.load_state_dict(self.averages["first"].state_dict())
+            for each in (net, average):
+                if isinstance(each, RefiningNet):
+                    each.whole.load_state_dict(self.averages["first"].state_dict())
 
         def step(done: int, share: float) -> dict[str, Tensor]:
             generator.manual_seed(seed + 1 + done)
@@ -144,14 +165,14 @@ class LandmarkRun:
             batch = draw_batch(self.train, rows, self.order, generator, placing)
             set_one_cycle(optimiser, peak, done, steps, RISE)
             crops = batch.crops.to(self.device, memory_format=torch.channels_last)
-            points, logit = net.train()(crops)
-            error = (points - batch.points.to(self.device)).abs()
+            looks, logit = net.train().looks(crops)
             is_face = batch.is_face.to(self.device)
-            place = error[is_face][..., :2].mean() + DEPTH_WEIGHT * error[is_face][..., 2].mean()
+            places = [self._error(points[is_face], batch.points[batch.is_face]) for points in looks]
+            place = sum(w * p for w, p in zip(weights, places, strict=True))
             face = F.binary_cross_entropy_with_logits(logit, is_face.float())
             descend(optimiser, 100 * (place + FACE_WEIGHT * face), LARGEST_GRADIENT)
             update_average(average, net, early_decay(EMA_DECAY, done))
-            return {"place": place, "face": face}
+            return {"place": places[-1], "face": face}
 
         return Stage(
             name,
@@ -163,11 +184,15 @@ class LandmarkRun:
             save_every=200,
         )
 
+    def _error(self, points: Tensor, wanted: Tensor) -> Tensor:
+        error = (points - wanted.to(self.device)).abs() * self.weights
+        return error[..., :2].mean() + DEPTH_WEIGHT * error[..., 2].mean()
+
     @torch.no_grad()
-    def measure(self, net: LandmarkNet, placing: Placing) -> dict[str, float]:
+    def measure(self, net: LandmarkNet | RefiningNet, placing: Placing) -> dict[str, float]:
         """Distance to the teacher over that of the eyes, on faces kept from training."""
         generator = torch.Generator().manual_seed(0)
-        rows = torch.randint(len(self.val), (128,), generator=generator)
+        rows = torch.randint(len(self.val), (256,), generator=generator)
         batch = draw_batch(self.val, rows, self.order, generator, placing)
         points, _ = net(batch.crops.to(self.device))
         distance = (points.cpu() - batch.points)[..., :2].norm(dim=-1).mean(1)

@@ -144,7 +144,7 @@ class FaceShapeAppearanceNet(FaceNet):
     def doubts(self, crops: Tensor) -> list[str]:
         """What makes edits of crops `(B, 3, S, S)` look wrong, "" where there is nothing."""
         assert self.landmarks is not None
-        points, confidence = self.landmarks.find(crops)
+        points, confidence = self.landmarks.glance(crops)
         poses = measure_pose(points, self.shape.mean)[0]
         return [
             _doubt(sure, *pose[:2])

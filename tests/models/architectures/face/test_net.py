@@ -126,7 +126,7 @@ def test_what_makes_edits_look_wrong_is_said(yaw: float, pitch: float, words: st
     class Finder(torch.nn.Module):
         sure = 0.9
 
-        def find(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def glance(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return points, torch.tensor([self.sure])
 
     net.landmarks = Finder()  # type: ignore[assignment]
