@@ -124,4 +124,4 @@ def lift_direction(direction: Direction, space: LatentSpace) -> Direction:
         return direction
     vector = direction.vector.unsqueeze(-2)
     vector = vector.expand(*vector.shape[:-2], *space.shape).contiguous()
-    return replace(direction, vector=vector, space=space)
+    return replace(direction, vector=vector, space=space, reading=None)

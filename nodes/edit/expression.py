@@ -16,6 +16,7 @@ from ..registry import node
 EXPRESSION, WITH_POSE, POSE, MOUTH, EYES = PARTS = (
     "expression", "expression and pose", "pose", "mouth", "eyes and brows",
 )  # fmt: skip
+TURNS = "pose"  # group of directions
 # Landmarks see expressions a little too small. Over 20 pairs of people the expression came nearest
 # to the other photo's at this strength; at 1 it stays behind, at 1.5 it goes beyond on some.
 STRENGTH = 1.25
@@ -48,7 +49,8 @@ class CopyExpression:
         "strength": widgets.slider(
             (STRENGTH, -3.0, 3.0, 0.05),
             "How much of it: 0 changes nothing, 1 is what the model measures in the other photo, "
-            "more exaggerates. The pose is taken over once at most.",
+            "more exaggerates. The pose is taken over once at most, and no further than looks "
+            "natural.",
         ),
     }
 
@@ -87,12 +89,19 @@ def _expression_change(model: FaceModel, codes: Tensor, source: Tensor, parts: s
 
 
 def _pose_change(model: FaceModel, codes: Tensor, source: Tensor) -> Tensor:
-    """What turns heads as those of others are; where faces are and how large is left alone."""
-    angles = model.capabilities.readings
-    if not angles:
-        raise FaceLatentsError(
-            f"Copy Expression: model '{model.name}' does not tell the pose apart from the rest of "
-            "a code. Choose the part 'expression', or use the bundled face model."
-        )
-    turning = torch.stack([each.weights for each in angles]).ne(0).any(0)
-    return (source - codes) * turning.to(codes)
+    """What turns heads as those of others are turned, as far as that looks natural."""
+    change, known = torch.zeros_like(codes), False
+    for direction in model.directions.values():
+        reading, vector = direction.reading, direction.vector.to(codes)
+        if direction.group != TURNS or reading is None:
+            continue
+        gained = reading.of(vector[None]) - reading.zero
+        steps = (reading.of(source) - reading.of(codes)) / gained
+        change = change + steps.clamp(*direction.safe_range)[:, None].to(codes) * vector
+        known = True
+    if known:
+        return change
+    raise FaceLatentsError(
+        f"Copy Expression: model '{model.name}' does not tell the pose apart from the rest of a "
+        "code. Choose the part 'expression', or use the bundled face model."
+    )

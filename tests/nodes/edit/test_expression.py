@@ -8,7 +8,7 @@ import pytest
 import torch
 from face_latents.models.errors import FaceLatentsError, SpaceMismatchError
 from face_latents.models.face_model import Expressions, FaceModel
-from face_latents.models.values import FaceLatent
+from face_latents.models.values import Direction, FaceLatent
 from face_latents.nodes.edit.expression import PARTS
 from face_support import COUNT, face_model_of, random_codes, small_net
 from nodes_support import random_latent, run, tiny_model
@@ -21,7 +21,14 @@ def model_with_expressions() -> FaceModel:
     for score in range(4):  # each score is read off one number, and changes another one too
         readings[score, 6 + score] = 0.5
         effects[score, 6 + score], effects[score, COUNT - 1 - score] = 2.0, 1.0
-    return replace(face_model_of(small_net()), expressions=Expressions(NAMES, readings, effects))
+    model = face_model_of(small_net())
+    turns = {
+        reading.unit + str(number): Direction(
+            reading.weights, model.space, "turn", safe_range=(-9, 9), group="pose", reading=reading
+        )
+        for number, reading in enumerate(model.capabilities.readings)
+    }
+    return replace(model, directions=turns, expressions=Expressions(NAMES, readings, effects))
 
 
 MODEL = model_with_expressions()
@@ -75,6 +82,24 @@ def test_more_strength_exaggerates_the_expression_but_turns_no_further():
     once, twice = (copy(target, source, PARTS[1], s) - target.samples for s in (1.0, 2.0))
     torch.testing.assert_close(twice[:, 6:], 2 * once[:, 6:], atol=1e-5, rtol=0)
     torch.testing.assert_close(twice[:, :6], once[:, :6])
+
+
+def test_heads_turn_as_far_as_looks_natural():
+    target, source = faces(2, 1), faces(2, 2)
+    limited = {n: replace(d, safe_range=(-0.01, 0.02)) for n, d in MODEL.directions.items()}
+    (result,) = run(
+        "FaceLatentsCopyExpression",
+        face_latent=target,
+        expression_of=source,
+        face_model=replace(MODEL, directions=limited),
+        parts="pose",
+        strength=1.0,
+    )
+    std = MODEL.module.shape.pose_std[:3]
+    steps = (result.samples - target.samples)[:, :3] / std
+    wanted = ((source.samples - target.samples)[:, :3] / std).clamp(-0.01, 0.02)
+    torch.testing.assert_close(steps, wanted, atol=1e-6, rtol=0)
+    assert torch.equal(result.samples[:, 3:], target.samples[:, 3:])
 
 
 def test_one_expression_serves_many_faces_and_one_face_takes_many():
