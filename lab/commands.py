@@ -16,7 +16,8 @@ from ..models.imaging.photos import load_image
 from . import results
 from .bench import nodes as node_bench
 from .bench import stylegan2
-from .evaluation import codes, paste
+from .evaluation import codes, files, paste
+from .evaluation.batches import figures as batches
 from .evaluation.digits import figures as digits
 from .evaluation.face import whole as face
 from .evaluation.finder import figures as finder
@@ -120,6 +121,16 @@ def _finder(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapp
     return finder.evaluate_finder(folder, settings)
 
 
+def _batches(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
+    folder = _given(args.data, "--data DIR, photos with faces", must_exist=True)
+    return batches.evaluate_batches(folder, settings, progress)
+
+
+def _files(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
+    photo = load_image(args.photo)[0][0] if args.photo is not None else astronaut()[:240, 110:350]
+    return files.run_round_trips(photo, settings)
+
+
 def _nodes(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
     photo = load_image(args.photo)[0][0] if args.photo is not None else astronaut()
     return node_bench.run_benchmark(photo, settings)
@@ -149,6 +160,10 @@ TRAININGS = {
     "basis": Training(bases.BasisTraining, bases.train_basis),
 }
 EVALUATIONS = {
+    "batches": Evaluation(
+        ("batches", "Batches"), batches.BatchEvaluation, _batches, batches.report
+    ),
+    "files": Evaluation(("files", "Photo files"), files.FileRoundTrips, _files, files.report),
     "face": Evaluation(("face", "Face model"), face.FaceEvaluation, _of_model(face.evaluate_whole)),
     "codes": Evaluation(
         ("codes", "What is read off codes"), codes.CodesEvaluation, _of_model(codes.evaluate_codes)

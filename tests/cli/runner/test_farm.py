@@ -174,7 +174,11 @@ def test_the_photos_of_a_killed_worker_are_done_again(place, monkeypatch):
 def test_an_interrupted_farm_is_resumed(place):
     command_line = [sys.executable, "-m", "face_latents", *options(place, "--jobs", "2")]
     with subprocess.Popen(
-        command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        command_line,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as run:
         assert run.stdout is not None
         run.stdout.readline()
