@@ -269,8 +269,8 @@ def _add_train(subparsers: Subparsers) -> None:
 
 
 _MEASURED = (
-    "face", "codes", "finder", "paste", "digits", "lsd", "benchmark", "stylegan2", "hostile",
-    "batches", "files",
+    "face", "codes", "finder", "paste", "clip", "digits", "lsd", "benchmark", "stylegan2",
+    "hostile", "batches", "files",
 )  # fmt: skip
 
 
@@ -280,7 +280,7 @@ def _add_evaluate(subparsers: Subparsers) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="evaluation data")
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the bundled model")
     parser.add_argument(
-        "--photo", type=Path, help="for benchmark and files; default: the astronaut"
+        "--photo", type=Path, help="for benchmark, clip and files; default: the astronaut"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     parser.add_argument(

@@ -18,6 +18,7 @@ from .bench import nodes as node_bench
 from .bench import stylegan2
 from .evaluation import codes, files, paste
 from .evaluation.batches import figures as batches
+from .evaluation.clip import figures as clip
 from .evaluation.digits import figures as digits
 from .evaluation.face import whole as face
 from .evaluation.finder import figures as finder
@@ -136,6 +137,12 @@ def _nodes(args: argparse.Namespace, settings: Any, progress: Progress) -> Mappi
     return node_bench.run_benchmark(photo, settings)
 
 
+def _clip(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
+    photo = load_image(args.photo)[0][0] if args.photo is not None else astronaut()
+    model = None if args.model is None else load_face_model(args.model)
+    return clip.evaluate_clip(photo, settings, model=model, progress=progress)
+
+
 def _stylegan2(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
     return stylegan2.run_stylegan2(settings)
 
@@ -172,6 +179,7 @@ EVALUATIONS = {
     "paste": Evaluation(
         ("paste", "Paste Back"), paste.PasteEvaluation, _of_model(paste.evaluate_paste)
     ),
+    "clip": Evaluation(("clip", "Clips"), clip.ClipEvaluation, _clip),
     "digits": Evaluation(
         ("digits", "Digits model"), digits.DigitsEvaluation, _of_model(digits.evaluate_digits)
     ),

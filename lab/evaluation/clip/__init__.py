@@ -1,0 +1,1 @@
+"""Clips: whether edits of frames flicker, what they cost, and whether they keep up."""
