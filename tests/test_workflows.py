@@ -31,6 +31,7 @@ SAVED = {
     "Distance matrix": {"distance_matrix": 1},
     "Edit with an edit model": {"edit_model": 1},
     "Edit with words and a slider": {"words_and_slider": 1},
+    "Edit a clip": {"edit_a_clip": 1},
     "Explore directions": {"sefa_directions": 1, "disentanglement": 1, "attribute_sheet": 1},
     "With own photos - fit own direction": {"fit_own_direction": 1, "fit_own_direction_sheet": 1},
     "Grow older and younger": {"younger": 1, "older": 1},
@@ -161,3 +162,22 @@ def test_style_mix_workflow_keeps_the_first_face_where_nothing_is_mixed(
     assert not np.array_equal(first, second)
     for mix in mixes:
         assert np.array_equal(mix, first)
+
+
+def test_a_clip_is_edited_in_every_frame(portrait_file, models, face_model, tmp_path):
+    """Of an animated picture, all frames are loaded, edited and saved in their order."""
+    photo = Image.open(portrait_file).convert("RGB")
+    frames = [photo.crop((t, 0, 200 + t, 200)) for t in (20, 22, 24)]
+    clip = portrait_file.parent / "clip.webp"
+    frames[0].save(clip, save_all=True, append_images=frames[1:], lossless=True, duration=80)
+    path = FOLDER / "Edit a clip.json"
+    outcome = run(path, portrait_file, tmp_path / "out", "Your clip.image=clip.webp")
+    clip.unlink()
+    (saved,) = outcome.saved("output")
+    with Image.open(saved) as edited:
+        assert edited.n_frames == 3
+        for number, frame in enumerate(frames):
+            edited.seek(number)
+            change = np.asarray(edited.convert("RGB")) - np.asarray(frame, dtype=float)
+            mouth = change[95:145, 75 - 2 * number : 125 - 2 * number]
+            assert np.abs(mouth).mean() > 3 * np.abs(change[:, -25:]).mean()
