@@ -47,11 +47,11 @@ MEASURES: Mapping[str, tuple[Term, ...]] = {
     "face_width": ((1, "x", (454,)), (-1, "x", (234,))),
     "forehead_height": ((1, "y", (9,)), (-1, "y", (10,))),
 }
+EYES = ("left_lids", "right_lids", "gaze_x", "gaze_y")
 # What expressions change. The rest is how a face is built, and stays when its expression changes.
 EXPRESSIVE = (
-    "left_lids", "right_lids", "gaze_x", "gaze_y", "left_brow", "right_brow", "brows_slope",
-    "mouth_gap", "mouth_lift", "mouth_width", "mouth_shift", "mouth_forward", "upper_lip",
-    "lower_lip",
+    *EYES, "left_brow", "right_brow", "brows_slope", "mouth_gap", "mouth_lift", "mouth_width",
+    "mouth_shift", "mouth_forward", "upper_lip", "lower_lip",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ....models.architectures.face.net import POSES, FaceShapeAppearanceNet
-from ...directions.measures import EXPRESSIVE, MEASURES, change_measures, gradients
+from ...directions.measures import EXPRESSIVE, EYES, MEASURES, change_measures, gradients
 from ...directions.recipes import EXPRESSION, Recipe
 from .geometry import one_sided
 from .labels import LABELS
@@ -102,9 +102,14 @@ class DirectionFit:
         return one_sided(field, own.mean, side).flatten() @ own.basis.flatten(1).T / own.std
 
     def look_of(self, shape: Tensor) -> Tensor:
-        """The change of appearance that goes with a change of white shape `(K,)`."""
+        """The change of appearance that goes with a change of white shape `(K,)`.
+
+        None with that of lids and irises: they move, and on the canonical face a closed eye is a
+        lid that was stretched over it.
+        """
         rows = [list(MEASURES).index(name) for name in EXPRESSIVE]
         change = (gradients(self.net.shape) @ shape)[rows]
+        change[: len(EYES)] = 0
         start = self.design.shape[1] - 1 - len(EXPRESSIVE)
         effects = self.effects[start:-1, POSES + len(self.net.shape.std) :]
         look: Tensor = (change / self.std[start:]) @ effects

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 
 from ....models.architectures.face.net import POSES, FaceShapeAppearanceNet
+from ....models.architectures.face.points import MEETING
 from .geometry import within_hollows
+
+MEETING_POINTS = torch.tensor(MEETING)
 
 STEP, MOST = 0.25, 3.0  # strengths tried
 # Triangles of the mesh that keep less than this share of their area are folds or smears, those that
@@ -14,6 +17,8 @@ STEP, MOST = 0.25, 3.0  # strengths tried
 LEAST_AREA, MOST_AREA = 0.2, 3.0
 MOST_BROKEN = 0.02  # share of triangles, over all faces
 SEEN = 0.3  # share of its frontal area from which a triangle is seen, on a head that is turned
+MOST_MET = 0.8  # share of points of lips or lids that were apart and meet: more cannot close
+NARROWEST = 1e-4  # sides between points that are apart
 MOST_LOOK = 7.0  # white numbers by which the appearance may change: beyond, no training face lies
 MOST_DEGREES = 15.0  # of turned heads: what is beside the face was never seen
 
@@ -45,7 +50,24 @@ def _end(net: FaceShapeAppearanceNet, codes: Tensor, vector: Tensor) -> float:
         if float(broken.sum()) > MOST_BROKEN * max(int(seen.sum()), 1):
             break
         strength += STEP
+        if _closes(net, codes, strength * vector):
+            break
     return strength
+
+
+def _closes(net: FaceShapeAppearanceNet, codes: Tensor, change: Tensor) -> bool:
+    """Whether the lips, or the lids of an eye, of most faces meet after a change."""
+    shape = net.capabilities().parts["shape"]
+    before, after = (
+        net.shape.frontal(each[:, shape])[:, MEETING_POINTS, 1] for each in (codes, codes + change)
+    )
+    apart, open_still = (pairs[:, :, 1] - pairs[:, :, 0] > NARROWEST for pairs in (before, after))
+    for part in torch.arange(len(MEETING)).split([9, 7, 7]):
+        opened = apart[:, part].sum()
+        met = (apart & ~open_still)[:, part].sum()
+        if float(opened) > 0 and float(met / opened) > MOST_MET:
+            return True
+    return False
 
 
 def _areas(net: FaceShapeAppearanceNet, codes: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ from .readings import fit_age, fit_expressions
 from .render import Faces, RenderTraining, draw_samples
 
 OPEN_MOUTHS = 0.8  # label above which a mouth is open
-EDITS = ("age", "gender_expression", "beard", "glasses", "smile", "mouth_open", "brows", "blink")
+EDITS = ("age", "gender_expression", "beard", "glasses", "smile", "mouth_open", "brows")
 
 
 @dataclass(frozen=True)

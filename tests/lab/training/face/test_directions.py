@@ -21,6 +21,7 @@ from face_latents.lab.training.face.labels import LABELS
 from face_latents.lab.training.face.ranges import MOST, MOST_DEGREES, MOST_LOOK, natural_range
 from face_latents.models.architectures.face.net import POSES
 from face_latents.models.architectures.face.shape import FaceShape
+from face_latents.models.face_model import FaceModel
 from face_latents.models.finder.landmarks_net import POINTS
 from face_support import COUNT, LOOKS, MIRROR, SHAPES, geometry, random_codes, small_net
 
@@ -137,6 +138,7 @@ def fit() -> DirectionFit:
     codes[:, 0] += 0.1 * labels[:, age]  # older heads are turned
     measures = 0.01 * torch.randn(count, len(MEASURES), generator=generator)
     codes[:, -1] += 50 * measures[:, list(MEASURES).index("mouth_gap")]
+    codes[:, -2] += 50 * measures[:, list(MEASURES).index("left_lids")]
     poses = torch.randn(count, POSES, generator=generator)
     pairs = torch.ones(5, COUNT)
     return DirectionFit(net, Observed(labels, poses, measures, codes, pairs))
@@ -181,6 +183,13 @@ def test_expressions_change_the_look_that_goes_with_them(fit: DirectionFit) -> N
     torch.testing.assert_close(built[POSES:SKIP], vector[POSES:SKIP])
 
 
+def test_lids_and_irises_move_and_are_not_redrawn(fit: DirectionFit) -> None:
+    closing = Recipe("e", recipes.EXPRESSION, "x", measures=recipes.CLOSING, parity=0)
+    vector = fit.direction(closing)
+    assert vector[POSES:SKIP].abs().max() > 0
+    assert vector[-2].abs() < 0.012  # which goes with lids in the data
+
+
 def test_pairs_give_their_mean_change_of_shape(fit: DirectionFit) -> None:
     smile = fit.direction(Recipe("s", recipes.EXPRESSION, "smile", pairs=0.5, parity=0))
     torch.testing.assert_close(smile[POSES:SKIP], torch.full((SHAPES,), 0.5))
@@ -217,3 +226,18 @@ def test_ranges_end_where_no_training_face_lies() -> None:
     assert -low == high <= MOST_DEGREES / 10
     look[SKIP:] = 5 / LOOKS**0.5
     assert natural_range(net, codes, look)[1] <= MOST_LOOK / 5
+
+
+def test_ranges_end_where_eyes_are_closed(face_model: FaceModel) -> None:
+    net, codes = face_model.module, face_model.sample(8, 0, 0.7)
+    blink = face_model.directions["blink"].vector
+    _, high = natural_range(net, codes, blink)
+    assert 0.5 < high < MOST
+    shape = face_model.capabilities.parts["shape"]
+
+    def apart(strength: float) -> torch.Tensor:
+        lids = net.shape.frontal((codes + strength * blink)[:, shape])[:, [159, 145, 386, 374], 1]
+        return (lids[:, 1::2] - lids[:, ::2] > 1e-4).float().mean()
+
+    assert apart(high) < 0.3
+    assert apart(high - 0.5) > apart(high)
