@@ -54,7 +54,7 @@ def test_the_registrys_archive_leaves_out_what_no_user_runs(published):
     assert {name.split("/")[0] for name in published} == {
         *SHIPPED,
         *("__init__.py", "__main__.py", "py.typed", "pyproject.toml", "requirements.txt"),
-        *("web", "locales", "workflows", "icon.png"),
+        *("web", "locales", "workflows", "subgraphs", "icon.png"),
         *("README.md", "CHANGELOG.md", "LICENSE"),
     }
 
