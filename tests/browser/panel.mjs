@@ -1,12 +1,14 @@
-// Uses the panel of Attribute Sliders beside its sliders: groups and search. Driven by
-// check_sliders.py, as sliders.mjs.
+// Uses the panel of Attribute Sliders beside its sliders: groups, search, locks, presets, views of
+// the picture. Driven by check_sliders.py, as sliders.mjs.
 
 import fs from "node:fs";
 import path from "node:path";
 import { openPage } from "./sliders_page.mjs";
 
 const job = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
-const { browser, page, report, check, open, shot } = await openPage(job);
+const {
+  browser, page, report, check, open, run, shot, restingPicture, expectedPicture,
+} = await openPage(job);
 const graph = JSON.parse(fs.readFileSync(job.workflow, "utf8"));
 
 const heading = (name) => page.locator(`[data-group="${name}"] .fls-heading`);
@@ -24,7 +26,7 @@ const seen = async (text, found, wanted) => {
 async function press(keys) {
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press(keys);
-  await page.waitForTimeout(1500);
+  await page.waitForTimeout(3000);
 }
 
 // To another tab and back.
@@ -68,7 +70,7 @@ const found = () => page.evaluate(() => [...window.flt.panel().querySelectorAll(
 await search.click();
 await page.keyboard.type("older");
 await seen("search", await found(), ["age"]);
-check((await page.locator(".fls-note").innerText()) === "1 of 39 sliders", "no number of hits");
+check((await page.locator(".fls-found").innerText()) === "1 of 39 sliders", "no number of hits");
 await changeTabs();
 await seen("search, after a change of tabs", await found(), ["age"]);
 await shot("2_searched");
@@ -87,6 +89,115 @@ await page.getByRole("button", { name: "Set all of look to zero" }).click();
 check(await page.evaluate(() => window.flt.values().age === undefined), "a group is not reset");
 check(await page.evaluate(() => window.flt.values().smile === 1.5), "another group is reset");
 await shot("3_beyond");
+
+// Locks and resets: what is locked only the hand moves.
+const values = () => page.evaluate(() => window.flt.values());
+const reset = (name) => page.getByRole("button", { name: `Reset ${name}`, exact: true });
+const lock = (name) => page.getByRole("button", { name: `Lock ${name}`, exact: true });
+await open(graph);
+await heading("pose").click();
+await lock("smile").click();
+await slider("age").focus();
+await page.keyboard.press("l");
+check(await lock("age").getAttribute("aria-pressed") === "true", "L does not lock a slider");
+await page.getByRole("button", { name: "Reset all" }).click();
+await seen("locked, Reset all", await values(), { smile: 1.5, age: -1 });
+await press("Control+z");
+check(await lock("age").getAttribute("aria-pressed") === "false", "a lock is not undone");
+await reset("age").click();
+await seen("one slider reset", await values(), { smile: 1.5 });
+
+// Presets: they set the groups they name, and leave what is locked.
+const presets = page.getByRole("combobox", { name: "Preset", exact: true });
+await page.waitForFunction(() => document.querySelector(".fls-select optgroup"));
+await presets.selectOption("older");
+await seen("a preset of another group", await values(), { smile: 1.5, age: 1.5 });
+await presets.selectOption("surprised");
+await seen("a preset", await values(),
+  { smile: 1.5, mouth_open: 1, blink: -1.5, brows: 2.5, age: 1.5 });
+await lock("smile").click();
+await presets.selectOption("laugh");
+await seen("a preset without the lock", await values(),
+  { smile: 2, mouth_open: 0.4, blink: 0.4, age: 1.5 });
+await shot("4_preset");
+await page.waitForTimeout(500);
+await press("Control+z");
+check((await values()).brows === 2.5, "a preset is not undone");
+await page.getByRole("button", { name: "Save", exact: true }).click();
+await page.keyboard.type("my <look>");
+await page.keyboard.press("Enter");
+await page.waitForFunction(() => document.querySelector(".fls-select").value === "own:my <look>");
+await page.getByRole("button", { name: "Reset all" }).click();
+await open(graph);
+await page.waitForFunction(() => document.querySelector(".fls-select").options.length > 5);
+await presets.selectOption({ label: "my <look>" });
+await seen("a preset of one's own, after a reload", await values(),
+  { smile: 1.5, mouth_open: 1, blink: -1.5, brows: 2.5, age: 1.5 });
+await page.getByRole("button", { name: "Delete", exact: true }).click();
+await page.waitForFunction(() => document.querySelector(".fls-select").value === "");
+check(!(await presets.innerText()).includes("my <look>"), "a preset is not deleted");
+
+// Chance sets the sliders that are open, within their natural range.
+await heading("look").click();
+await page.getByRole("button", { name: "Randomise" }).click();
+const chance = await values();
+check(chance.age === 1.5, "chance moved a slider of a folded group");
+check(chance.head_turn === undefined, "chance moved a slider of a closed group");
+check(Object.keys(chance).length > 8, `chance moved ${Object.keys(chance).length} sliders`);
+check(await page.locator(".fls-beyond").count() === 0, "chance left the natural range");
+await shot("5_random");
+
+// Before, the whole photo, and a larger picture: what the route draws for each.
+await page.getByRole("button", { name: "Reset all" }).click();
+await run();
+await presets.selectOption("laugh");
+const after = await restingPicture();
+check(after === await expectedPicture(), "a preset is not shown");
+const shown = () => page.evaluate(() => {
+  const [picture, former] = window.flt.panel().querySelectorAll(".fls-picture");
+  return former.hidden ? "after" : `before ${window.flt.pixels(former) !==
+    window.flt.pixels(picture)}`;
+});
+const before = page.getByRole("button", { name: "Before" });
+await before.hover();
+await page.mouse.down();
+await page.waitForFunction(() => !document.querySelectorAll(".fls-picture")[1].hidden);
+await page.waitForTimeout(500);
+check(await shown() === "before true", "the picture before is not shown while the button is held");
+await shot("6_before");
+await page.mouse.up();
+check(await shown() === "after", "the picture before stays");
+await slider("smile").focus();
+await page.keyboard.down("b");
+await page.waitForTimeout(500);
+check(await shown() === "before true", "B does not show the picture before");
+await page.keyboard.up("b");
+check(await shown() === "after", "the picture before stays after B");
+await page.getByRole("button", { name: "Whole photo" }).click();
+const size = () => page.evaluate(() => {
+  const { naturalWidth, naturalHeight } = window.flt.picture();
+  return [naturalWidth, naturalHeight];
+});
+check(await restingPicture() === await expectedPicture(), "the whole photo is not the route's");
+await seen("the whole photo", await size(), [512, 512]);
+await shot("7_photo");
+await run();
+await restingPicture();
+await seen("the whole photo, after a run", await size(), [512, 512]);
+await changeTabs();
+await restingPicture();
+await seen("the whole photo, after a change of tabs", await size(), [512, 512]);
+await page.getByRole("button", { name: "Whole photo" }).click();
+await page.evaluate(() => {
+  window.flt.node().setSize([1000, 800]);
+  window.app.canvas.setDirty(true, true);
+});
+await page.waitForTimeout(1500);
+const large = await restingPicture();
+check(large === await expectedPicture(), "the larger picture is not the route's");
+const box = await page.locator(".fls-frame").boundingBox();
+check(box.width > 500 && box.height > 380, `a large node's picture is ${JSON.stringify(box)}`);
+await shot("8_large");
 
 await browser.close();
 fs.writeFileSync(path.join(job.out, "report.json"), JSON.stringify(report, null, 2));

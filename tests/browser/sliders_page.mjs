@@ -38,7 +38,9 @@ export async function openPage(job) {
   const { browser, page, lines } = await launch(job);
   const report = { failures: [], figures: {}, lines };
   function check(condition, text) {
-    if (!condition) report.failures.push(text);
+    if (condition) return;
+    report.failures.push(text);
+    console.error(text); // seen even where a later step ends the test
   }
 
   let session = null; // id of the newest session
@@ -47,6 +49,13 @@ export async function openPage(job) {
     const found = text.includes('"executed"') && /"face_latents_sliders":.*?"id": ?"([^"]+)"/.exec(text);
     if (found) session = found[1];
   }));
+
+  let lastView = {};
+  page.on("request", (request) => {
+    if (!request.url().endsWith("/face_latents/preview")) return;
+    const { photo = false, side = 256, before } = request.postDataJSON();
+    if (!before) lastView = { photo, side };
+  });
 
   async function open(graph) {
     await page.goto(job.address);
@@ -102,12 +111,13 @@ export async function openPage(job) {
     return page.evaluate(() => window.flt.pixels(window.flt.picture()));
   }
 
-  // What the route draws for the values on the node.
+  // What the route draws for the values on the node, in the view that the node asked for last.
   function expectedPicture() {
-    return page.evaluate(async (id) => {
-      const answer = await window.flt.send({ id, strengths: window.flt.values(), sequence: 1 });
+    return page.evaluate(async ([id, view]) => {
+      const body = { id, strengths: window.flt.values(), sequence: 1, ...view };
+      const answer = await window.flt.send(body);
       return window.flt.pixels(await createImageBitmap(await answer.blob()));
-    }, session);
+    }, [session, lastView]);
   }
 
   return {

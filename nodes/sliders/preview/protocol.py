@@ -18,13 +18,16 @@ from ....models.errors import FaceLatentsError
 from ..move import check_strengths
 from ..panel import rows_of_model
 from .sessions import GoneError, Session, Sessions, to_jpeg, to_png
+from .views import LEAST_SIDE, View
 
 logger = logging.getLogger(__name__)
 
 MOST_BODY_BYTES = 64 * 1024
 LONGEST_ID = 128
 LAST_SEQUENCE = 2**53
-FIELDS = {"id", "strengths", "keep_others", "sequence", "draft"}
+SWITCHES = ("keep_others", "draft", "photo", "before")
+FIELDS = {"id", "strengths", "sequence", "side", *SWITCHES}
+LARGEST_SIDE = 8192
 MODEL_BUSY = "The model is busy. Move the slider again, or queue."
 QUEUE_ONCE = "There is nothing to preview from: queue the workflow once."
 _PORTS = {"http": 80, "https": 443}
@@ -52,7 +55,7 @@ class Request:
     strengths: Mapping[str, float]
     keep_others: bool
     sequence: int
-    draft: bool
+    view: View
 
 
 class RefusedError(FaceLatentsError):
@@ -116,23 +119,21 @@ def read_request(body: bytes) -> Request:
         raise RefusedError(400, "The body is not valid JSON.") from error
     if not isinstance(value, dict) or not FIELDS >= set(value) >= {"id", "strengths"}:
         raise RefusedError(400, f"Send an object with {', '.join(sorted(FIELDS))}.")
-    key, sequence = value["id"], value.get("sequence", 0.0)
+    key = value["id"]
     if not isinstance(key, str) or not 0 < len(key) <= LONGEST_ID:
         raise RefusedError(400, "id has to be the text that a run handed out.")
-    if not (
-        isinstance(sequence, float) and 0 <= sequence <= LAST_SEQUENCE and sequence == int(sequence)
-    ):
-        raise RefusedError(400, "sequence has to be a whole number from 0.")
-    for name in ("keep_others", "draft"):
-        if not isinstance(value.get(name, False), bool):
+    sequence = _read_whole(value, "sequence", 0, LAST_SEQUENCE)
+    side = _read_whole(value, "side", LEAST_SIDE, LARGEST_SIDE)
+    switches = {name: value.get(name, False) for name in SWITCHES}
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
             raise RefusedError(400, f"{name} has to be true or false.")
+    keep_others = switches.pop("keep_others")
     try:
         strengths = check_strengths(value["strengths"])
     except FaceLatentsError as error:
         raise RefusedError(400, str(error)) from error
-    return Request(
-        key, strengths, value.get("keep_others", False), int(sequence), value.get("draft", False)
-    )
+    return Request(key, strengths, keep_others, sequence, View(side=side, **switches))
 
 
 class Previews:
@@ -176,7 +177,7 @@ class Previews:
             if number < session.latest:
                 raise RefusedError(409, "A newer request took its place.")
             try:
-                picture = session.render(request.strengths, request.keep_others, request.draft)
+                picture = session.render(request.strengths, request.keep_others, request.view)
             except GoneError as error:
                 raise RefusedError(404, QUEUE_ONCE) from error
             except FaceLatentsError as error:
@@ -186,7 +187,7 @@ class Previews:
                 logger.warning("The preview could not be drawn: %s", error)
                 raise RefusedError(503, MODEL_BUSY) from error
         headers = {"X-Sequence": str(request.sequence)}
-        if request.draft:
+        if request.view.draft:
             return Answer(200, to_jpeg(picture), "image/jpeg", headers)
         return Answer(200, to_png(picture), "image/png", headers)
 
@@ -203,6 +204,14 @@ def list_directions(headers: Mapping[str, str], model: str) -> Answer:
     except (FaceLatentsError, ValueError, TypeError, AttributeError, OSError) as error:
         raise RefusedError(404, str(error)) from error
     return Answer(200, json.dumps({"directions": rows}).encode(), "application/json")
+
+
+def _read_whole(value: Mapping[str, object], name: str, missing: int, largest: int) -> int:
+    """A whole number from 0 of a body, whose numbers are floats; `missing` where it has none."""
+    number = value.get(name, float(missing))
+    if not (isinstance(number, float) and 0 <= number <= largest and number == int(number)):
+        raise RefusedError(400, f"{name} has to be a whole number from 0 to {largest}.")
+    return int(number)
 
 
 def _same_origin(origin: str, host: str) -> bool:

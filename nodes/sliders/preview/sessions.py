@@ -17,16 +17,13 @@ from torch import Tensor
 
 from ....models.errors import FaceLatentsError
 from ....models.face_model import FaceModel
-from ....models.paste.back import paste_back
-from ....models.paste.draft import draft_mask, paste_draft
 from ....models.paste.edit import plan_edits
-from ....models.paste.face import PhotoFace
 from ....models.values import FaceLatent
 from ..move import move, place
 from ..panel import Panel
+from .views import FACES, View, Views
 
 MOST_FACES = 4  # shown side by side
-CROP_SIDE = 256  # pixels of a photo's face in the preview
 MOST_SESSIONS = 32
 MOST_BYTES = 128 * 1024 * 1024
 
@@ -43,7 +40,7 @@ class Session:
         panel: its sliders.
         model: not kept alive: the memory belongs to ComfyUI.
         codes: `(n, *shape)` on the CPU, n up to MOST_FACES, before the sliders.
-        faces: where each code came from, in small square photos; empty where one has no photo.
+        views: where each code came from; None where one has no photo.
         driven: strengths that came by wire; they win over those of a request.
         latest: number of the newest request.
     """
@@ -51,21 +48,18 @@ class Session:
     panel: Panel
     model: weakref.ReferenceType[FaceModel]
     codes: Tensor
-    faces: tuple[PhotoFace, ...]
+    views: Views | None
     driven: Mapping[str, float]
     latest: int = 0
 
-    def __post_init__(self) -> None:
-        self._masks = tuple(draft_mask(face.context) for face in self.faces)
-
     def size(self) -> int:
         """Bytes held, without what the model itself holds."""
-        tensors = [self.codes, *(face.context.photo for face in self.faces)]
+        tensors = [self.codes, *(self.views.tensors() if self.views else [])]
         tensors += [slider.direction.vector for slider in self.panel.sliders.values()]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def render(
-        self, strengths: Mapping[str, float], keep_others: bool, draft: bool = False
+        self, strengths: Mapping[str, float], keep_others: bool, view: View = FACES
     ) -> Tensor:
         """The faces with the sliders at `strengths`, side by side.
 
@@ -74,10 +68,10 @@ class Session:
         Args:
             strengths: by name; names without a slider do nothing.
             keep_others: as :func:`..move.move`.
-            draft: put the change back roughly but at once, while a slider moves.
+            view: what is to be seen of them; where a face has no photo, only `before` counts.
 
         Returns:
-            `(S, n * S, 3)` in [0, 1] on the CPU.
+            `(H, W, 3)` in [0, 1] on the CPU.
 
         Raises:
             GoneError: the model was freed.
@@ -87,19 +81,14 @@ class Session:
             raise GoneError("The model is no longer in memory. Queue the workflow once.")
         positions = place(self.panel, {**strengths, **self.driven}, keep_others)
         with torch.inference_mode():
-            moved = move(self.panel, self.codes, positions)
+            moved = self.codes if view.before else move(self.panel, self.codes, positions)
             # Where the network is now: the memory of the GPU is the queue's to manage.
-            if not self.faces:
-                pictures = list(model.decode(moved).float().cpu().clamp(0, 1).permute(0, 2, 3, 1))
-            else:
-                edits = plan_edits(model, self.faces, moved, draft=draft)
-                pictures = [
-                    paste_draft(face.context, edit, mask)
-                    if draft
-                    else paste_back(face.context.photo, face.context, edit).clamp(0, 1)
-                    for face, edit, mask in zip(self.faces, edits, self._masks, strict=True)
-                ]
-            return torch.cat(pictures, dim=1).contiguous()
+            if self.views is None:
+                pictures = model.decode(moved).float().cpu().clamp(0, 1).permute(0, 2, 3, 1)
+                return torch.cat(list(pictures), dim=1).contiguous()
+            faces = self.views.faces(view)
+            edits = plan_edits(model, faces, moved, draft=view.draft)
+            return self.views.put_back(view, faces, edits)
 
 
 def session_of(
@@ -109,11 +98,9 @@ def session_of(
     latent = latent.take(latent.faces[:MOST_FACES] or [0])
     codes = latent.samples.detach().cpu()
     contexts = [context for context in latent.contexts if context is not None]
-    faces: tuple[PhotoFace, ...] = ()
-    if len(contexts) == len(codes) and len({context.size for context in contexts}) == 1:
-        side = max(CROP_SIDE, contexts[0].size)
-        faces = tuple(PhotoFace(context).in_square(side) for context in contexts)
-    return Session(panel, weakref.ref(model), codes.clone(), faces, dict(driven))
+    shown = len(contexts) == len(codes) and len({context.size for context in contexts}) == 1
+    views = Views(contexts) if shown else None
+    return Session(panel, weakref.ref(model), codes.clone(), views, dict(driven))
 
 
 class Sessions:

@@ -11,6 +11,8 @@ from typing import Any
 
 import face_latents
 import pytest
+from face_latents.nodes.model.load import BUNDLED
+from face_latents.nodes.sliders.panel import rows_of_model
 
 JS = Path(face_latents.__file__).parent / "web" / "js"
 Node = Callable[[str], Any]
@@ -169,6 +171,72 @@ def test_a_node_remembers_its_open_groups_in_what_a_workflow_saves(node):
     assert (first, opened, search) == (None, ["look"], "eye")
     assert properties == {"other": 1, "face_latents_panel": {"open": ["look"]}}
     assert hurt == [None, None, None]
+
+
+def test_a_preset_sets_the_groups_it_names_and_leaves_locked_sliders(node):
+    rows = [
+        {"name": "smile", "source": "model", "group": "expression", "low": -2, "high": 3},
+        {"name": "blink", "source": "model", "group": "expression", "low": -3, "high": 3},
+        {"name": "brows", "source": "model", "group": "expression", "low": -3, "high": 3},
+        {"name": "age", "source": "model", "group": "look", "low": -3, "high": 3},
+    ]
+    code = f"""
+    import {{ applyPreset, randomValues }} from "./sliders/presets.js";
+    const rows = {json.dumps(rows)};
+    const ends = [0, 1].map((one) => randomValues(rows, ["brows"], () => one));
+    const middle = randomValues(rows, [], () => 0.5);
+    result = [applyPreset({{ smile: 2, gone: 1 }}, rows, ["brows"]), ends, middle];
+    """
+    applied, ends, middle = node(code)
+    assert applied == {"changes": {"smile": 2, "blink": 0}, "leftOut": ["gone"]}
+    assert ends == [{"smile": -2, "blink": -3, "age": -3}, {"smile": 3, "blink": 3, "age": 3}]
+    assert set(middle.values()) == {0}
+
+
+def test_presets_are_kept_and_a_damaged_file_is_not_written_over(node):
+    code = """
+    import { OwnPresets } from "./sliders/presets.js";
+    const server = (text) => ({
+      text,
+      getUserData() {
+        const found = this.text !== null;
+        return new Response(this.text ?? "", { status: found ? 200 : 404 });
+      },
+      storeUserData(file, value) { this.text = JSON.stringify(value); },
+    });
+    const host = server(null);
+    const own = new OwnPresets(host);
+    let calls = 0;
+    own.watchers.add(() => { calls += 1; });
+    await own.save("mine", { smile: 1 });
+    await own.save("__proto__", { age: 2 });
+    const saved = host.text;
+    await own.remove("mine");
+    const kept = [...await own.load()];
+    const refused = [];
+    const damaged = ["{", "[]", "null", '{"a": 1}', '{"a": {"smile": "1"}}',
+      '{"a": {"smile": 1000}}'];
+    for (const text of damaged) {
+      const broken = server(text);
+      const failed = await new OwnPresets(broken).save("b", {}).then(() => false, () => true);
+      refused.push(failed && broken.text === text);
+    }
+    result = [saved, kept, calls, refused];
+    """
+    saved, kept, calls, refused = node(code)
+    assert json.loads(saved) == {"mine": {"smile": 1}, "__proto__": {"age": 2}}
+    assert kept == [["__proto__", {"age": 2}]]
+    assert calls == 3
+    assert refused == [True] * 6
+
+
+def test_shipped_presets_lie_in_the_natural_range_of_the_bundled_model():
+    presets = json.loads((JS.parent / "presets.json").read_text("utf-8"))
+    rows = {row["name"]: row for row in rows_of_model(BUNDLED)}
+    for name, values in presets.items():
+        for slider, value in values.items():
+            assert value != 0
+            assert rows[slider]["low"] <= value <= rows[slider]["high"], (name, slider)
 
 
 def test_the_model_is_found_across_the_borders_of_subgraphs(node):

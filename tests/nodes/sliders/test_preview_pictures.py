@@ -12,7 +12,7 @@ from face_latents.nodes import host
 from face_latents.nodes.model import load as load_model
 from face_latents.nodes.sliders.panel import panel_of
 from face_latents.nodes.sliders.preview.sessions import Sessions, session_of
-from nodes_support import encode, photos, random_latent, run, tiny_model
+from nodes_support import encode, mesh_face, photos, random_latent, run, tiny_model
 from preview_support import HEADERS, Bench, answer_of, as_bytes, pixels
 from skimage import data
 
@@ -45,9 +45,68 @@ def test_a_face_from_a_photo_is_shown_in_it():
     bench = Bench(encode(model, photos()), model=model)
     still = pixels(bench.ask())
     assert still.shape == (256, 256, 3)
-    assert torch.equal(still, as_bytes(bench.session.faces[0].context.photo))
+    assert torch.equal(still, as_bytes(bench.session.views.small[0].context.photo))
     moved = pixels(bench.ask(strengths={"smile": 3}))
     assert not torch.equal(moved, still)
+
+
+def test_a_face_has_the_pixels_that_are_asked_for_and_that_its_photo_has():
+    model = tiny_model()
+    photo = photos(height=1200, width=1000)
+    bench = Bench(encode(model, photo, mesh_face(500, 600, eyes=250)), model=model)
+    sides = [pixels(bench.ask(side=side)).shape[0] for side in (1, 256, 384, 8192)]
+    assert sides[:3] == [256, 256, 384]
+    assert 384 < sides[3] <= 768
+    assert pixels(bench.ask(side=8192, draft=True)).shape == (256, 256, 3)
+    few = Bench(encode(model, photos()), model=model)
+    assert pixels(few.ask(side=8192)).shape == (256, 256, 3)
+
+
+def test_the_whole_photo_is_shown_with_all_its_faces():
+    model = tiny_model()
+    photo = photos(height=150, width=300)
+    faces = mesh_face(80, 75), mesh_face(220, 75)
+    bench = Bench(encode(model, photo, *faces), model=model)
+    assert len(bench.latent) == 2
+    still = pixels(bench.ask(photo=True))
+    assert torch.equal(still, as_bytes(photo[0]))
+    moved = pixels(bench.ask(photo=True, strengths={"smile": 3}))
+    changed = (moved != still).any(-1).any(0)
+    assert changed[:150].any()
+    assert changed[150:].any()
+    pasted = run(
+        "FaceLatentsPasteBack",
+        face_model=model,
+        face_latent=run(
+            "FaceLatentsSliders",
+            face_model=model,
+            face_latent=bench.latent,
+            strengths='{"smile": 3}',
+        )[0],
+        strength=1.0,
+        method="warp",
+    )[0]
+    assert torch.equal(moved, as_bytes(pasted[0].clamp(0, 1)))
+    assert pixels(bench.ask(photo=True, draft=True)).shape == still.shape
+
+
+def test_a_large_photo_is_shown_smaller_with_its_face_in_place():
+    model = tiny_model()
+    photo = photos(height=1500, width=2048)
+    bench = Bench(encode(model, photo, mesh_face(1024, 700, eyes=200)), model=model)
+    still, moved = (pixels(bench.ask(photo=True, strengths={"smile": n})).double() for n in (0, 3))
+    assert still.shape == (750, 1024, 3)
+    rows, columns = ((moved - still).abs().sum(-1) > 0).nonzero(as_tuple=True)
+    assert abs(float(columns.double().mean()) - 512) < 40
+    assert abs(float(rows.double().mean()) - 350) < 60
+
+
+def test_before_is_as_the_faces_came_in_whatever_the_sliders_or_wires_say():
+    bench = Bench(driven={"smile": 2.0})
+    still = Bench(bench.latent, model=bench.model)
+    before = pixels(bench.ask(strengths={"age": 1}, before=True))
+    assert torch.equal(before, pixels(still.ask()))
+    assert not torch.equal(before, pixels(bench.ask(strengths={"age": 1})))
 
 
 def test_a_draft_looks_much_like_the_exact_picture():

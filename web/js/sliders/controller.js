@@ -3,8 +3,10 @@
 
 import { app } from "../../../../scripts/app.js";
 import { api } from "../../../../scripts/api.js";
+import { BeforePicture } from "./before.js";
 import { PanelMemory } from "./memory.js";
 import { SliderPanel } from "./panel.js";
+import { OwnPresets } from "./presets.js";
 import { LivePreview } from "./preview.js";
 import {
   findDirections, forgetDirections, lastReport, modelNameOf, newestReport, pictureUrl,
@@ -14,6 +16,7 @@ import { hideOutside, showOutside } from "./subgraph.js";
 import { addWire, chain, findWidget, isConnected, removeWire, wiredSliders } from "./wires.js";
 
 const WIDGET = { serialize: false, hideOnZoom: false, getMinHeight: () => 240 };
+const ownPresets = new OwnPresets(api);
 const QUEUE = "Queue the workflow to see the change.";
 
 // Makes what changed a step of the host's undo, which looks by itself only when the mouse is let go:
@@ -21,6 +24,14 @@ const QUEUE = "Queue the workflow to see the change.";
 function noteChange() {
   app.canvas?.emitBeforeChange?.();
   app.canvas?.emitAfterChange?.();
+}
+
+function send(body) {
+  return api.fetchApi("/face_latents/preview", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
 }
 
 // One per node: what the panel shows and where it comes from.
@@ -38,14 +49,14 @@ export class Controller {
       enter: () => this.refresh(),
       // What comes by wire is known only to a run, so that names them too.
       keepsOthers: () => !!this.keepOthers.value || this.isLinked("keep_others"),
+      view: () => {
+        if (this.ran !== null) this.move(true);
+      },
+      hold: (on) => this.hold(on),
       noteChange,
-    }, new PanelMemory(node));
+    }, new PanelMemory(node), ownPresets);
     this.preview = new LivePreview({
-      send: (body) => api.fetchApi("/face_latents/preview", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify(body),
-      }),
+      send,
       show: (url) => this.panel.stage.show(url),
       work: (pending) => {
         this.panel.stage.setBusy(pending);
@@ -53,6 +64,7 @@ export class Controller {
       },
       say: (text) => this.panel.say(text || (this.ran?.warnings ?? []).join("\n")),
     });
+    this.before = new BeforePicture(send);
     const { element } = this.panel;
     const widget = node.addDOMWidget("sliders", "face_latents_sliders", element, WIDGET);
     widget.serialize = false;
@@ -97,6 +109,8 @@ export class Controller {
     });
     node.onRemoved = chain(node.onRemoved, () => {
       this.preview.stop();
+      this.before.stop();
+      this.panel.stop();
       hideOutside(this.panel.element);
     });
   }
@@ -140,17 +154,28 @@ export class Controller {
     this.node.graph?.setDirtyCanvas?.(true, false);
   }
 
+  // The faces in memory are those of the last run: not those of a model connected since then.
+  isReady() {
+    return this.ran !== null && this.ran.model === modelNameOf(this.node);
+  }
+
+  async hold(on) {
+    if (!on || !this.isReady()) return;
+    const url = await this.before.find({ id: this.ran.id, ...this.panel.stage.view });
+    if (url) this.panel.stage.showBefore(url);
+  }
+
   move(settled) {
-    const values = this.values();
-    // The faces in memory are those of the last run: not those of a model connected since then.
-    const ready = this.ran !== null && this.ran.model === modelNameOf(this.node);
+    const ready = this.isReady();
     if (!ready) this.panel.say(QUEUE);
-    if (!ready || values === null || this.isLinked("strengths")) return;
+    const values = ready && this.isLinked("strengths") ? this.ran.strengths : this.values();
+    if (!ready || values === null) return;
     const known = new Set(this.ran.directions.map((row) => row.name));
     this.preview.ask({
       id: this.ran.id,
       strengths: Object.fromEntries(Object.entries(values).filter(([name]) => known.has(name))),
       keep_others: this.isLinked("keep_others") ? this.ran.keep_others : !!this.keepOthers.value,
+      ...this.panel.stage.view,
     }, settled);
   }
 
@@ -166,7 +191,8 @@ export class Controller {
       const values = { ...this.values(), ...report.driven };
       const moved = report.directions.some(({ name }) =>
         (values[name] ?? 0) !== (report.strengths[name] ?? 0));
-      if (moved || !!this.keepOthers.value !== report.keep_others) this.move(true);
+      const kept = !!this.keepOthers.value === report.keep_others;
+      if (moved || !kept || this.panel.stage.isOther()) this.move(true);
     });
   }
 
@@ -189,6 +215,7 @@ export class Controller {
     }
     this.foldText();
     this.panel.list.recall();
+    this.panel.stage.recall();
     this.restore();
     const model = modelNameOf(this.node);
     if (model !== this.model || this.panel.isEmpty()) {

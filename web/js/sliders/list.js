@@ -8,11 +8,11 @@ const NONE = "No directions: connect a face model that has some, save one for it
   "extra_1 and queue.";
 
 export class SliderList {
-  // change(name, value, settled); wire(name, label); remove(name); reset(names).
+  // change(name, value, settled); lock(name); wire(name, label); remove(name); reset(names).
   // memory: {open, search}: names of the open groups, null at first; what is searched for.
   // remember(changes): keep that with the node.
-  constructor({ change, wire, remove, reset, remember }, memory) {
-    this.actions = { change, wire, remove, reset, remember };
+  constructor({ change, lock, wire, remove, reset, remember }, memory) {
+    this.actions = { change, lock, wire, remove, reset, remember };
     this.memory = memory;
     this.rows = new Map();
     this.groups = [];
@@ -22,7 +22,7 @@ export class SliderList {
       const { scrollHeight, clientHeight } = this.element;
       if (scrollHeight > clientHeight) event.stopPropagation();
     }, { passive: true });
-    this.found = make("div", "fls-note");
+    this.found = make("div", "fls-note fls-found");
     this.found.setAttribute("role", "status");
     this.search = make("input", "fls-search", {
       type: "search", placeholder: "Search sliders",
@@ -70,6 +70,7 @@ export class SliderList {
   addRow(direction, missing) {
     this.rows.set(direction.name, new SliderRow(direction, missing, {
       change: (value, settled) => this.actions.change(direction.name, value, settled),
+      lock: () => this.actions.lock(direction.name),
       wire: () => this.actions.wire(direction.name, direction.label),
       remove: () => this.actions.remove(direction.name),
     }));
@@ -113,6 +114,13 @@ export class SliderList {
     for (const group of this.groups) found += group.show(this.isOpen(group.name), search);
     this.found.hidden = search === "";
     this.found.textContent = search && `${found} of ${this.rows.size} sliders`;
+  }
+
+  // The directions whose rows can be seen now, scrolled away or not.
+  visible() {
+    return this.groups.flatMap((group) => (group.open ? group.rows : []))
+      .filter((row) => !row.missing && !row.element.hidden)
+      .map((row) => row.direction);
   }
 
   // What the node remembers: its graph and what it keeps are known only after it was made.

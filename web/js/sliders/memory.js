@@ -19,6 +19,17 @@ export class PanelMemory {
     return Array.isArray(open) ? open : null;
   }
 
+  // Names of the sliders that presets and the like leave as they are.
+  get locked() {
+    const { locked } = this.held;
+    return Array.isArray(locked) ? locked : [];
+  }
+
+  // Whether the whole photo is shown.
+  get photo() {
+    return this.held.photo === true;
+  }
+
   get search() {
     return searches.get(this.key()) ?? "";
   }

@@ -2,6 +2,8 @@
 
 import { make } from "./dom.js";
 import { SliderList } from "./list.js";
+import { PresetBar } from "./preset_bar.js";
+import { applyPreset, randomValues } from "./presets.js";
 import { Stage } from "./stage.js";
 
 const STYLE = new URL("../../css/sliders.css", import.meta.url).href;
@@ -25,41 +27,48 @@ export function valuesToSave(rows, values, keepsOthers) {
 export class SliderPanel {
   // change(values, settled): the sliders moved. wire(name, label): its plug was pressed.
   // enter(): the pointer or the keyboard came in. keepsOthers(): whether others are kept still.
+  // view(): the picture is wanted in another view or size. hold(on): the one before is wanted.
   // noteChange(): something else that a workflow saves was changed.
-  // memory: what the node remembers of its panel, see memory.js.
-  constructor({ change, wire, enter, keepsOthers, noteChange }, memory) {
+  // memory: what the node remembers of its panel, see memory.js. own: the user's presets.
+  constructor({ change, wire, enter, keepsOthers, view, hold, noteChange }, memory, own) {
     addStyle();
-    this.actions = { change, keepsOthers };
+    this.memory = memory;
+    this.actions = { change, keepsOthers, noteChange };
     this.values = {};
     this.wired = new Map();
     this.driven = {};
     this.byWire = false;
-    this.stage = new Stage();
+    const remember = (changes) => this.remember(changes);
+    this.stage = new Stage({ changed: view, hold, remember }, memory);
     this.list = new SliderList({
       change: (name, value, settled) => this.changeSome({ [name]: value }, settled),
+      lock: (name) => this.lock(name),
       wire,
       remove: (name) => this.removed(name),
       reset: (names) => this.reset(names),
-      remember: (changes) => {
-        memory.set(changes);
-        noteChange();
-      },
+      remember,
     }, memory);
+    this.presets = new PresetBar({
+      apply: (values) => this.applyPreset(values),
+      current: () => this.toSave(false),
+      randomise: () => this.randomise(),
+    }, own);
     this.status = make("div", "fls-status");
     this.status.setAttribute("role", "status");
     this.resetAll = make("button", "fls-button", { type: "button", textContent: "Reset all" });
-    this.resetAll.title = "Set all sliders to zero";
+    this.resetAll.title = "Set all sliders to zero that are not locked";
     this.resetAll.addEventListener("click", () => this.reset(Object.keys(this.values)));
     const bar = make("div", "fls-bar");
     bar.append(this.list.search, this.resetAll);
     const side = make("div", "fls-side");
-    side.append(bar, this.status, this.list.element);
+    side.append(this.presets.element, bar, this.status, this.list.element);
     const layout = make("div", "fls-layout");
     layout.append(this.stage.element, side);
     this.element = make("div", "face-latents-sliders");
     this.element.setAttribute("role", "group");
     this.element.setAttribute("aria-label", "Attribute sliders");
     this.element.append(layout);
+    this.stage.listenOn(this.element);
     this.element.addEventListener("pointerenter", enter);
     this.element.addEventListener("focusin", enter);
     for (const kind of ["pointerdown", "mousedown", "dblclick", "contextmenu"]) {
@@ -75,6 +84,7 @@ export class SliderPanel {
   // directions: as SliderList.setDirections
   setDirections(directions) {
     this.list.setDirections(directions, this.values, directions.length > 0);
+    this.presets.setSliders(new Set(directions.map(({ name }) => name)));
     this.show();
   }
 
@@ -105,8 +115,44 @@ export class SliderPanel {
       const connected = this.wired.get(name) === true;
       let value = this.byWire ? this.valuesByWire[name] : this.values[name];
       if (connected) value = this.driven[name] ?? value;
-      row.show(value ?? 0, { hasWire: this.wired.has(name), fixed: connected || this.byWire });
+      row.show(value ?? 0, {
+        hasWire: this.wired.has(name),
+        fixed: connected || this.byWire,
+        locked: this.memory.locked.includes(name),
+      });
     });
+  }
+
+  remember(changes) {
+    this.memory.set(changes);
+    this.actions.noteChange();
+  }
+
+  lock(name) {
+    const { locked } = this.memory;
+    const others = locked.filter((one) => one !== name);
+    this.remember({ locked: others.length < locked.length ? others : [...locked, name] });
+    this.show();
+  }
+
+  // The directions that can be set: not those that are missing, or come by wire.
+  settable(directions) {
+    if (this.byWire) return [];
+    return directions.filter(({ name, source }) =>
+      source !== "missing" && this.wired.get(name) !== true);
+  }
+
+  // Returns what there is to say.
+  applyPreset(values) {
+    const all = [...this.list.rows.values()].map((row) => row.direction);
+    const { changes, leftOut } = applyPreset(values, this.settable(all), this.memory.locked);
+    this.changeSome(changes, true);
+    return leftOut.length ? `Left out, as it cannot be set here: ${leftOut.join(", ")}.` : "";
+  }
+
+  randomise() {
+    const directions = this.settable(this.list.visible());
+    this.changeSome(randomValues(directions, this.memory.locked), true);
   }
 
   changeSome(values, settled) {
@@ -117,7 +163,8 @@ export class SliderPanel {
 
   reset(names) {
     if (this.byWire) return;
-    this.changeSome(Object.fromEntries(names.map((name) => [name, 0])), true);
+    const free = names.filter((name) => !this.memory.locked.includes(name));
+    this.changeSome(Object.fromEntries(free.map((name) => [name, 0])), true);
   }
 
   removed(name) {
@@ -126,9 +173,13 @@ export class SliderPanel {
     this.changeSome({}, true);
   }
 
-  toSave() {
+  toSave(keepsOthers = this.actions.keepsOthers()) {
     const directions = [...this.list.rows.values()].map((row) => row.direction);
-    return valuesToSave(directions, this.values, this.actions.keepsOthers());
+    return valuesToSave(directions, this.values, keepsOthers);
+  }
+
+  stop() {
+    this.presets.stop();
   }
 
   say(text) {

@@ -1,7 +1,7 @@
 // How far a slider goes and where it looks natural. No DOM, no host.
 
 const FINE = 0.01;
-const FARTHEST = 100; // as in nodes/sliders/move.py
+export const FARTHEST = 100; // as in nodes/sliders/move.py
 // A slider goes half as far again as looks natural: enough to exaggerate, and zero to natural still
 // takes two thirds of the way. Typed values may go farther.
 const BEYOND = 1.5;

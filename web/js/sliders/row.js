@@ -1,4 +1,4 @@
-// One slider: name, track with zero in the middle, number, plug. Plain DOM, no host.
+// One slider: name, track with zero in the middle, number, reset, lock, plug. Plain DOM, no host.
 
 import { make, makeButton } from "./dom.js";
 import { describeValue, isNatural, placeOf, reachOf, roundValue } from "./range.js";
@@ -23,11 +23,12 @@ function describe(direction, missing) {
 
 export class SliderRow {
   // direction: {name, label, unit, low, high, source, group}
-  // change(value, settled), wire(), remove()
-  constructor(direction, missing, { change, wire, remove }) {
+  // change(value, settled), lock(), wire(), remove()
+  constructor(direction, missing, { change, lock, wire, remove }) {
     this.direction = direction;
     this.missing = missing;
     this.change = change;
+    this.lock = lock;
     this.value = 0;
     const id = `face-latents-slider-${++count}`;
     const hint = describe(direction, missing);
@@ -37,14 +38,23 @@ export class SliderRow {
     const reach = reachOf(direction);
     this.range = make("input", "fls-range", { id, type: "range", min: -reach, max: reach, step: FINE });
     this.range.setAttribute("aria-description", hint);
+    this.range.setAttribute("aria-keyshortcuts", "Home L");
     this.place("--fls-low", direction.low);
     this.place("--fls-high", direction.high);
     this.number = make("input", "fls-number", { type: "number", step: STEP });
     this.number.setAttribute("aria-label", `${direction.label}, exact value`);
+    const { label } = direction;
+    this.reset = makeButton("fls-sign", "\u21ba", `Reset ${label}`, () => this.set(0, true));
+    this.padlock = makeButton("fls-sign fls-lock", "", `Lock ${label}`, lock);
+    this.padlock.title += ": presets, randomise and resets of many leave it";
+    // Their keys on the slider are Home and L: Tab need not stop at them.
+    this.reset.tabIndex = this.padlock.tabIndex = -1;
     this.button = missing
-      ? makeButton("fls-sign", "\u00d7", `Remove ${direction.label}`, remove)
-      : makeButton("fls-sign", "\u25cb", `Set ${direction.label} by wire`, wire);
-    this.element.append(this.label, this.range, this.number, this.button);
+      ? makeButton("fls-sign", "\u00d7", `Remove ${label}`, remove)
+      : makeButton("fls-sign", "\u25cb", `Set ${label} by wire`, wire);
+    this.element.append(
+      this.label, this.range, this.number, this.reset, this.padlock, this.button,
+    );
     this.listen();
   }
 
@@ -71,6 +81,8 @@ export class SliderRow {
       this.set(this.value + (Math.abs(move) > 1 ? Math.sign(move) * PAGE : move * step), false);
     } else if (RESETS.has(event.key)) {
       this.set(0, true);
+    } else if (event.key.toLowerCase() === "l" && !this.missing) {
+      this.lock();
     } else return;
     event.preventDefault();
     event.stopPropagation(); // Delete would remove the node
@@ -87,8 +99,8 @@ export class SliderRow {
     this.range.style.setProperty(property, middle);
   }
 
-  // fixed: the value comes by wire and cannot be dragged.
-  show(value, { hasWire, fixed }) {
+  // fixed: the value comes by wire and cannot be dragged. locked: only the hand moves it.
+  show(value, { hasWire, fixed, locked }) {
     this.value = value;
     this.fixed = fixed || this.missing;
     this.range.value = value;
@@ -99,6 +111,9 @@ export class SliderRow {
     this.place("--fls-to", Math.max(value, 0));
     this.element.classList.toggle("fls-beyond", !isNatural(this.direction, value));
     this.element.classList.toggle("fls-moved", value !== 0);
+    this.reset.disabled = this.fixed || value === 0;
+    this.padlock.hidden = this.reset.hidden = this.missing;
+    this.padlock.setAttribute("aria-pressed", `${locked}`);
     if (this.missing) return;
     this.button.textContent = hasWire ? "\u25cf" : "\u25cb";
     this.button.setAttribute("aria-pressed", `${hasWire}`);
