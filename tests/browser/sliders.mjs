@@ -145,7 +145,9 @@ await shot("5_wired");
 await open(graph);
 await run();
 async function drag(name, share) {
-  const place = await page.getByRole("slider", { name, exact: true }).boundingBox();
+  const one = page.getByRole("slider", { name, exact: true });
+  await one.scrollIntoViewIfNeeded();
+  const place = await one.boundingBox();
   const middle = place.y + place.height / 2;
   await page.mouse.move(place.x + place.width / 2, middle);
   await page.mouse.down();
