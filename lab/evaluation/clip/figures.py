@@ -68,7 +68,8 @@ def evaluate_clip(
     Returns:
         For each edit, as a clip: `flicker`, what changes from frame to frame once the camera's
         motion and light are undone, edited over original; `coarse_flicker`, the same without
-        grain; `frames_a_second` of finding, encoding, editing and pasting; `memory_mb`, at its
+        grain; `frames_a_second` of finding, encoding, editing and pasting, and
+        `cpu_seconds_a_frame`, which a busy machine does not raise; `memory_mb`, at its
         peak, beyond the frames that went in and came out and the aligned crops, and
         `memory_mb_of_quarter` of a quarter of the clip. `moving`: see `measure_lag`.
 
@@ -104,6 +105,7 @@ def evaluate_clip(
                     "flicker": flicker(views) / flicker(own),
                     "coarse_flicker": flicker(views, COARSE) / flicker(own, COARSE),
                     "frames_a_second": len(pixels) / whole.seconds,
+                    "cpu_seconds_a_frame": whole.cpu_seconds / len(pixels),
                     "memory_mb": (whole.peak - known * len(pixels)) / 1e6,
                     "memory_mb_of_quarter": (part.peak - known * (len(pixels) // 4)) / 1e6,
                 }
@@ -200,7 +202,7 @@ def _edit(
 class _Measured:
     """Seconds of a block, and by how many bytes the process grew in it at its peak (on Linux)."""
 
-    seconds = peak = 0.0
+    seconds = cpu_seconds = peak = 0.0
 
     def __enter__(self) -> _Measured:
         self._before = _memory("VmRSS")
@@ -208,11 +210,12 @@ class _Measured:
             Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here on
         except OSError:
             self._before = float("nan")
-        self._since = time.perf_counter()
+        self._since = time.perf_counter(), time.process_time()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.seconds = time.perf_counter() - self._since
+        self.seconds = time.perf_counter() - self._since[0]
+        self.cpu_seconds = time.process_time() - self._since[1]
         self.peak = _memory("VmHWM") - self._before
 
 

@@ -7,6 +7,7 @@ import torch
 from face_latents import NODE_CLASS_MAPPINGS
 from face_latents.models.errors import NoFaceError
 from face_latents.models.geometry.similarity import transform_points
+from face_latents.models.values import join_latents
 from face_latents.nodes.model import encode as encode_node
 from face_latents.nodes.model.clip import CLIP
 from face_latents.nodes.model.no_face import LEAVE
@@ -173,3 +174,29 @@ def test_a_clip_of_the_bundled_model(face_model, astronaut):
     steps = torch.tensor([centre(context)[0] for context in latent.contexts]).diff()
     torch.testing.assert_close(steps, torch.full((4,), -1.0), atol=0.1, rtol=0)
     assert latent.samples.std(0).mean() < 0.1  # the cover is in no code
+
+
+def test_a_driving_clip_moves_a_photo_and_another_clip(face_model, encoded_astronaut):
+    smile = face_model.directions["smile"]
+    driving = encoded_astronaut.with_samples(
+        encoded_astronaut.samples + torch.tensor([[0.0], [1.0], [2.0]]) * smile.vector
+    )
+    still = join_latents([encoded_astronaut] * 3)
+    results = []
+    for driven in (encoded_astronaut, still):
+        (moved,) = run(
+            "FaceLatentsCopyExpression",
+            face_latent=driven,
+            expression_of=driving,
+            face_model=face_model,
+            parts="expression",
+            strength=1.0,
+        )
+        assert len(moved) == 3
+        assert all(context is encoded_astronaut.contexts[0] for context in moved.contexts)
+        smiles = (moved.samples - encoded_astronaut.samples) @ smile.vector
+        assert smiles[0] < smiles[1] < smiles[2]
+        results.append(run("FaceLatentsPasteBack", face_model=face_model, face_latent=moved)[0])
+    assert len(results[0]) == 3
+    assert torch.equal(*results)
+    assert not torch.equal(results[0][1], results[0][2])
