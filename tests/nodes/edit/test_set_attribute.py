@@ -62,6 +62,14 @@ def test_a_scaled_direction_reaches_the_same_age():
     )
 
 
+def test_one_face_is_set_along_each_direction_of_a_batch():
+    batch = replace(AGE, vector=torch.stack([AGE.vector, MODEL.directions["smile"].vector]))
+    moved, text = set_to(random_latent(MODEL), batch, 60.0, unit="own")
+    torch.testing.assert_close(moved.samples @ WEIGHTS + 37, torch.full((2,), 60.0))
+    assert len(text.splitlines()) == 2
+    assert len(set_to(random_latent(MODEL), batch, 1.0)[1].splitlines()) == 2
+
+
 def test_a_direction_that_changes_no_age_is_told():
     across = AGE.vector - WEIGHTS * (AGE.vector @ WEIGHTS) / (WEIGHTS @ WEIGHTS)
     across = across - WEIGHTS * (across @ WEIGHTS) / (WEIGHTS @ WEIGHTS)
