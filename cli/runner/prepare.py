@@ -74,7 +74,10 @@ def prepare(
     varying = _varying_loader(prompt, overrides, photos)
     fixed = [_granted(item, schemas, prompt, folders) for item in overrides if item.value != EVERY]
 
+    always = dict(folders.granted)
+
     def build(photo: Path | None) -> Pass:
+        folders.granted = dict(always)  # without the photo before
         changes = list(fixed)
         if photo is not None and varying is not None:
             changes.append(Override(varying, "image", folders.grant(photo)))
