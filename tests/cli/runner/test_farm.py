@@ -172,6 +172,7 @@ def test_the_photos_of_a_killed_worker_are_done_again(place, monkeypatch):
 
 @pytest.mark.slow
 def test_an_interrupted_farm_is_resumed(place):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background: ignored
     command_line = [sys.executable, "-m", "face_latents", *options(place, "--jobs", "2")]
     with subprocess.Popen(
         command_line,
@@ -184,6 +185,7 @@ def test_an_interrupted_farm_is_resumed(place):
         run.stdout.readline()
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does, to all processes
         err = run.communicate()[1]
+    signal.signal(signal.SIGINT, before)
     assert run.returncode == 130, err
     assert "--resume goes on." in err
     assert "Traceback" not in err
