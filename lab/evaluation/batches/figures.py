@@ -114,7 +114,8 @@ def _cost_of_a_task(place: Path, count: int) -> dict[str, float]:
     """What a photo costs besides its own work, with one worker that is never idle.
 
     Returns:
-        `task_ms`: from photo to photo, less the work; `task_bytes`, `result_bytes`: of messages.
+        `task_ms`: from photo to photo, less the work; `central_ms`: processor time of the process
+        that started the run, with the scheduler; `task_bytes`, `result_bytes`: of messages.
     """
     from ....cli.runner.batch import farm
     from ....cli.runner.batch.worker import Done
@@ -134,18 +135,20 @@ def _cost_of_a_task(place: Path, count: int) -> dict[str, float]:
         decoder="pillow",
     )
     job = prepare(args.workflow, args.output, photos=photos)
-    times, work, size = list[float](), list[float](), 0
+    times, busy, work, size = list[float](), list[float](), list[float](), 0
     with farm.connect(args) as client, OutputStore(args.output) as store:
         manifest = Manifest(args.output, job.digest)
         for staged in farm.stage(client, args, job, store):
             size = len(pickle.dumps(Done(staged.outcome, staged.folder, None)))
             outcome = store.commit(staged, job.constant, manifest.add)
             times.append(time.monotonic())
+            busy.append(time.process_time())
             work.append(outcome.seconds)
     spent = (times[-1] - times[2]) / (len(times) - 3)
     told = (job.digest, photos / "0000.png", None, store.partial)
     return {
         "task_ms": 1000 * (spent - sum(work[3:]) / len(work[3:])),
+        "central_ms": 1000 * (busy[-1] - busy[2]) / (len(busy) - 3),
         "task_bytes": float(len(pickle.dumps(told))),
         "result_bytes": float(size),
     }
@@ -167,11 +170,12 @@ def report(figures: Mapping[str, Any]) -> str:
         ("seconds a photo", f"{cost['photo_seconds']:.2f}"),
         ("model load of a worker, seconds", f"{cost['load_seconds']:.2f}"),
         ("cost of a task besides its work, ms", f"{cost['task_ms']:.1f}"),
+        ("of that, processor time of the run and the scheduler, ms", f"{cost['central_ms']:.1f}"),
         ("bytes of a task", f"{cost['task_bytes']:.0f}"),
         ("bytes of its result", f"{cost['result_bytes']:.0f}"),
     ]
     hours = _PLAN_PHOTOS * cost["photo_seconds"] / _PLAN_WORKERS / 3600
-    bound = _PLAN_PHOTOS * cost["task_ms"] / 1000 / 3600
+    bound = _PLAN_PHOTOS * cost["central_ms"] / 1000 / 3600
     traffic = _PLAN_PHOTOS * (cost["task_bytes"] + cost["result_bytes"]) / 1e9
     return (
         f"{ordeal['photos']} photos, {ordeal['broken']} of them broken and {ordeal['faceless']} "
