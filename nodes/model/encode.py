@@ -180,10 +180,14 @@ def _encode(
                     encoded = refine_codes(model, own, encoded, refine_steps, view)
                 codes = codes.to(encoded)
                 codes[faces] = encoded
-                asked = [i for i in faces if placed[i].track is None or i % ASKED_EVERY == 0]
+                asked = [i for i in faces if _is_asked_about(placed[i])]
                 doubts.update(zip(asked, _ask(model, crops, asked, start), strict=True))
             progress.step(len(part))
     return codes, aligned, doubts
+
+
+def _is_asked_about(face: PlacedFace) -> bool:
+    return face.track is None or (face.photo - face.track[0]) % ASKED_EVERY == 0
 
 
 def _ask(model: FaceModel, crops: Tensor, asked: Sequence[int], start: int) -> list[str]:

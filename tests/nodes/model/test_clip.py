@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from face_latents import NODE_CLASS_MAPPINGS
@@ -25,10 +27,11 @@ def still(count: int) -> torch.Tensor:
 def encode_clip(image: torch.Tensor, *frames: list, **more):
     """Latent, crops and text of a clip whose faces in each frame are known."""
     landmarks = {"frames": list(frames), "image_size": tuple(image.shape[1:3])}
-    settings = {"faces": "largest", "index": 0, "min_score": 0.5, "batch": CLIP} | more
+    settings = {"faces": "largest", "index": 0, "min_score": 0.5, "batch": CLIP}
+    settings |= {"face_model": MODEL} | more
     with torch.inference_mode():
         shown = NODE_CLASS_MAPPINGS["FaceLatentsEncode"]().execute(
-            image=image, face_model=MODEL, face_landmarks=landmarks, **settings
+            image=image, face_landmarks=landmarks, **settings
         )
     if isinstance(shown, dict):
         return *shown["result"], shown["ui"]["text"][0]
@@ -155,6 +158,16 @@ def test_frames_are_worked_on_in_parts_with_the_same_result(monkeypatch):
     assert MODEL.module.batches == [3, 3, 1]
     assert torch.equal(same, crops)
     torch.testing.assert_close(parts.samples, whole.samples)
+
+
+def test_the_model_is_asked_about_each_person_of_a_clip_now_and_then(monkeypatch):
+    able = replace(MODEL.capabilities, doubts=lambda crops: ["the head is turned"] * len(crops))
+    monkeypatch.setattr(encode_node, "ASKED_EVERY", 3)
+    pair = [mesh_face(50, 60, 30), mesh_face(150, 60, 20)]
+    model = replace(MODEL, capabilities=able)
+    frames = [[], *[pair] * 5]
+    _, _, text = encode_clip(still(6), *frames, faces="all", no_face=LEAVE, face_model=model)
+    assert "Faces 2 to 3 and 8 to 9: the head is turned." in text
 
 
 def test_a_clip_of_the_bundled_model(face_model, astronaut):
