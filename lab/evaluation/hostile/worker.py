@@ -71,7 +71,10 @@ class _Watch:
         else:
             self.seen.append(f"{event} {values!r}"[:300])
             return
-        place, target = os.path.realpath(os.fsdecode(path)), str(self.target)
+        folder = ""
+        if event in ("os.remove", "os.rmdir") and isinstance(values[-1], int) and values[-1] >= 0:
+            folder = os.readlink(f"/proc/self/fd/{values[-1]}")  # the path is relative to it
+        place, target = os.path.realpath(os.path.join(folder, os.fsdecode(path))), str(self.target)
         if not place.startswith((target + os.sep, "/dev/")) and place != target:
             self.seen.append(f"{event} outside the target: {place}")
 
