@@ -270,7 +270,7 @@ def _add_train(subparsers: Subparsers) -> None:
 
 _MEASURED = (
     "face", "codes", "finder", "paste", "clip", "digits", "lsd", "benchmark", "stylegan2",
-    "hostile", "batches", "files",
+    "vectors", "hostile", "batches", "files",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from ..models.face_model import load_face_model
 from ..models.imaging.photos import load_image
 from . import results
 from .bench import nodes as node_bench
-from .bench import stylegan2
+from .bench import stylegan2, vectors
 from .evaluation import codes, files, paste
 from .evaluation.batches import figures as batches
 from .evaluation.clip import figures as clip
@@ -143,6 +143,10 @@ def _clip(args: argparse.Namespace, settings: Any, progress: Progress) -> Mappin
     return clip.evaluate_clip(photo, settings, model=model, progress=progress)
 
 
+def _vectors(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
+    return vectors.run_vectors(settings)
+
+
 def _stylegan2(args: argparse.Namespace, settings: Any, progress: Progress) -> Mapping[str, Any]:
     return stylegan2.run_stylegan2(settings)
 
@@ -185,6 +189,9 @@ EVALUATIONS = {
     ),
     "benchmark": Evaluation(
         ("nodes", "Cost of the nodes"), node_bench.NodeBenchmark, _nodes, node_bench.report
+    ),
+    "vectors": Evaluation(
+        ("vectors", "Vector operations"), vectors.VectorBenchmark, _vectors, vectors.report
     ),
     "hostile": Evaluation(
         ("hostile", "Hostile inputs"), hostile.HostileEvaluation, _hostile, hostile.report

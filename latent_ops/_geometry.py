@@ -21,7 +21,7 @@ def unflatten_codes(rows: Tensor, shape: Sequence[int]) -> Tensor:
 def unit_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
     """Split vectors into direction and length.
 
-    The largest component is divided out before squaring, so that 1e-30 and 1e30 are as exact as 1.
+    Lengths of 1e-30 and 1e30 are as exact as 1, see `length`.
 
     Args:
         x: vectors `(*, D)`.
@@ -29,16 +29,46 @@ def unit_and_length(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Unit vectors `(*, D)`, zero where `x` is zero, and lengths `(*, 1)`.
     """
-    scaled, peak = _by_peak(x)
-    norm = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
-    return scaled / torch.where(norm == 0, torch.ones_like(norm), norm), norm * peak
+    norm, odd = _norm(x)
+    if odd is None:
+        return x / norm, norm
+    scaled, peak = _by_peak(x[odd])
+    part = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
+    units = scaled / torch.where(part == 0, torch.ones_like(part), part)
+    # rows that are replaced are divided by 1, which keeps NaN out of their gradients
+    plain = x / torch.where(odd[..., None], torch.ones_like(norm), norm)
+    return put_rows(plain, odd, units), put_rows(norm, odd, part * peak)
 
 
 def length(x: Tensor) -> Tensor:
-    """Return Euclidean lengths `(*, 1)` of vectors `(*, D)`."""
-    scaled, peak = _by_peak(x)
-    lengths: Tensor = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True) * peak
-    return lengths
+    """Return Euclidean lengths `(*, 1)` of vectors `(*, D)`.
+
+    Of those whose squares would leave the range of the dtype, the largest component is divided out
+    before squaring.
+    """
+    norm, odd = _norm(x)
+    if odd is None:
+        return norm
+    scaled, peak = _by_peak(x[odd])
+    part = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True) * peak
+    return put_rows(norm, odd, part)
+
+
+def put_rows(x: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+    """Vectors `(*, D)` with `values` `(N, D)` in the places where `rows` `(*)` is true."""
+    flat = x.reshape(-1, x.shape[-1])
+    return flat.index_put((rows.reshape(-1),), values).reshape(x.shape)
+
+
+def _norm(x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Lengths `(*, 1)`, and which rows `(*)` need care: none, tiny, huge or not finite; None where
+    no row does.
+    """
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    # A quarter of the exponents away from either end, squares and their sum are exact.
+    far = torch.finfo(x.dtype).max ** 0.4
+    odd = ~((norm > 1 / far) & (norm < far)).squeeze(-1)
+    return norm, odd if bool(odd.any()) else None
 
 
 def _by_peak(x: Tensor) -> tuple[Tensor, Tensor]:

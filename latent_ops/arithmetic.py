@@ -55,8 +55,16 @@ def add(
     require_match("codes", codes, "direction", direction, latent_dims)
     dtype = compute_dtype(codes, direction)
     k = batch_scalar("strength", strength, codes, latent_dims).to(dtype)
-    start = codes.to(dtype)
-    return torch.where(k == 0, start, start + k * direction.to(dtype)).to(codes.dtype)
+    start, step = codes.to(dtype), direction.to(dtype)
+    if not isinstance(strength, Tensor):
+        if strength == 0:
+            same: Tensor = torch.broadcast_tensors(start, step)[0]
+            return same.to(codes.dtype, copy=True)
+        return torch.add(start, step, alpha=float(strength)).to(codes.dtype)
+    moved, still = torch.addcmul(start, k, step), k == 0
+    if bool(still.any()):
+        moved = torch.where(still, start, moved)
+    return moved.to(codes.dtype)
 
 
 def subtract(

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ._geometry import angle_between_units, flatten_codes, length, unit_and_length
+from ._geometry import angle_between_units, dot, flatten_codes, length, put_rows, unit_and_length
 from ._validation import compute_dtype, require_choice, require_codes, require_match
 
 METRICS = ("euclidean", "rms", "cosine", "angle", "whitened")
@@ -120,8 +120,28 @@ def distance(
     """
     require_codes("a", a, latent_dims)
     require_match("a", a, "b", b, latent_dims)
+    if metric == "cosine":
+        return _cosine(a, b, latent_dims)
     x, y, spread = prepare(a, b, metric, std, latent_dims)
     return compare(x, y, metric, spread)
+
+
+def _cosine(a: Tensor, b: Tensor, latent_dims: int) -> Tensor:
+    """The cosine distance `(*)`: by the plain formula where that is exact, else by `compare`."""
+    dtype = compute_dtype(a, b)
+    x, y = torch.broadcast_tensors(*(flatten_codes(c, latent_dims, dtype) for c in (a, b)))
+    norms = length(x) * length(y)
+    known = norms > 0
+    cosine = (dot(x, y) / torch.where(known, norms, torch.ones_like(norms))).squeeze(-1)
+    # 1 - c has the digits of c only where c is small
+    close = ~(known.squeeze(-1) & (cosine.abs() < 0.5))
+    result = 1 - cosine
+    if bool(close.any()):
+        u, v = (unit_and_length(c[close])[0] for c in (x, y))
+        result = torch.where(close, torch.ones_like(result), result)
+        exact = compare(u, v, "cosine", None)
+        result = put_rows(result[..., None], close, exact[..., None]).squeeze(-1)
+    return result
 
 
 def prepare(
