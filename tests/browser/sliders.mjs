@@ -165,7 +165,7 @@ await page.mouse.click(60, 900);
 await page.waitForTimeout(500);
 for (const keys of ["Control+z", "Control+y", "Control+z"]) {
   await page.keyboard.press(keys);
-  await page.waitForTimeout(1500);
+  await page.waitForTimeout(3000);
   const seen = JSON.stringify(await preview());
   check(seen === whole, `${keys}: ${seen}`);
 }
