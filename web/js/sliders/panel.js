@@ -180,6 +180,7 @@ export class SliderPanel {
 
   stop() {
     this.presets.stop();
+    this.stage.stop();
   }
 
   say(text) {

@@ -44,7 +44,8 @@ export class Stage {
       if (event.key === " " || event.key === "Enter") this.setHeld(true);
     });
     this.before.addEventListener("keyup", () => this.setHeld(false));
-    new ResizeObserver(() => this.measure()).observe(this.frame);
+    this.observer = new ResizeObserver(() => this.measure());
+    this.observer.observe(this.frame);
   }
 
   // B on the panel, but where text is typed.
@@ -74,11 +75,16 @@ export class Stage {
 
   measure() {
     const { clientWidth, clientHeight } = this.frame;
+    if (clientWidth === 0) return; // not on the page
     const wanted = Math.min(clientWidth, clientHeight) * (window.devicePixelRatio || 1);
     const side = SIDES.find((one) => one >= wanted - 8) ?? SIDES.at(-1);
     if (side === this.side) return;
     this.side = side;
     this.changed();
+  }
+
+  stop() {
+    this.observer.disconnect();
   }
 
   // What the node remembers.
