@@ -15,7 +15,7 @@ from face_latents.models.values import FaceLatent
 from face_latents.nodes import host
 from face_latents.nodes.measure import effects, sheet
 from face_latents.nodes.model import paste_back as paste_node
-from face_latents.nodes.sliders.preview import sessions
+from face_latents.nodes.sliders.preview import sessions, views
 from nodes_support import run
 from PIL import Image
 from preview_support import Bench, as_bytes, pixels
@@ -132,9 +132,9 @@ def test_the_command_line_writes_what_paste_back_gives(face_model, latent, astro
 
 
 def test_the_preview_is_what_paste_back_gives(face_model, latent):
-    square = in_square(latent, sessions.CROP_SIDE)
+    square = in_square(latent, views.LEAST_SIDE)
     bench = Bench(square, model=face_model)
-    assert torch.equal(bench.session.faces[0].context.photo, square.contexts[0].photo)
+    assert torch.equal(bench.session.views.small[0].context.photo, square.contexts[0].photo)
     shown = pixels(bench.ask(strengths={"smile": STRENGTH}))
     assert torch.equal(shown, as_bytes(paste(face_model, square)))
     edited = run(

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ....models.errors import FaceLatentsError
+from ....models.imaging.opening import open_picture
 from ....models.imaging.photos import list_pictures
 
 _SIDE = 512  # pixels of the longer side
@@ -54,7 +55,7 @@ def make_photos(source: Path, folder: Path, count: int) -> dict[str, int]:
 
 
 def _small(path: Path) -> Image.Image:
-    picture = Image.open(path).convert("RGB")
+    picture = open_picture(path)[0].convert("RGB")
     picture.thumbnail((_SIDE, _SIDE))
     return picture
 

@@ -333,9 +333,11 @@ def test_degenerate_context_is_refused() -> None:
     photo, (before, after) = make_photo(64, 64), make_pair()
     good = make_context(photo, (32, 32), 60)
     facts = {"photo": photo, "size": SIZE, "code": good.code, "photo_key": "k", "face_index": 0}
-    flat = PhotoContext(transform=torch.zeros(2, 3), landmarks=good.landmarks, **facts)
-    with pytest.raises(FaceLatentsError, match="transform"):
-        paste(photo, flat, before, after)
+    with pytest.raises(FaceLatentsError, match="maps the photo to a line"):
+        PhotoContext(transform=torch.zeros(2, 3), landmarks=good.landmarks, **facts)
+    tiny = PhotoContext(transform=1e-9 * torch.eye(2, 3), landmarks=good.landmarks, **facts)
+    with pytest.raises(FaceLatentsError, match="not a valid transform"):
+        paste(photo, tiny, before, after)
     point = PhotoContext(transform=good.transform, landmarks=torch.ones(5, 2), **facts)
     with pytest.raises(FaceLatentsError, match="landmarks"):
         paste(photo, point, before, after)

@@ -33,14 +33,14 @@ def root(monkeypatch, tmp_path):
     monkeypatch.setattr(host.stand_alone, "input", tmp_path / "input")
     (tmp_path / "input").mkdir()
 
-    def find(photo, score, number):
+    def find(photo, wanted, number):
         if float(photo.max()) == 0:
             raise NoFaceError(f"No face was found in photo {number + 1}. Try another.")
         eyes = 20 if photo.shape[0] < SMALL else 60
         mesh = landmarks_for(photo.unsqueeze(0), mesh_face(55, 45, eyes))
         return cut.faces_from_landmarks(mesh, 0, *photo.shape[:2])
 
-    monkeypatch.setattr(cut, "_find", find)
+    monkeypatch.setattr(cut, "find_all", find)
     return tmp_path / "input"
 
 

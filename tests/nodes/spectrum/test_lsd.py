@@ -427,11 +427,11 @@ def test_one_code_per_label_builds_but_is_not_measured():
 def faces_everywhere(monkeypatch):
     """Every photo shows a face in its middle."""
 
-    def find(photo, score, number):
+    def find(photo, wanted, number):
         mesh = landmarks_for(photo.unsqueeze(0), mesh_face(55, 45, 60))
         return cut.faces_from_landmarks(mesh, 0, *photo.shape[:2])
 
-    monkeypatch.setattr(cut, "_find", find)
+    monkeypatch.setattr(cut, "find_all", find)
 
 
 def fill(folder, count, seed):
