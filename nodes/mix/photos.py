@@ -19,6 +19,7 @@ from ..registry import node
 VIEWS = PORTRAIT, FIRST_PHOTO = ("portrait", "first photo")
 BACKGROUNDS = DISSOLVE, FIRST = ("dissolve", "first photo")
 MOST_PIXELS = 1 << 28  # of all frames together: 3.2 GB
+LARGEST = 1 << 24  # pixels of one: 2 GB while it is drawn
 
 
 @node("FaceLatentsMorphPhotos", "Morph Photos", widgets.MIX)
@@ -75,6 +76,12 @@ class MorphPhotos:
         else:
             shown = portrait_view(faces, size, surroundings)
         count = len(face_latent)
+        if shown.height * shown.width > LARGEST:
+            raise FaceLatentsError(
+                f"Morph Photos: the first photo has {shown.width} x {shown.height} pixels; at most "
+                f"{LARGEST / 1e6:.0f} million can be drawn at once. Choose the view 'portrait', or "
+                "make the photo smaller before Encode Face."
+            )
         if count * shown.height * shown.width > MOST_PIXELS:
             raise FaceLatentsError(
                 f"Morph Photos: {count} pictures of {shown.width} x {shown.height} pixels do not "

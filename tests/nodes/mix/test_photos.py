@@ -80,6 +80,9 @@ def test_what_cannot_be_drawn_is_refused(
         morph(face_model, random_latent(tiny), faces)
     with pytest.raises(SpaceMismatchError, match="Morph Photos"):
         morph(face_model, faces, random_latent(tiny))
+    monkeypatch.setattr(node, "LARGEST", 150 * 200 - 1)
+    with pytest.raises(FaceLatentsError, match="the first photo has 200 x 150 pixels"):
+        morph(face_model, faces, faces, view="first photo")
     monkeypatch.setattr(node, "MOST_PIXELS", 1000)
     with pytest.raises(FaceLatentsError, match="do not fit into memory"):
         morph(face_model, faces, faces)
