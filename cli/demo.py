@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from ..models.errors import FaceLatentsError
-from ..models.imaging.opening import open_header
+from ..models.imaging.opening import open_header, open_picture
 from ..models.imaging.photos import load_image
 from .close_up import close_up
 from .contact_sheet import Cell, Row, draw_sheet
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..models.values import PhotoContext
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
+MIRRORED = "mirrored"  # folder of the second photo of workflows that take two
 _SHOWN = 6  # pictures of one node's batch
 _LINE = (255, 196, 0)
 
@@ -53,6 +54,9 @@ def _run(own_photo: Path | None, output: Path) -> int:
     stand_alone.models = output / "models"  # workflows that save directions and bases
     photo = _photo(own_photo, output / "input")
     make_example_folders(photo, photo.parent)
+    mirrored = photo.parent / MIRRORED / photo.name
+    mirrored.parent.mkdir()
+    write(ImageOps.mirror(open_picture(photo)[0].convert("RGB")), mirrored)
     context, first = _first_row(photo)
     executor: Executor | None = None
     rows = [first]
@@ -68,7 +72,8 @@ def _run(own_photo: Path | None, output: Path) -> int:
             rows.append(Row(name, note=reason))
             continue
         try:
-            job = prepare(path, output / path.stem, photos=photo.parent)
+            second = _second_photos(path, photo)
+            job = prepare(path, output / path.stem, settings=second, photos=photo.parent)
             executor = executor or Executor(job.classes)
             (outcome,) = job.run(executor=executor)
         except FaceLatentsError as error:
@@ -203,6 +208,7 @@ def _missing_model(path: Path) -> str:
 
     Weights of StyleGAN2 models do not ship with the project.
     """
+    from ..nodes.files.weights import list_weights
     from ..nodes.model.load import model_choices
 
     for node in read_workflow_file(path).get("nodes", []):
@@ -210,7 +216,15 @@ def _missing_model(path: Path) -> str:
         asked = str(values[0]) if isinstance(values, list) and values else ""
         if node.get("type") == "FaceLatentsLoadModel" and asked not in model_choices():
             return asked
+        if node.get("type") == "FaceLatentsConvertWeights" and asked not in list_weights():
+            return asked
     return ""
+
+
+def _second_photos(path: Path, photo: Path) -> list[str]:
+    """Settings that give every Load Image of a workflow but the first the mirrored photo."""
+    nodes = [n for n in read_workflow_file(path).get("nodes", []) if n.get("type") == "LoadImage"]
+    return [f"{node['id']}.image={MIRRORED}/{photo.name}" for node in nodes[1:]]
 
 
 def _heading(path: Path) -> str:

@@ -256,22 +256,25 @@ def one_example_photo(monkeypatch):
 @pytest.mark.usefixtures("one_example_photo")
 def test_demo_writes_the_sheet_and_prints_its_path_last(portraits, tmp_path, monkeypatch, capsys):
     """On a few workflows; tests/test_workflows.py runs every one."""
-    shown = {"Add a smile", "Morph two faces", "VAE latent arithmetic"}
-    needs_model = "With own weights - style mix"
+    shown = {"Add a smile", "Morph two photos", "VAE latent arithmetic"}
+    need_weights = "With own weights - convert", "With own weights - style mix"
     flows = tmp_path / "flows"
     flows.mkdir()
-    for name in (*shown, needs_model):
+    for name in (*shown, *need_weights):
         (flows / f"{name}.json").write_bytes((demo_module.WORKFLOWS / f"{name}.json").read_bytes())
     monkeypatch.setattr(demo_module, "WORKFLOWS", flows)
     assert main(["demo", str(portraits / "a.png"), "--output", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == str(tmp_path / "contact_sheet.jpg")
-    assert sum(line.startswith("[") for line in lines) == len(shown) + 1
+    assert sum(line.startswith("[") for line in lines) == len(shown) + 2
     # those whose model cannot be shipped are named, with the reason
     skipped = [line.split(":")[0] for line in lines if "skipped: it needs a model" in line]
-    assert skipped == [f"{needs_model}.json"]
+    assert skipped == [f"{name}.json" for name in need_weights]
     assert Image.open(lines[-1]).height > 250 * len(shown)
-    assert {path.name for path in (tmp_path / "input").iterdir() if path.is_dir()} == set(GROUPS)
+    assert {path.name for path in (tmp_path / "input").iterdir() if path.is_dir()} == {
+        *GROUPS,
+        demo_module.MIRRORED,
+    }
 
 
 @pytest.mark.usefixtures("one_example_photo")
