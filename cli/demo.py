@@ -63,16 +63,17 @@ def _run(own_photo: Path | None, output: Path) -> int:
     failed = skipped = 0
     workflows = sorted(WORKFLOWS.glob("*.json"))
     for number, path in enumerate(workflows, 1):
-        name = _heading(path)
+        nodes = read_workflow_file(path).get("nodes", [])
+        name = _heading(nodes) or path.stem
         print(f"[{number}/{len(workflows)}] {name}", flush=True)
-        if missing := _missing_model(path):
+        if missing := _missing_model(nodes):
             skipped += 1
             reason = f"skipped: it needs a model of your own, '{missing}' (see its note)"
             print(f"{path.name}: {reason}")
             rows.append(Row(name, note=reason))
             continue
         try:
-            second = _second_photos(path, photo)
+            second = _second_photos(nodes, photo)
             job = prepare(path, output / path.stem, settings=second, photos=photo.parent)
             executor = executor or Executor(job.classes)
             (outcome,) = job.run(executor=executor)
@@ -203,15 +204,15 @@ def _spread(count: int) -> list[int]:
     return [round(i * (count - 1) / (_SHOWN - 1)) for i in range(_SHOWN)]
 
 
-def _missing_model(path: Path) -> str:
-    """The model file that a workflow asks for and that is not there; an empty string for none.
+def _missing_model(nodes: Sequence[dict[str, Any]]) -> str:
+    """The model file that nodes of a workflow ask for and that is not there; else an empty string.
 
     Weights of StyleGAN2 models do not ship with the project.
     """
     from ..nodes.files.weights import list_weights
     from ..nodes.model.load import model_choices
 
-    for node in read_workflow_file(path).get("nodes", []):
+    for node in nodes:
         values = node.get("widgets_values")
         asked = str(values[0]) if isinstance(values, list) and values else ""
         if node.get("type") == "FaceLatentsLoadModel" and asked not in model_choices():
@@ -221,17 +222,16 @@ def _missing_model(path: Path) -> str:
     return ""
 
 
-def _second_photos(path: Path, photo: Path) -> list[str]:
+def _second_photos(nodes: Sequence[dict[str, Any]], photo: Path) -> list[str]:
     """Settings that give every Load Image of a workflow but the first the mirrored photo."""
-    nodes = [n for n in read_workflow_file(path).get("nodes", []) if n.get("type") == "LoadImage"]
-    return [f"{node['id']}.image={MIRRORED}/{photo.name}" for node in nodes[1:]]
+    loading = [node for node in nodes if node.get("type") == "LoadImage"]
+    return [f"{node['id']}.image={MIRRORED}/{photo.name}" for node in loading[1:]]
 
 
-def _heading(path: Path) -> str:
-    """The heading of the workflow's note, else its file name."""
-    nodes = read_workflow_file(path).get("nodes", [])
+def _heading(nodes: Sequence[dict[str, Any]]) -> str:
+    """The heading of a workflow's note, an empty string for none."""
     for node in nodes:
         lines = str((node.get("widgets_values") or [""])[0]).strip().splitlines()
         if node.get("type") in NOTES and lines and lines[0].startswith("#"):
             return lines[0].lstrip("# ")
-    return path.stem
+    return ""

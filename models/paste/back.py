@@ -33,6 +33,7 @@ from .pixels import (
     end_before_border,
     move_photo,
     photo_box,
+    square_around,
 )
 from .whole import paste_whole
 
@@ -94,8 +95,7 @@ def paste_back(
         # them.
         maps = edit_maps(cut_face(photo, context, side), edit, face)
     to_photo = invert_transform(transform)[:, :2] * size  # shares of the crop -> photo pixels
-    margin = size * (maps.extent - 1) / 2
-    transform = torch.cat([transform[:, :2], transform[:, 2:] + margin], 1)
+    transform = square_around(transform, size, maps.extent)
     return _paste_maps(photo, maps, transform, size * maps.extent, to_photo, strength, mask)
 
 

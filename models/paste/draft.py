@@ -13,7 +13,7 @@ from ..imaging.maps import resize, sample_maps
 from ..values import PhotoContext
 from .edit import FaceEdit, PhotoEdit
 from .mask import face_mask
-from .pixels import crop_fractions, end_before_border
+from .pixels import crop_fractions, end_before_border, square_around
 from .whole import paste_whole
 
 _LEAST_LIGHT = LEAST_LIGHT / 4  # as a change of brightness: the slope of log-odds at 0.5 is 4
@@ -63,8 +63,7 @@ def _draft_maps(square: PhotoContext, maps: EditMaps) -> Tensor:
     photo = square.photo.permute(2, 0, 1)
     side = photo.shape[-1]
     transform = square.transform.to("cpu", torch.float64)
-    margin = square.size * (maps.extent - 1) / 2
-    widened = torch.cat([transform[:, :2], transform[:, 2:] + margin], 1)
+    widened = square_around(transform, square.size, maps.extent)
     box = (0, 0, side, side)
     x, y = crop_fractions(widened, square.size * maps.extent, box, photo.device)
     values = EditMaps.unstacked(sample_maps(maps.stacked(), x, y))

@@ -35,6 +35,17 @@ def photo_box(transform: Tensor, size: float, height: int, width: int) -> Box | 
     return None if left >= right or top >= bottom else (left, top, right, bottom)
 
 
+def square_around(transform: Tensor, size: float, extent: float) -> Tensor:
+    """Photo pixels to those of a square of `extent` sides about a crop's middle, `(2, 3)`.
+
+    Args:
+        transform: `(2, 3)`, photo pixels to those of the crop.
+        size: of the crop.
+        extent: see `EditMaps`.
+    """
+    return torch.cat([transform[:, :2], transform[:, 2:] + size * (extent - 1) / 2], 1)
+
+
 def crop_fractions(
     transform: Tensor, size: float, box: Box, device: torch.device
 ) -> tuple[Tensor, Tensor]:

@@ -105,20 +105,20 @@ class MorphPhotos:
 
 def _faces_of(model: FaceModel, latent: FaceLatent) -> list[PhotoFace]:
     """Faces of photos and of drawn pictures, each once; photos without a face are left out."""
-    chosen = latent.take(latent.faces) if latent.faces else latent
     if not latent.faces:
         raise FaceLatentsError(
             "Morph Photos: none of the photos shows a face. Connect the faces that were mixed, "
             "as Encode Face found them."
         )
-    drawn = [n for n, context in enumerate(chosen.contexts) if context is None]
-    contexts = dict(enumerate(chosen.contexts))
+    chosen = latent.take(latent.faces)
+    contexts = {n: found for n, found in enumerate(chosen.contexts) if found is not None}
+    drawn = [n for n in range(len(chosen)) if n not in contexts]
     if drawn:
         codes = chosen.samples[drawn]
         pictures = decode_codes(model, codes, "Drawing faces without a photo").float().cpu()
         for n, code, picture in zip(drawn, codes, pictures, strict=True):
             contexts[n] = _drawn(model, code, picture)
-    return list(dict.fromkeys(photo_faces(each for each in contexts.values() if each is not None)))
+    return list(dict.fromkeys(photo_faces(contexts[n] for n in range(len(chosen)))))
 
 
 def _drawn(model: FaceModel, code: Tensor, picture: Tensor) -> PhotoContext:

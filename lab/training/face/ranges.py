@@ -6,10 +6,8 @@ import torch
 from torch import Tensor
 
 from ....models.architectures.face.net import POSES, FaceShapeAppearanceNet
-from ....models.architectures.face.points import MEETING
+from ....models.architectures.face.points import OPENINGS
 from .geometry import within_hollows
-
-MEETING_POINTS = torch.tensor(MEETING)
 
 STEP, MOST = 0.25, 3.0  # strengths tried
 # Triangles of the mesh that keep less than this share of their area are folds or smears, those that
@@ -43,6 +41,8 @@ def _end(net: FaceShapeAppearanceNet, codes: Tensor, vector: Tensor) -> float:
     # what a turned head hides folds on every real one
     before, mean = _areas(net, codes), _areas(net, torch.zeros_like(codes[:1]))
     seen = (before > SEEN * mean) & (vector[:3] == 0).all()
+    shape = net.parts["shape"]
+    frontal = net.shape.frontal(codes[:, shape])
     strength = STEP
     while strength + STEP <= most:
         kept = _areas(net, codes + (strength + STEP) * vector) / before
@@ -50,22 +50,22 @@ def _end(net: FaceShapeAppearanceNet, codes: Tensor, vector: Tensor) -> float:
         if float(broken.sum()) > MOST_BROKEN * max(int(seen.sum()), 1):
             break
         strength += STEP
-        if _closes(net, codes, strength * vector):
+        if _closes(frontal, net.shape.frontal((codes + strength * vector)[:, shape])):
             break
     return strength
 
 
-def _closes(net: FaceShapeAppearanceNet, codes: Tensor, change: Tensor) -> bool:
-    """Whether the lips, or the lids of an eye, of most faces meet after a change."""
-    shape = net.capabilities().parts["shape"]
-    before, after = (
-        net.shape.frontal(each[:, shape])[:, MEETING_POINTS, 1] for each in (codes, codes + change)
-    )
-    apart, open_still = (pairs[:, :, 1] - pairs[:, :, 0] > NARROWEST for pairs in (before, after))
-    for part in torch.arange(len(MEETING)).split([9, 7, 7]):
-        opened = apart[:, part].sum()
-        met = (apart & ~open_still)[:, part].sum()
-        if float(opened) > 0 and float(met / opened) > MOST_MET:
+def _closes(before: Tensor, after: Tensor) -> bool:
+    """Whether the lips, or the lids of an eye, of most faces meet.
+
+    Args:
+        before, after: frontal shapes `(N, 478, 3)`.
+    """
+    for pairs in OPENINGS:
+        upper, lower = (list(points) for points in zip(*pairs, strict=True))
+        apart, still = (s[:, lower, 1] - s[:, upper, 1] > NARROWEST for s in (before, after))
+        opened, met = float(apart.sum()), float((apart & ~still).sum())
+        if met > MOST_MET * opened:
             return True
     return False
 

@@ -32,13 +32,13 @@ RIGID = (
     10, 338, 297, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 33, 133, 362, 263, 127, 356, 234, 454,
     93, 323, 2, 98, 327,
 )  # fmt: skip
-# Points that meet when lips and lids close: (upper, lower).
-MEETING = tuple(
-    pair
+# Points that meet when lips and the lids of each eye close: (upper, lower).
+OPENINGS = tuple(
+    tuple(zip(upper[1:-1], lower[1:-1], strict=True))
     for upper, lower in (
         (INNER_UPPER_LIP, INNER_LOWER_LIP),
         (LEFT_UPPER_LID, LEFT_LOWER_LID),
         (RIGHT_UPPER_LID, RIGHT_LOWER_LID),
     )
-    for pair in zip(upper[1:-1], lower[1:-1], strict=True)
 )
+MEETING = tuple(pair for pairs in OPENINGS for pair in pairs)
