@@ -29,6 +29,7 @@ from .settings import read_settings
 from .training import bases, judge
 from .training.digits import classifier as digit_classifier
 from .training.digits import train as train_digits
+from .training.digits_gan import run as train_digits_gan
 from .training.face import run as train_face
 from .training.finder import run as train_finder
 from .training.landmarks import run as train_landmarks
@@ -167,6 +168,7 @@ TRAININGS = {
     "digit_classifier": Training(
         digit_classifier.DigitClassifierTraining, digit_classifier.train_digit_classifier
     ),
+    "digits-gan": Training(train_digits_gan.DigitsGanTraining, train_digits_gan.train_digits_gan),
     "landmarks": Training(train_landmarks.LandmarkTraining, train_landmarks.train_landmarks),
     "basis": Training(bases.BasisTraining, bases.train_basis),
 }

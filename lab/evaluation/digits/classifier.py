@@ -26,14 +26,17 @@ class DigitClassifier(nn.Module):
         self.fourth = nn.Conv2d(4 * width, 4 * width, 3)  # 5 x 5
         self.head = nn.Linear(4 * width * 4, 10)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def features(self, pictures: Tensor) -> Tensor:
+        """What the scores are read off, `(B, 16 * width)`."""
         x = pictures.mean(1, keepdim=True)
         x = F.relu(self.first(x))
         x = F.max_pool2d(F.relu(self.second(x)), 2)
         x = F.relu(self.third(x))
         x = F.relu(self.fourth(x))
-        x = F.dropout(F.adaptive_max_pool2d(x, 2).flatten(1), 0.3, self.training)
-        scores: Tensor = self.head(x)
+        return F.adaptive_max_pool2d(x, 2).flatten(1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        scores: Tensor = self.head(F.dropout(self.features(pictures), 0.3, self.training))
         return scores
 
 

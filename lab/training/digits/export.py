@@ -66,18 +66,27 @@ def stretch_labels(
 
 def export_digits(path: Path, net: DigitNet, name: str, training: Mapping[str, object]) -> str:
     """Write the model file and return its model identity; weights become float16."""
-    tensors = {f"digits.{key}": _stored(key, value) for key, value in net.state_dict().items()}
     metadata = {
         "name": name,
-        "architecture": "digits",
-        "licence": LICENCE,
-        "attribution": ATTRIBUTION,
         "training_data": "60,000 MNIST training digits with their labels: the labels shape the "
         "code space",
         "classes": json.dumps([str(k) for k in range(CLASSES)]),
         "training": json.dumps(training),
     }
-    return save_face_model(path, tensors, metadata, WHOLE)
+    return save_digits(path, net, metadata)
+
+
+def save_digits(path: Path, net: DigitNet, metadata: Mapping[str, str]) -> str:
+    """Write a network trained on MNIST, its weights as float16, and return its model identity.
+
+    Args:
+        path: the model file.
+        net: with its statistics.
+        metadata: name, training_data and whatever else there is to tell.
+    """
+    tensors = {f"digits.{key}": _stored(key, value) for key, value in net.state_dict().items()}
+    facts = {"architecture": "digits", "licence": LICENCE, "attribution": ATTRIBUTION}
+    return save_face_model(path, tensors, {**facts, **metadata}, WHOLE)
 
 
 def save_clean_encoder(path: str | Path, net: DigitNet, model_id: str) -> None:

@@ -1,0 +1,1 @@
+"""Training of an unconditional GAN of digits, and of encoders for it."""
