@@ -15,9 +15,11 @@ from .bases import OURS, PCA, RANDOM, Setup
 from .methods import Method, Setting, Tuning
 from .model import Digits, MeasuredModel, Progress
 from .noise import NOISES, Noise
+from .paired import mcnemar, mean_interval
 
 MEASURES = ("psnr", "ssim", "accuracy")
 BY_K = (1, 2, 3, 4, 10, 20, 40)
+BOOTSTRAP_SEED = 17
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def denoise(
         The figures, and every method with its setting by noise. The figures are
         `denoise.<noise>.<level>.<method>`: psnr (dB), ssim, accuracy (of the classifier), means
         over digits and seeds; `spread`, their sample standard deviation over the seeds; `by_seed`;
-        `digits_per_seed`; the chosen `setting`. Unless brief also
+        `digits_per_seed`; the chosen `setting`; `against_lsd`, see `against_lsd`. Unless brief also
         `denoise_best.<noise>.<level>.<measure>`: the method with the best figure;
         `denoise_one_setting`: the setting of LSD that does best over all noises; `denoise_by_k`,
         `denoise_clipping`: see the functions.
@@ -105,6 +107,7 @@ def _measure(
     counts: Counts,
 ) -> dict[str, object]:
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
+    cases: dict[str, list[Tensor]] = {name: [] for name in methods}
     used: dict[str, int] = {}
     for seed in seeds:
         order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
@@ -112,14 +115,15 @@ def _measure(
         damaged = noise(digits.pictures, seed)
         codes = setup.model.encode(damaged)
         bases = setup.with_random(seed)
-        done: dict[Method, dict[str, float]] = {}  # several names may have chosen the same
+        done: dict[Method, Tensor] = {}  # several names may have chosen the same
         for name, method in methods.items():
             used[name] = min(counts.slow, len(digits)) if method.slow else len(digits)
             if method not in done:
                 part = slice(0, used[name])
                 pictures = method.denoise(setup.model, damaged[part], codes[part], bases)
-                done[method] = likeness(setup.model, pictures, digits[part])
-            rounds[name].append(done[method])
+                done[method] = each_likeness(setup.model, pictures, digits[part])
+            cases[name].append(done[method])
+            rounds[name].append(_means(done[method]))
     return {
         name: {
             **{key: _rounded(statistics.fmean(one[key] for one in found)) for key in MEASURES},
@@ -127,18 +131,49 @@ def _measure(
             "by_seed": {key: [_rounded(one[key]) for one in found] for key in MEASURES},
             "digits_per_seed": used[name],
             "setting": methods[name].text,
+            "against_lsd": against_lsd(cases["lsd"], cases[name]),
         }
         for name, found in rounds.items()
     }
 
 
+def against_lsd(lsd: Sequence[Tensor], other: Sequence[Tensor]) -> dict[str, object]:
+    """What parts LSD from another method on the digits that both were given.
+
+    The digits of all seeds count as cases; one in ten is drawn by two seeds, with other noise.
+
+    Args:
+        lsd, other: of every seed, see `each_likeness`; a slow method has fewer digits.
+
+    Returns:
+        `accuracy`: McNemar's test, LSD being the first; `psnr`: LSD's figure less the other's, in
+        dB, with the bootstrap's interval.
+    """
+    mine = torch.cat([a[:, : b.shape[1]] for a, b in zip(lsd, other, strict=True)], 1)
+    theirs = torch.cat(list(other), 1)
+    right = MEASURES.index("accuracy")
+    return {
+        "accuracy": mcnemar(mine[right] > 0.5, theirs[right] > 0.5),
+        "psnr": mean_interval((mine - theirs)[MEASURES.index("psnr")], BOOTSTRAP_SEED),
+    }
+
+
+def each_likeness(model: MeasuredModel, pictures: Tensor, digits: Digits) -> Tensor:
+    """`(3, N)` by `MEASURES` and digit: PSNR (dB) and SSIM to the clean digit, 1 where the label
+    is right.
+    """
+    right = model.labels(pictures) == digits.labels
+    values = [psnr(pictures, digits.pictures), ssim(pictures, digits.pictures), right.double()]
+    return torch.stack([value.double() for value in values])
+
+
 def likeness(model: MeasuredModel, pictures: Tensor, digits: Digits) -> dict[str, float]:
     """PSNR (dB) and SSIM to the clean digits, and the classifier's accuracy, means over digits."""
-    return {
-        "psnr": float(psnr(pictures, digits.pictures).mean()),
-        "ssim": float(ssim(pictures, digits.pictures).mean()),
-        "accuracy": float((model.labels(pictures) == digits.labels).double().mean()),
-    }
+    return _means(each_likeness(model, pictures, digits))
+
+
+def _means(found: Tensor) -> dict[str, float]:
+    return dict(zip(MEASURES, found.mean(1).tolist(), strict=True))
 
 
 def best_methods(found: Mapping[str, Any]) -> dict[str, str]:
