@@ -66,13 +66,16 @@ def _draft_maps(square: PhotoContext, maps: EditMaps) -> Tensor:
     widened = square_around(transform, square.size, maps.extent)
     box = (0, 0, side, side)
     x, y = crop_fractions(widened, square.size * maps.extent, box, photo.device)
-    values = EditMaps.unstacked(sample_maps(maps.stacked(), x, y))
+    covers = bool((maps.weight != 0).any())
+    stacked = maps.stacked() if covers else torch.cat([maps.motion, maps.change])
+    values = sample_maps(stacked, x, y)
     to_photo = invert_transform(transform)[:, :2] * square.size
-    motion = end_before_border(values.motion, square.photo, box, to_photo)
+    motion = end_before_border(values[:2], square.photo, box, to_photo)
     shift = torch.einsum("ij,jhw->ihw", to_photo.to(motion), motion) * 2 / side
     axis = (torch.arange(side) + 0.5) * 2 / side - 1
     grid = torch.stack([axis + shift[0], axis[:, None] + shift[1]], -1)[None]
     moved = F.grid_sample(photo[None], grid, padding_mode="border", align_corners=False)[0]
-    edited = apply_log_odds(moved, values.change)
-    edited = edited + values.weight * (values.face - edited)
+    edited = apply_log_odds(moved, values[2:5])
+    if covers:
+        edited = edited + values[5:6] * (values[6:] - edited)
     return edited.permute(1, 2, 0).clamp(0, 1)

@@ -8,6 +8,7 @@ drawing itself is laid over.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,6 +35,7 @@ LIT = 0.4  # of the way to the frame: how far light around a face is whole
 MISFIT = 0.5  # log-odds of brightness by which the drawing of the photo errs where it is hidden
 PARTED = 0.012  # sides of the crop by which lips have to part for the inside to be drawn
 STRETCHED = 1.6  # times that a mouth's own inside may be stretched
+PATCHES = 28  # a side, whose colours are compared
 COLOURFUL = (0.006, 0.012)  # distance of colours from a single tone: none, and all of it
 
 
@@ -51,7 +53,7 @@ def edit_maps(
         net: the model.
         photos: aligned crops `(B, 3, S, S)` in [0, 1].
         before, after: codes `(B, K)`.
-        draft: half the resolution, drawings not sharpened.
+        draft: half the resolution throughout, drawings not sharpened.
 
     Returns:
         `(B, 9, N, N)`, maps over squares of `EXTENT` sides, see `EditMaps.stacked`.
@@ -62,14 +64,16 @@ def edit_maps(
     change, picture = torch.zeros_like(photos), torch.zeros_like(photos)
     drawn = bool((appearances[0] != appearances[1]).any())
     if drawn or bool((parted > 0).any()):  # else nothing of a drawing is seen
-        draw = net.base if draft else net.texture
-        own, edited = net.read_canonical(photos, old), draw(appearances[1])
+        pictures = _draw(net, appearances if drawn else appearances[1:], draft)
+        own = net.read_canonical(photos, old, draft=draft)
         colours = colourfulness(own)
+        picture = tone_of(own, colours, pictures[-1])
+        change = torch.zeros_like(picture)
         if drawn:
-            change = appearance_change(net, own, colours, draw(appearances[0]), edited)
-        picture = tone_of(own, colours, edited)
-    light = light_of(change.mean(1), net.face_mask)
-    change = change - light[:, None, None, None] * net.face_mask
+            change = appearance_change(net, own, colours, pictures[0], pictures[-1])
+    mask = _mask_of(net, change.shape[-1])
+    light = light_of(change.mean(1), mask)
+    change = change - light[:, None, None, None] * mask
     side = DRAFT_GRID if draft else GRID
     maps = (
         _maps(net, (old[i], new[i]), change[i], picture[i], float(parted[i]), side)
@@ -81,6 +85,15 @@ def edit_maps(
     # Light falls on what surrounds a face too: confined to the face it would leave a patch.
     lit = light[:, None, None] * broad_mask(side).to(light)
     return torch.cat([stacked[:, :2], stacked[:, 2:5] + lit[:, None], stacked[:, 5:]], 1)
+
+
+def _draw(
+    net: FaceShapeAppearanceNet, appearances: Sequence[Tensor], draft: bool
+) -> Sequence[Tensor]:
+    """The canonical faces `(B, 3, S, S)` of appearances; drafts are soft and half as large."""
+    if draft:
+        return net.appearance.linear_sum(torch.cat([*appearances])).chunk(len(appearances))
+    return [net.texture(appearance) for appearance in appearances]
 
 
 def _parted(old: Tensor, new: Tensor) -> Tensor:
@@ -107,10 +120,21 @@ def appearance_change(
     tint = log_odds_change(before, after) - brightness
     tint = tint * colours[:, None, None, None]
     misfit = log_odds_change(luminance(before), luminance(own))[:, 0]
-    misfit = gaussian_blur(misfit - misfit.mean((1, 2), keepdim=True), 0.012 * net.size)
+    side = own.shape[-1]
+    misfit = gaussian_blur(misfit - misfit.mean((1, 2), keepdim=True), 0.012 * side)
     seen = (-(misfit / MISFIT).square()).exp()
-    seen = gaussian_blur(seen, 0.008 * net.size) * net.face_mask
+    seen = gaussian_blur(seen, 0.008 * side) * _mask_of(net, side)
     return (brightness + tint) * seen[:, None]
+
+
+def _mask_of(net: FaceShapeAppearanceNet, side: int) -> Tensor:
+    """The model's face mask in `(side, side)`."""
+    return F.adaptive_avg_pool2d(net.face_mask[None], side)[0]
+
+
+def _patches(pictures: Tensor) -> Tensor:
+    """Means of pictures `(B, 3, S, S)` over about PATCHES places a side, `(B, 3, P)`."""
+    return F.avg_pool2d(pictures, max(1, pictures.shape[-1] // PATCHES)).flatten(2)
 
 
 def colourfulness(pictures: Tensor) -> Tensor:
@@ -118,7 +142,7 @@ def colourfulness(pictures: Tensor) -> Tensor:
 
     Grey and sepia pictures have colours on one line: each channel is a function of brightness.
     """
-    small = F.avg_pool2d(pictures, 8).flatten(2)
+    small = _patches(pictures)
     grey = small.mean(1, keepdim=True)
     basis = torch.stack([torch.ones_like(grey), grey, grey.square()], -1)[:, 0]
     fitted = basis @ torch.linalg.lstsq(basis, small.mT).solution
@@ -130,7 +154,7 @@ def colourfulness(pictures: Tensor) -> Tensor:
 def tone_of(own: Tensor, colours: Tensor, pictures: Tensor) -> Tensor:
     """Pictures `(B, 3, H, W)` in the single tone of others of a `colourfulness`, as far as those
     have one."""
-    small = F.avg_pool2d(own, 8).flatten(2)
+    small = _patches(own)
     grey = small.mean(1, keepdim=True)
     basis = torch.stack([torch.ones_like(grey), grey], -1)[:, 0]
     line = torch.linalg.lstsq(basis, small.mT).solution  # (B, 2, 3)
@@ -155,8 +179,9 @@ def _maps(
     motion, to_canon = fields.split(2)
     motion = end_motion(motion)
     grid = (grid_places(side, EXTENT, new.device) + to_canon.permute(1, 2, 0)) * 2
-    seen = F.grid_sample(torch.cat([change, picture])[None], grid[None], align_corners=False)[0]
-    weight, face = torch.zeros_like(seen[:1]), torch.zeros_like(seen[3:])
+    drawings = torch.cat([change, picture]) if parted > 0 else change
+    seen = F.grid_sample(drawings[None], grid[None], align_corners=False)[0]
+    weight, face = torch.zeros_like(seen[:1]), torch.zeros_like(seen[:3])
     if parted > 0:
         inside = polygon_mask(new, INNER_LIPS, side, EXTENT)
         weight, face = parted * gaussian_blur(inside[None], 0.7), seen[3:].clamp(0, 1)

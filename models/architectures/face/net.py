@@ -63,7 +63,7 @@ class FaceShapeAppearanceNet(FaceNet):
         self.register_buffer("triangles", torch.zeros(triangles, 3, dtype=torch.int16))
         for name in ("face_mask", "mouth_mask"):
             self.register_buffer(name, torch.zeros(0), persistent=False)
-        self._canonical: MeshMap | None = None
+        self._canonical: tuple[MeshMap, ...] = ()  # at the size, and at half of it
 
     @torch.no_grad()
     def prepare(self) -> None:
@@ -71,7 +71,11 @@ class FaceShapeAppearanceNet(FaceNet):
         self.appearance.prepare()
         self.face_mask = face_mask(self.canon, self.size)
         self.mouth_mask = polygon_mask(self.canon, INNER_LIPS, self.size // 2, 1.0)
-        self._canonical = map_mesh(self.canon, self.triangles.long(), self.size, 1.0, REACH)
+        whole, half = (
+            map_mesh(self.canon, self.triangles.long(), side, 1.0, REACH)
+            for side in (self.size, self.size // 2)
+        )
+        self._canonical = whole, half
 
     @property
     def code_shape(self) -> tuple[int, ...]:
@@ -181,11 +185,12 @@ class FaceShapeAppearanceNet(FaceNet):
             filled = small + hidden * (drawn - small)
         return self.appearance.fit(filled)
 
-    def read_canonical(self, crops: Tensor, points: Tensor) -> Tensor:
-        """What crops `(B, 3, S, S)` with these points show on the canonical face, same shape."""
-        assert self._canonical is not None
-        shift = self._canonical.spread((points - self.canon)[..., :2])
-        places = grid_places(self.size, 1.0, crops.device) + shift.permute(0, 2, 3, 1)
+    def read_canonical(self, crops: Tensor, points: Tensor, *, draft: bool = False) -> Tensor:
+        """What crops `(B, 3, S, S)` with these points show on the canonical face, same shape; in
+        drafts half as large."""
+        mesh = self._canonical[draft]
+        shift = mesh.spread((points - self.canon)[..., :2])
+        places = grid_places(mesh.side, 1.0, crops.device) + shift.permute(0, 2, 3, 1)
         return F.grid_sample(
             crops, places * 2, mode="bilinear", padding_mode="border", align_corners=False
         )
