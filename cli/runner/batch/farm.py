@@ -16,13 +16,15 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from distributed import Client, Future, LocalCluster, as_completed
+from distributed.protocol.pickle import loads
 from distributed.scheduler import KilledWorker
 
 from ....models.errors import FaceLatentsError
@@ -31,10 +33,10 @@ from ..graph import read_workflow_file
 from ..outcome import Outcome
 from ..run import Job
 from .store import OutputStore, Staged
-from .worker import Done, FarmJob, run_photo, take_job
+from .worker import RESULTS, Done, FarmJob, Missing, run_photo, take_job
 
 _WAIT = 60  # seconds for the first worker
-_AHEAD = 2  # photos a worker thread that are under way: one is worked on, one waits
+_AHEAD = 4  # photos a worker thread that are under way: one is worked on, others wait
 _COUNT_EVERY = 2.0  # seconds
 _DASHBOARD = ":8787"
 
@@ -117,15 +119,15 @@ def stage(
     waiting = iter(photo for photo in job.photos if photo is not None)
     try:
         while True:
-            while field.has_room() and (photo := next(waiting, None)) is not None:
-                field.submit(photo)
+            if photos := list(islice(waiting, field.room())):
+                field.submit(photos)
             if not field.running:
                 return
-            staged, folder = field.collect()
-            if staged is not None:
+            for staged, folder in field.collect():
                 yield staged
-            shutil.rmtree(folder, ignore_errors=True)  # with what lost workers left
+                shutil.rmtree(folder, ignore_errors=True)  # with what lost workers left
     finally:
+        client.unsubscribe_topic(RESULTS)  # workers go on to send, and nobody would be there
         client.cancel(list(field.running), force=True)
 
 
@@ -153,51 +155,83 @@ class _Field:
         self._client, self._told, self._store = client, told, store
         self._resources = resources
         self._done = as_completed()
+        self._told_of: dict[str, bytes] = {}  # pickles of `Done` by the folder's name
+        client.subscribe_topic(RESULTS, self._take)
         self._threads, self._counted = 1, 0.0
         self._by_bytes = False  # once a worker does not see the folders, photos are sent
 
-    def has_room(self) -> bool:
-        """True while workers could run out of photos."""
+    def room(self) -> int:
+        """How many photos workers could take: none until half of what they had is done."""
         if time.monotonic() - self._counted > _COUNT_EVERY:
             self._threads = max(1, sum(self._client.nthreads().values()))
             self._counted = time.monotonic()
-        return len(self.running) < _AHEAD * self._threads
+        room = _AHEAD * self._threads - len(self.running)
+        return room if 2 * room >= _AHEAD * self._threads else 0
 
-    def submit(self, photo: Path) -> None:
-        """Send a photo to the workers."""
-        folder = self._store.stage()
-        content = _content(photo) if self._by_bytes else None
-        future = self._client.submit(
+    def submit(self, photos: Sequence[Path]) -> None:
+        """Send photos to the workers, in one message: messages are most of what a task costs."""
+        folders = [self._store.stage() for _ in photos]
+        contents = [_content(photo) if self._by_bytes else None for photo in photos]
+        futures = self._client.map(
             run_photo,
-            self._told.key,
-            photo.resolve(),
-            content,
-            folder.resolve(),
-            key=f"{photo.name}-{uuid.uuid4().hex}",
+            [self._told.key] * len(photos),
+            [photo.absolute() for photo in photos],
+            contents,
+            [folder.absolute() for folder in folders],
+            key=[(f"photo-{self._told.key}", folder.name) for folder in folders],
             resources=self._resources or None,
             pure=False,
         )
-        self.running[future] = photo, folder
-        self._done.add(future)
+        self.running.update(zip(futures, zip(photos, folders, strict=True), strict=True))
+        self._done.update(futures)
 
-    def collect(self) -> tuple[Staged | None, Path]:
-        """Wait for the next photo; None where it was sent anew. With its folder."""
-        future = next(self._done)
-        photo, folder = self.running.pop(future)
-        if future.status == "error":
-            return Staged(self._failed(photo, future.exception()), folder), folder
-        result = future.result() if future.status == "finished" else None  # else: lost on the way
-        if isinstance(result, Done):
-            return _received(result, photo, folder, self._store.folder), folder
-        if result is not None and result.what == "job":
-            self._client.run(take_job, self._told, workers=[result.worker], on_error="ignore")
-        if result is not None and result.what == "bytes":
-            if not photo.is_file():
+    def collect(self) -> Iterator[tuple[Staged, Path]]:
+        """Wait for the next photos, with their folders; those that have to be sent anew are."""
+        futures = self._done.next_batch()
+        results = self._results(futures)
+        anew = []
+        for future in futures:
+            photo, folder = self.running.pop(future)
+            result = results.get(future.key)
+            if isinstance(result, Done):
+                yield _received(result, photo, folder, self._store.folder), folder
+            elif future.status == "error":
+                yield Staged(self._failed(photo, future.exception()), folder), folder
+            elif self._supply(result) and not photo.is_file():
                 gone = FileNotFoundError(f"There is no photo '{photo}' any more.")
-                return Staged(self._failed(photo, gone), folder), folder
-            self._by_bytes = True
-        self.submit(photo)
-        return None, folder
+                yield Staged(self._failed(photo, gone), folder), folder
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+                anew.append(photo)
+        if anew:
+            self.submit(anew)
+
+    def _take(self, event: tuple[float, tuple[str, str, bytes]]) -> None:
+        """Called by Dask's own thread."""
+        key, folder, result = event[1]
+        if key == self._told.key:
+            self._told_of[folder] = result
+
+    def _results(self, futures: Sequence[Future[Any]]) -> dict[Any, Done | Missing | None]:
+        """By the keys of the futures: of those that are finished, None for what got lost."""
+        told = {
+            future.key: self._told_of.pop(self.running[future][1].name, None) for future in futures
+        }
+        fetched = {
+            future.key: future
+            for future in futures
+            if told[future.key] is None and future.status == "finished"
+        }
+        results = self._client.gather(fetched, errors="skip") if fetched else {}
+        return results | {key: loads(result) for key, result in told.items() if result}
+
+    def _supply(self, missing: Missing | None) -> bool:
+        """Give a worker what it lacks; true if that is photos, which are sent from now on."""
+        if missing is not None and missing.what == "job":
+            self._client.run(take_job, self._told, workers=[missing.worker], on_error="ignore")
+        by_bytes = missing is not None and missing.what == "bytes"
+        self._by_bytes |= by_bytes
+        return by_bytes
 
     def _failed(self, photo: Path, error: BaseException | None) -> Outcome:
         text = str(error)

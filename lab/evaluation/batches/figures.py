@@ -25,6 +25,14 @@ from .photos import make_photos
 
 WORKFLOW = Path(__file__).parents[3] / "workflows" / "Add a smile.json"
 _PLAN_WORKERS, _PLAN_PHOTOS = 100, 1_000_000
+_PROCESSES = (("one_process", 1, None), ("one_thread", 1, 1), ("processes", None, None))
+_SPEEDS = (
+    ("one_process", "photos a minute, one process with all threads", 1),
+    ("one_thread", "photos a minute, one process with one thread", 1),
+    ("processes", "photos a minute, several processes", 1),
+    ("over_one_process", "several over one with all threads", 2),
+    ("over_one_thread", "several over one with one thread", 2),
+)
 _COPY = {  # the least that a workflow can do
     "1": {"class_type": "LoadImage", "inputs": {"image": ""}},
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "copy"}},
@@ -54,8 +62,8 @@ def evaluate_batches(
         progress: called with (stage, done, total).
 
     Returns:
-        `ordeal`, see `ordeal.undergo`; `speed`: photos a minute of one process and of `jobs`, and
-        their ratio; `cost`: of a task, see `_cost_of_a_task`, and of loading the model.
+        `ordeal`, see `ordeal.undergo`; `speed`, see `_speed`; `cost`: of a task, see
+        `_cost_of_a_task`, and of loading the model.
 
     Raises:
         FaceLatentsError: no photos, or Dask is not installed.
@@ -94,20 +102,29 @@ def _run_args(photos: Path, output: Path, jobs: int) -> list[str]:
 
 
 def _speed(source: Path, place: Path, settings: BatchEvaluation) -> dict[str, Any]:
-    """Photos a minute of one process and of several, on the same photos, one after the other."""
+    """Photos a minute of one process and of several, on the same photos, one after the other.
+
+    Returns:
+        `one_process` (with all threads), `one_thread` and `processes`: `steady` and `whole_run`,
+        see `run_command`; `over_one_process`, `over_one_thread`: of the processes, times as many;
+        `photo_seconds` of one thread; `load_seconds`: what the first photo takes longer.
+    """
     make_photos(source, place / "timed", settings.speed)
-    one = run_command(_run_args(place / "timed", place / "one", 1))
-    several = run_command(_run_args(place / "timed", place / "several", settings.jobs))
-    rows = [json.loads(row) for row in Manifest(place / "one", "").path.read_text().splitlines()]
+    figures: dict[str, Any] = {}
+    for name, jobs, threads in _PROCESSES:
+        args = _run_args(place / "timed", place / name, jobs or settings.jobs)
+        run = run_command(args, threads=threads)
+        figures[name] = {"steady": run["steady"], "whole_run": run["rate"]}
+    for name in ("one_process", "one_thread"):
+        figures[f"over_{name}"] = {
+            when: rate / max(figures[name][when], 1e-9)
+            for when, rate in figures["processes"].items()
+        }
+    written = Manifest(place / "one_thread", "").path.read_text()
+    rows = [json.loads(row) for row in written.splitlines()]
     seconds = [row["seconds"] for row in rows if row["error"] is None]
     usual = median(seconds[1:])
-    return {
-        "one_process": one["rate"],
-        "several_processes": several["rate"],
-        "ratio": several["rate"] / one["rate"] if one["rate"] else 0.0,
-        "photo_seconds": usual,
-        "load_seconds": max(0.0, seconds[0] - usual),
-    }
+    return figures | {"photo_seconds": usual, "load_seconds": max(0.0, seconds[0] - usual)}
 
 
 def _cost_of_a_task(place: Path, count: int) -> dict[str, float]:
@@ -164,10 +181,12 @@ def report(figures: Mapping[str, Any]) -> str:
         ("results in the manifest", f"{ordeal['files_of_manifest']}"),
         ("memory of a worker, its last quarter over its second", f"{ordeal['memory_growth']:.2f}"),
         ("largest worker, MB", f"{ordeal['memory_mb']:.0f}"),
-        ("photos a minute, one process", f"{speed['one_process']:.1f}"),
-        ("photos a minute, several processes", f"{speed['several_processes']:.1f}"),
-        ("several over one", f"{speed['ratio']:.2f}"),
-        ("seconds a photo", f"{cost['photo_seconds']:.2f}"),
+        *(
+            (f"{title}, {when}", f"{speed[name][key]:.{digits}f}")
+            for name, title, digits in _SPEEDS
+            for key, when in (("steady", "all workers up"), ("whole_run", "whole run"))
+        ),
+        ("seconds a photo, one thread", f"{cost['photo_seconds']:.2f}"),
         ("model load of a worker, seconds", f"{cost['load_seconds']:.2f}"),
         ("cost of a task besides its work, ms", f"{cost['task_ms']:.1f}"),
         ("of that, processor time of the run and the scheduler, ms", f"{cost['central_ms']:.1f}"),

@@ -16,20 +16,28 @@ from typing import Any
 from ....models.errors import FaceLatentsError
 from .photos import BROKEN, FACELESS
 
+_COMMAND = ("-m", "face_latents")
 Line = Callable[[int, subprocess.Popen[str]], None]  # results so far, the process
 
 
-def run_command(args: Sequence[str], on_line: Line = lambda count, run: None) -> dict[str, Any]:
+def run_command(
+    args: Sequence[str], on_line: Line = lambda count, run: None, threads: int | None = None
+) -> dict[str, Any]:
     """Run `face-latents` with `args`, in a session of its own.
 
     Args:
         args: of the command.
         on_line: called at each line that it prints.
+        threads: of the process; None for as many as it likes.
 
     Returns:
-        `status`, `seconds`, `lines` printed, and `rate`: photos a minute after the first two.
+        `status`, `seconds`, `lines` printed, `rate`: photos a minute of the whole run, and
+        `steady`: those after the first third, when all workers are up.
     """
-    command = [sys.executable, "-m", "face_latents", *args]
+    told = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    if threads is not None:
+        told["OMP_NUM_THREADS"] = str(threads)
+    command = [sys.executable, *_COMMAND, *args]
     started, times = time.monotonic(), list[float]()
     with subprocess.Popen(
         command,
@@ -37,17 +45,20 @@ def run_command(args: Sequence[str], on_line: Line = lambda count, run: None) ->
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        env=told,
     ) as run:
         assert run.stdout is not None
         for _ in run.stdout:
             times.append(time.monotonic())
             on_line(len(times), run)
-    spent = times[-1] - times[2] if len(times) > 3 else 0.0
+    seconds, first = time.monotonic() - started, len(times) // 3
+    late = times[first:]
     return {
         "status": run.returncode,
-        "seconds": time.monotonic() - started,
+        "seconds": seconds,
         "lines": len(times),
-        "rate": 60 * (len(times) - 3) / spent if spent else 0.0,
+        "rate": 60 * len(times) / seconds,
+        "steady": 60 * (len(late) - 1) / (late[-1] - late[0]) if len(late) > 1 else 0.0,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import re
@@ -231,3 +232,27 @@ def test_without_dask_the_run_says_how_to_install_it(place, monkeypatch, capsys)
     assert "pip install 'face-latents[farm]'" in capsys.readouterr().err
     assert main(options(place, "--jobs", "2", "--scheduler", "tcp://x:1")) == 2
     assert "give one" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
+def test_workers_do_not_ask_the_system_for_each_tensors_memory():
+    code = """
+import resource, torch
+from face_latents.cli.runner.batch import worker
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        torch.zeros(1 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+before = faults()
+worker._keep_memory()
+faults()
+print(before, faults())
+"""
+    told = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}  # as Dask starts workers
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=told, capture_output=True, text=True, check=True
+    )
+    before, after = map(int, run.stdout.split())
+    assert before > 50 * 1000  # 4 MB in pages of 4 KB
+    assert after < 50

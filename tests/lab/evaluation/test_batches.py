@@ -79,7 +79,16 @@ def test_the_report_plans_a_farm():
         "ordeal": {"photos": 60, "broken": 2, "faceless": 1, "good": 57, "good_once": 57, "bad": 3}
         | {"bad_listed": 3, "files": 58, "files_of_manifest": 58, "memory_growth": 1.0}
         | {"memory_mb": 500.0},
-        "speed": {"one_process": 30.0, "several_processes": 54.0, "ratio": 1.8},
+        "speed": {
+            name: {"steady": steady, "whole_run": steady / 2}
+            for name, steady in (
+                ("one_process", 30.0),
+                ("one_thread", 36.0),
+                ("processes", 54.0),
+                ("over_one_process", 1.8),
+                ("over_one_thread", 1.5),
+            )
+        },
         "cost": {
             "photo_seconds": 1.8,
             "load_seconds": 1.0,
@@ -90,10 +99,28 @@ def test_the_report_plans_a_farm():
         | {"result_bytes": 1600.0},
     }
     text = figures.report(told)
-    assert "| several over one | 1.80 |" in text
+    assert "| several over one with all threads, all workers up | 1.80 |" in text
+    assert "| photos a minute, several processes, whole run | 27.0 |" in text
     assert "the photos' own work takes 5.0 hours" in text
     assert "needs 1.0 hours" in text
     assert "2.0 GB of messages" in text
+
+
+def test_the_speed_is_that_of_all_workers(tmp_path, monkeypatch):
+    script = """
+import os, time
+print(os.environ.get("OMP_NUM_THREADS"), flush=True)
+time.sleep(2)
+for _ in range(6):
+    time.sleep(0.1)
+    print(flush=True)
+"""
+    monkeypatch.setattr(ordeal, "_COMMAND", ("-c", script))
+    lines = []
+    found = ordeal.run_command([], lambda count, run: lines.append(count), threads=3)
+    assert lines == [*range(1, 8)]
+    assert found["rate"] < 60 * 7 / 2.6
+    assert found["rate"] < found["steady"] < 1.1 * 600
 
 
 def test_the_workflow_is_there():
