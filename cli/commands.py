@@ -269,8 +269,8 @@ def _add_train(subparsers: Subparsers) -> None:
 
 
 _MEASURED = (
-    "face", "codes", "finder", "paste", "clip", "digits", "lsd", "benchmark", "stylegan2",
-    "vectors", "hostile", "batches", "files",
+    "face", "codes", "finder", "paste", "clip", "digits", "lsd", "lsd_paper", "benchmark",
+    "stylegan2", "vectors", "hostile", "batches", "files",
 )  # fmt: skip
 
 

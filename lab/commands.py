@@ -23,6 +23,8 @@ from .evaluation.digits import figures as digits
 from .evaluation.face import whole as face
 from .evaluation.finder import figures as finder
 from .evaluation.hostile import run as hostile
+from .evaluation.lsd import paper as lsd_paper
+from .evaluation.lsd import paper_report as lsd_paper_report
 from .evaluation.lsd import report as lsd_report
 from .evaluation.lsd import run as lsd
 from .settings import read_settings
@@ -50,6 +52,7 @@ class Evaluation(NamedTuple):
     settings: type
     run: Callable[[argparse.Namespace, Any, Progress], Mapping[str, Any]]
     report: Callable[[Mapping[str, Any]], str] | None = None
+    needs_model: bool = False  # there is no bundled model to measure without `--model`
 
 
 def train(args: argparse.Namespace) -> int:
@@ -82,14 +85,21 @@ def evaluate(args: argparse.Namespace) -> int:
         print(evaluation.report(figures))
     if args.results is not None:
         body = (evaluation.report or results.table)(figures)
-        results.write_section(args.results, *evaluation.section, _command(args), body)
+        file, title = evaluation.section
+        if (
+            args.model is not None and not evaluation.needs_model
+        ):  # the file without an addition is the bundled model's
+            file, title = f"{file}_{args.model.stem}", f"{title}: {args.model.stem}"
+        results.write_section(args.results, file, title, _command(args), body)
     return 0
 
 
 def _command(args: argparse.Namespace) -> str:
     """The command to measure again, without the places of this machine."""
     data = "" if args.data is None else " --data DIR"
-    told = ["reference=DIR" if o.startswith("reference=") else o for o in args.options]
+    data += "" if args.model is None else f" --model {args.model.name}"
+    shown = {"reference=": "reference=DIR", "encoders=": "encoders=FILE"}
+    told = [next((shown[key] for key in shown if o.startswith(key)), o) for o in args.options]
     places = ("pictures", "cache_dir", "out_dir")
     options = "".join(f" {option}" for option in told if not option.startswith(places))
     return f"face-latents evaluate {args.what}{options}{data} --results docs/results"
@@ -203,6 +213,13 @@ EVALUATIONS = {
         lsd.LsdEvaluation,
         _of_model(lsd.evaluate_lsd, "the folder of MNIST"),
         lsd_report.report,
+    ),
+    "lsd_paper": Evaluation(
+        ("lsd_paper", "The claims of the LSD paper, setting by setting"),
+        lsd_paper.PaperEvaluation,
+        _of_model(lsd_paper.evaluate_paper, "the folder of MNIST"),
+        lsd_paper_report.report,
+        needs_model=True,
     ),
     "stylegan2": Evaluation(
         ("stylegan2", "StyleGAN2 synthesis"),

@@ -20,6 +20,8 @@ from ....models.face_model import FaceModel
 from ....models.files.header import read_header
 from ....models.files.tensors import load_tensors, save_tensors
 
+MAIN = "paper"  # the one that is the model's own
+
 
 @dataclass(frozen=True, eq=False)
 class StochasticEncoder:

@@ -87,7 +87,8 @@ def prepare(model: MeasuredModel, train: Digits, basis: LatentBasis | None, draw
     codes = model.encode(train.pictures)
     if basis is None:
         names = [str(label) for label in range(int(train.labels.max()) + 1)]
-        basis = build_basis(codes, train.labels, names, space, name="built for the evaluation")
+        shaped = codes.unflatten(1, space.shape)
+        basis = build_basis(shaped, train.labels, names, space, name="built for the evaluation")
     else:
         require_same_space(space, basis.space, "Evaluation: the model and the basis")
     count = len(basis.labels)
@@ -96,11 +97,12 @@ def prepare(model: MeasuredModel, train: Digits, basis: LatentBasis | None, draw
     axes = principal_axes(codes, mean)
     decoded = model.labels(model.decode(codes))
     eta = paper_vectors(model, codes, decoded, count, draws=draws, seed=PAPER_SEED)
-    labels_alone = basis.vectors[:count]
-    randomly = complete_basis(labels_alone, len(basis.vectors), method="random", seed=RANDOM_SEED)
+    vectors = basis.vectors.flatten(1)
+    centre = None if basis.mean is None else basis.mean.flatten()
+    randomly = complete_basis(vectors[:count], len(vectors), method="random", seed=RANDOM_SEED)
     bases = {
-        OURS_RANDOM: MeasuredBasis(randomly, count, basis.mean, means, signed=True),
-        OURS: MeasuredBasis(basis.vectors, count, basis.mean, means, signed=True),
+        OURS_RANDOM: MeasuredBasis(randomly, count, centre, means, signed=True),
+        OURS: MeasuredBasis(vectors, count, centre, means, signed=True),
         PAPER: MeasuredBasis(modified_gram_schmidt(eta).float(), count, None, eta, signed=False),
         PCA: MeasuredBasis(axes, count, mean, axes, signed=True),
     }

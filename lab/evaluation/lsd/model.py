@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ....models.errors import FaceLatentsError
@@ -17,6 +19,7 @@ from ...data.digits import read_mnist
 
 Progress = Callable[[str, int, int], None]
 BATCH = 96
+MOST_NUMBERS = 2048  # of a code: bases are complete, and such a one is built in a minute
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,32 +41,42 @@ class MeasuredModel:
     """A model and the held-out classifier, on stacks of grey pictures of any length.
 
     Attributes:
-        model: its codes must be vectors; pictures are grey, repeated to three channels.
+        model: with an encoder; its codes are taken as vectors of d numbers, whatever their shape.
         classifier: `(B, 1, S, S)` in [0, 1] to logits `(B, K)`; takes no part in editing.
+        side: S of the pictures; None: that of the model, which else gets them resized.
     """
 
     model: FaceModel
     classifier: nn.Module
+    side: int | None = None
 
     def __post_init__(self) -> None:
-        if self.model.space.latent_dims != 1:
+        numbers = math.prod(self.model.space.shape)
+        if numbers > MOST_NUMBERS:
             raise FaceLatentsError(
-                f"The evaluation needs a model whose codes are vectors; those of "
-                f"'{self.model.name}' have shape {self.model.space.shape}."
+                f"The evaluation needs a complete basis, so codes of at most {MOST_NUMBERS} "
+                f"numbers; those of '{self.model.name}' have {numbers}."
             )
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Codes `(N, d)` of grey pictures `(N, 1, S, S)`, float32 on the CPU."""
-        return _in_parts(
-            lambda part: self.model.encode(part.expand(-1, 3, -1, -1)).float().cpu(), pictures
-        )
+        size = self.model.template.size
+
+        def encode(part: Tensor) -> Tensor:
+            crops = _resized(part, size).expand(-1, 3, -1, -1)
+            return self.model.encode(crops).float().cpu().flatten(1)
+
+        return _in_parts(encode, pictures)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Grey pictures `(N, 1, S, S)` of codes `(N, d)`, clipped to [0, 1], on the CPU."""
-        return _in_parts(
-            lambda part: self.model.decode(part).float().mean(1, keepdim=True).clamp(0, 1).cpu(),
-            codes,
-        )
+        side = self.side or self.model.template.size
+
+        def decode(part: Tensor) -> Tensor:
+            pictures = self.model.decode(part.unflatten(1, self.model.space.shape)).float()
+            return _resized(pictures.mean(1, keepdim=True), side).clamp(0, 1).cpu()
+
+        return _in_parts(decode, codes)
 
     def probabilities(self, pictures: Tensor) -> Tensor:
         """The classifier's `(N, K)` for grey pictures `(N, 1, S, S)`."""
@@ -72,6 +85,14 @@ class MeasuredModel:
     def labels(self, pictures: Tensor) -> Tensor:
         """The classifier's label `(N,)` of grey pictures `(N, 1, S, S)`."""
         return self.probabilities(pictures).argmax(1)
+
+
+def _resized(pictures: Tensor, side: int) -> Tensor:
+    """Pictures `(N, 1, S, S)` at another size; those of that size as they are."""
+    if pictures.shape[-1] == side:
+        return pictures
+    size = (side, side)
+    return F.interpolate(pictures, size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def _in_parts(function: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:

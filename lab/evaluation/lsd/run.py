@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from ....models.errors import FaceLatentsError
 from ....models.face_model import FaceModel, bundled_digits_model_path, load_face_model
+from ....models.spectral.basis import LatentBasis
 from ....models.spectral.basis_file import bundled_basis_path, load_basis
 from ..digits.classifier import load_digit_classifier
 from ..digits.encoders import load_clean_digits
+from ..digits.gan_encoders import MAIN, load_gan_encoders
 from .bases import OURS, OURS_RANDOM, PAPER, Setup, prepare
 from .claims import claims
 from .denoise import Counts, denoise
@@ -33,9 +35,6 @@ FACT_CODES = 1000  # test codes that are decomposed and put together again
 NOTES = {
     "judge": "a classifier that took no part in training the model; it labels decodes for the "
     "paper's construction and measures every accuracy",
-    "model": "the bundled digits model was trained with labels, which shaped its code space; the "
-    "paper's GAN was not. High readings say that a basis finds the label directions of this space, "
-    "not that every space has them",
     "paper": "eta_1..K: mean codes of training digits by the judge's label of their decode; the "
     "others: class means of z ~ N(0, I) by the label of their decode; modified Gram-Schmidt in "
     "that order; nothing centred. Two things differ from the paper: its encoder is stochastic, and "
@@ -56,6 +55,17 @@ NOTES = {
 }
 
 
+BUNDLED_NOTE = (
+    "the bundled digits model was trained with labels, which shaped its code space; the "
+    "paper's GAN was not. High readings say that a basis finds the label directions of this space, "
+    "not that every space has them"
+)
+BUNDLED_ENCODERS = {
+    "": "the bundled encoder, trained on damaged digits too",
+    "clean_encoder": "the encoder of clean digits only",
+}
+
+
 @dataclass(frozen=True)
 class Sizes:
     """How many digits each part uses; the whole takes some minutes on two cores.
@@ -64,7 +74,7 @@ class Sizes:
         codes: training digits whose codes give the paper's basis, PCA and class means.
         draws: random codes per repetition of the paper's construction.
         readings: test digits for the readings.
-        denoise, clean: for denoising with the bundled and with the other encoder.
+        denoise, clean: for denoising with the model's own encoder and with each other one.
         per_label, per_path: test digits of each label that are rotated, and followed on the way.
     """
 
@@ -107,6 +117,7 @@ class LsdEvaluation:
     seeds: Annotated[tuple[int, ...], "of noise, digits and random bases"] = (0, 1, 2)
     limit: Annotated[int | None, "at most so many digits in every part; null: see `Sizes`"] = None
     pictures: Annotated[Path | None, "folder for the figures as PNG"] = None
+    encoders: Annotated[Path | None, "file of more encoders of --model, by train digits-gan"] = None
 
 
 def evaluate_lsd(
@@ -114,7 +125,7 @@ def evaluate_lsd(
     settings: LsdEvaluation,
     *,
     model: FaceModel | None = None,
-    clean: FaceModel | None = None,
+    others: Mapping[str, FaceModel] | None = None,
     classifier: nn.Module | None = None,
     sizes: Sizes | None = None,
     progress: Progress = lambda stage, done, total: None,
@@ -126,8 +137,7 @@ def evaluate_lsd(
         settings: see there.
         model: None takes the bundled digits model, whose encoder was trained on damaged digits,
             with the bundled basis and clean encoder; of another one a basis is built.
-        clean: the same model with an encoder trained on clean digits only; None leaves that part
-            out where a model is given.
+        others: by key, the same model with other encoders; None takes those of the settings.
         classifier: held out, `(B, 1, S, S)` to logits; None takes the bundled one.
         sizes: how many digits each part uses.
         progress: called with (stage, done, total).
@@ -136,7 +146,8 @@ def evaluate_lsd(
         `basis` and `readings`, each figure for `paper`, `ours` and `ours_random` (the label vectors
         of ours, completed at random: some readings depend on the completion); `denoise` with its
         companions (see `denoise`), `rotation` (see `rotation`), `claims`, `counts`, `notes`,
-        `seconds`; with a clean encoder also `readings_clean_encoder` and `denoise_clean_encoder`.
+        `seconds`, `encoders` (what they are, by key; "" is the model's own); of each other
+        encoder also `readings_KEY`, `denoise_KEY` and `rotation_KEY`.
 
     Raises:
         FaceLatentsError: no digits, no scikit-image, no seeds, or a basis of another model.
@@ -147,21 +158,26 @@ def evaluate_lsd(
         raise FaceLatentsError("At least one seed is needed, for example seeds=[0,1,2].")
     sizes, seeds = (sizes or Sizes()).limited(settings.limit), settings.seeds
     train, test = load_digits(data_dir, train=True), load_digits(data_dir, train=False)
-    basis = None
+    basis, about, notes = None, {"": "the model's own encoder"}, dict(NOTES)
     if model is None:
         model = load_face_model(bundled_digits_model_path())
-        clean, basis = load_clean_digits(model), load_basis(bundled_basis_path("digits"))
+        others, basis = {"clean_encoder": load_clean_digits(model)}, _bundled_basis()
+        about, notes = BUNDLED_ENCODERS, {"model": BUNDLED_NOTE, **NOTES}
+    elif others is None:
+        others = other_encoders(settings.encoders, model)
+    about |= {key: key.replace("_", " ") for key in others if key not in about}
     classifier = classifier or load_digit_classifier()
+    side, known = test.pictures.shape[-1], train[: sizes.codes]
     with torch.inference_mode():
-        progress("codes of training digits", 0, 2)
-        known = train[: sizes.codes]
-        setup = prepare(MeasuredModel(model, classifier), known, basis, sizes.draws)
+        progress("codes of training digits", 0, 1 + len(others))
+        setup = prepare(MeasuredModel(model, classifier, side), known, basis, sizes.draws)
         result, chosen = _figures(setup, train, test, seeds, sizes, progress)
-        if clean is not None:
-            progress("codes of training digits", 1, 2)
-            other = prepare(MeasuredModel(clean, classifier), known, basis, sizes.draws)
-            result |= _clean_figures(other, train, test, seeds, sizes, progress)
-        result["claims"] = claims(result, setup.bases[OURS].labels, model.space.shape[0])
+        for number, (key, each) in enumerate(others.items()):
+            progress("codes of training digits", 1 + number, 1 + len(others))
+            other = prepare(MeasuredModel(each, classifier, side), known, basis, sizes.draws)
+            result |= _other_figures(other, train, test, seeds, sizes, progress, key)
+        labels, size = setup.bases[OURS].labels, math.prod(model.space.shape)
+        result["claims"] = claims(result, labels, size)
         if settings.pictures is not None:
             progress("draw", 0, 1)
             draw_pictures(settings.pictures, setup, test, result, chosen)
@@ -170,9 +186,22 @@ def evaluate_lsd(
         "counts": {**vars(sizes), "denoise": vars(sizes.denoise), "clean": vars(sizes.clean)},
         "seeds": list(seeds),
         "basis_used": setup.name,
-        "notes": NOTES,
+        "encoders": about,
+        "notes": notes,
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def _bundled_basis() -> LatentBasis:
+    return load_basis(bundled_basis_path("digits"))
+
+
+def other_encoders(path: Path | None, model: FaceModel) -> dict[str, FaceModel]:
+    """The encoders of a file that are not the model's own, by key, see `load_gan_encoders`."""
+    if path is None:
+        return {}
+    found = load_gan_encoders(path, model)
+    return {f"{name}_encoder": each.model for name, each in found.items() if name != MAIN}
 
 
 def _figures(
@@ -199,27 +228,30 @@ def _figures(
     return {"basis": facts, "readings": read, **found, "rotation": turned}, chosen
 
 
-def _clean_figures(
+def _other_figures(
     setup: Setup,
     train: Digits,
     test: Digits,
     seeds: Sequence[int],
     sizes: Sizes,
     progress: Progress,
+    key: str,
 ) -> dict[str, Any]:
+    def told(stage: str, done: int, total: int) -> None:
+        progress(f"{stage}, {key.replace('_', ' ')}", done, total)
+
+    tune = _last(train, sizes.clean.tune)
     found, _ = denoise(
-        setup,
-        _last(train, sizes.clean.tune),
-        test,
-        seeds=seeds,
-        counts=sizes.clean,
-        brief=True,
-        progress=lambda stage, done, total: progress(f"{stage}, clean encoder", done, total),
+        setup, tune, test, seeds=seeds, counts=sizes.clean, brief=True, progress=told
     )
     codes = setup.model.encode(test[: sizes.readings].pictures)
+    turned = rotation(
+        setup, test, per_label=sizes.per_label, per_path=sizes.per_path, progress=told
+    )
     return {
-        "readings_clean_encoder": _readings(setup, test, codes),
-        "denoise_clean_encoder": found["denoise"],
+        f"readings_{key}": _readings(setup, test, codes),
+        f"denoise_{key}": found["denoise"],
+        f"rotation_{key}": turned,
     }
 
 

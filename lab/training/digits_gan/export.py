@@ -16,13 +16,17 @@ from ....models.charts import picture_grid
 from ....models.face_model import FaceModel, load_face_model
 from ...data.digits import ATTRIBUTION, LICENCE
 from ...evaluation.digits.classifier import load_digit_classifier
-from ...evaluation.digits.gan_encoders import load_gan_encoders, mean_encoder, save_gan_encoders
+from ...evaluation.digits.gan_encoders import (
+    MAIN,
+    load_gan_encoders,
+    mean_encoder,
+    save_gan_encoders,
+)
 from ...evaluation.digits.generator import generator_quality
 from ..digits.export import code_statistics, save_digits
 from ..digits.prior import CLASSES
 from .steps import LATENT
 
-MAIN = "paper"  # the encoder that becomes the model's own
 MEASURED = 2000  # digits of each kind for the figures of quality
 QUALITY_SEED = 11
 SHOWN = 16  # columns of the sheet

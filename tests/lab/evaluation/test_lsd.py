@@ -72,7 +72,7 @@ def evaluated(tiny_data: Path) -> tuple[dict[str, Any], list[str]]:
             tiny_data,
             LsdEvaluation(seeds=(0, 1), pictures=tiny_data / "pictures"),
             model=measured.model,
-            clean=measured.model,
+            others={"clean_encoder": measured.model},
             classifier=measured.classifier,
             sizes=sizes,
             progress=lambda stage, done, total: stages.append(stage),

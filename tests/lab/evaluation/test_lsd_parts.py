@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,16 +12,23 @@ from face_latents.lab.evaluation.lsd.bases import (
     Setup,
     modified_gram_schmidt,
     paper_vectors,
+    prepare,
     principal_axes,
     random_basis,
 )
 from face_latents.lab.evaluation.lsd.denoise import best_methods
 from face_latents.lab.evaluation.lsd.methods import Setting, choose
+from face_latents.lab.evaluation.lsd.model import MeasuredModel
 from face_latents.lab.evaluation.lsd.readings import basis_facts, readings
 from face_latents.lab.evaluation.lsd.rotation import rank_one_operator, rotation
+from face_latents.models.architectures.capabilities import Capabilities
 from face_latents.models.errors import FaceLatentsError
-from lsd_support import LABELS, SIZE, bars, measured_model, normal
+from face_latents.models.face_model import FaceModel
+from face_latents.models.geometry.templates import TIGHT
+from face_latents.models.space import LatentSpace
+from lsd_support import LABELS, SIDE, SIZE, Bars, bars, measured_model, normal
 from sklearn.decomposition import PCA as ReferencePCA
+from torch import nn
 
 
 def slow_gram_schmidt(rows: np.ndarray) -> np.ndarray:
@@ -165,3 +174,36 @@ def test_rotation_keeps_style_and_the_rank_1_operator_does_not() -> None:
     assert 0.4 < float(str(found["lerp_matched"]["share"])) < 0.8
     pairs = turned["pairs"]
     assert [row[i] for i, row in enumerate(pairs)] == [None] * LABELS  # type: ignore[arg-type]
+
+
+class Wide(nn.Module):
+    """The bars at twice the size, with codes of two rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bars = Bars()
+
+    def encode(self, crops: torch.Tensor) -> torch.Tensor:
+        return self.bars.encode(nn.functional.avg_pool2d(crops, 2)).unflatten(1, (2, SIZE // 2))
+
+    def decode(self, codes: torch.Tensor) -> torch.Tensor:
+        return nn.functional.interpolate(self.bars.decode(codes.flatten(1)), scale_factor=2)
+
+
+def test_a_model_of_another_size_and_shape_of_codes_is_measured() -> None:
+    measured, net = measured_model(), Wide()
+    space = LatentSpace("w_plus", (2, SIZE // 2), "wide")
+    able = Capabilities(net.decode, net.encode)
+    wide = FaceModel(net, able, space, TIGHT.resized(2 * SIDE), {}, {}, "wide")
+    found = MeasuredModel(wide, measured.classifier, side=SIDE)
+    digits = bars(80)
+    codes = found.encode(digits.pictures)
+    assert codes.shape == (80, SIZE)
+    assert found.decode(codes).shape == digits.pictures.shape
+    setup = prepare(found, digits, None, draws=200)
+    assert setup.bases["ours"].vectors.shape == (SIZE, SIZE)
+    facts = basis_facts(setup.bases["ours"], found, codes, 2.0)
+    assert facts["labels_one_to_one"] == LABELS
+    huge = replace(wide, space=replace(space, shape=(18, 512)), spaces={})
+    with pytest.raises(FaceLatentsError, match="at most 2048 numbers"):
+        MeasuredModel(huge, measured.classifier)
