@@ -25,7 +25,7 @@ from ....models.imaging.photos import load_image
 from ....models.spectral.basis_file import load_basis, save_basis
 from ....models.values import FaceLatent
 from ....nodes.sliders.panel import panel_of
-from ....nodes.sliders.preview.protocol import Previews, RefusedError, list_directions
+from ....nodes.sliders.preview.protocol import SWITCHES, Previews, RefusedError, list_directions
 from ....nodes.sliders.preview.sessions import Sessions, session_of
 from .mutate import mutate_bytes, mutate_json, mutate_safetensors, to_json
 from .samples import Samples
@@ -33,6 +33,7 @@ from .samples import Samples
 KINDS = (
     "direction", "latent", "basis", "model", "foreign", "photo", "workflow", "request"
 )  # fmt: skip
+_ALIKE = 8  # workflow cases in a row made of one workflow: what they share runs once
 _ENDINGS = {"foreign": "pt", "workflow": "json", "request": "json"}
 
 
@@ -50,7 +51,7 @@ class Bench:
         self.previews = Previews(sessions)
         self.executor: Executor | None = None
 
-    def make(self, kind: str, rng: random.Random) -> tuple[str, bytes]:
+    def make(self, kind: str, number: int, rng: random.Random) -> tuple[str, bytes]:
         """The ending and the contents of a case's file."""
         if kind in self.samples.values:
             return "safetensors", mutate_safetensors(rng.choice(self.samples.values[kind]), rng)
@@ -60,11 +61,17 @@ class Bench:
         if kind == "foreign":
             return _ENDINGS[kind], mutate_bytes(rng.choice(self.samples.foreign), rng)
         if kind == "workflow":
-            good: Any = rng.choice(self.samples.workflows)
-        else:
-            strengths = {name: rng.uniform(-3, 3) for name in rng.sample(self.names, 2)}
-            good = {"id": self.session, "strengths": strengths, "sequence": 3, "draft": True}
-        return _ENDINGS[kind], to_json(mutate_json(good, rng), rng)
+            alike = random.Random(number // (_ALIKE * len(KINDS)))
+            return _ENDINGS[kind], to_json(
+                mutate_json(alike.choice(self.samples.workflows), rng), rng
+            )
+        strengths: Any = {name: rng.uniform(-3, 3) for name in rng.sample(self.names, 2)}
+        depth = rng.random()  # what is right up to here is the deeper in
+        if 0.2 < depth < 0.5:
+            strengths = mutate_json(strengths, rng)
+        switches = {name: rng.random() < 0.5 for name in SWITCHES}
+        good = {"id": self.session, "strengths": strengths, "sequence": 3, "side": 300, **switches}
+        return _ENDINGS[kind], to_json(good if depth < 0.5 else mutate_json(good, rng), rng)
 
     def read(self, kind: str, file: Path, target: Path) -> None:
         """Give a case to the product, and use what comes of it.
@@ -90,6 +97,8 @@ class Bench:
         readers[kind](file, target)
 
     def _run_workflow(self, file: Path, target: Path) -> None:
+        for name, data in self.samples.models.items():
+            (target / "models" / name).write_bytes(data)
         job = prepare(file, target, photos=self.samples.photo.parent)
         self.executor = self.executor or Executor(job.classes)
         for _ in job.run(executor=self.executor):

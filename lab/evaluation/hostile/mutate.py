@@ -6,7 +6,18 @@ import copy
 import json
 import random
 import struct
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import torch
+from safetensors.torch import load
+from torch import Tensor
+
+from ....models.errors import FaceLatentsError
+from ....models.files.header import DTYPES
+from ....models.files.tensors import CHECKSUM, save_tensors, tensors_hash
 
 _NUMBERS = (0, -1, 1, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
 _VALUES: tuple[Any, ...] = (
@@ -102,14 +113,17 @@ def to_json(value: Any, rng: random.Random) -> bytes:
 
 
 def mutate_safetensors(data: bytes, rng: random.Random) -> bytes:
-    """A safetensors file changed in its bytes, or in its header, which stays readable as JSON.
+    """A safetensors file changed in its bytes; in its header, which stays readable as JSON; or in
+    what it holds, with a right header and checksum.
 
-    A checksum mostly goes, so that what lies behind it is reached.
+    Without those a checksum mostly goes, so that what lies behind it is reached.
     """
-    if rng.random() < 0.35:
+    way = rng.random()
+    if way < 0.25:
         return mutate_bytes(data, rng)
-    (length,) = struct.unpack("<Q", data[:8])
-    header, rest = json.loads(data[8 : 8 + length]), data[8 + length :]
+    header, rest = _header(data)
+    if way < 0.65:
+        return _well_formed(header.get("__metadata__", {}), load(data), rng) or data
     if rng.random() < 0.8:
         header.get("__metadata__", {}).pop("checksum", None)
     part = "__metadata__" if rng.random() < 0.7 and "__metadata__" in header else None
@@ -125,6 +139,67 @@ def mutate_safetensors(data: bytes, rng: random.Random) -> bytes:
         rest = mutate_bytes(rest, rng) if rng.random() < 0.5 else _special_floats(rest, rng)
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + rest
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], bytes]:
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def _well_formed(
+    metadata: dict[str, Any], tensors: dict[str, Tensor], rng: random.Random
+) -> bytes | None:
+    """A file of changed texts and tensors; None where they cannot be written."""
+    metadata.pop(CHECKSUM, None)
+    for _ in range(rng.randint(1, 3)):
+        if metadata and rng.random() < 0.5:
+            _change_text(metadata, rng)
+        elif tensors:
+            _change_tensor(tensors, rng)
+    if "model_id" in metadata and rng.random() < 0.8:
+        metadata["model_id"] = tensors_hash(tensors)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "case.safetensors"
+        try:
+            save_tensors(file, tensors, metadata)
+        except (FaceLatentsError, UnicodeError):  # NaN, or half a letter
+            return None
+        return file.read_bytes()
+
+
+def _change_text(metadata: dict[str, Any], rng: random.Random) -> None:
+    deep = sorted(set(metadata) - {"kind", "format_version"})  # refused at the door
+    key = rng.choice(deep if deep and rng.random() < 0.9 else sorted(metadata))
+    try:
+        value = json.loads(metadata[key])
+    except ValueError:
+        value = metadata[key]
+    value = mutate_json(value, rng)
+    metadata[key] = value if isinstance(value, str) else json.dumps(value)
+    if rng.random() < 0.1:
+        del metadata[key]
+
+
+def _change_tensor(tensors: dict[str, Tensor], rng: random.Random) -> None:
+    name, other = rng.choice(sorted(tensors)), rng.choice(sorted(tensors))
+    tensor = tensors[name]
+    changes: tuple[Callable[[], Tensor], ...] = (
+        lambda: tensor.flatten(),
+        lambda: tensor[None],
+        lambda: tensor[:0] if tensor.dim() else tensor,
+        lambda: tensor[: max(1, len(tensor) // 2)] if tensor.dim() else tensor[None, None],
+        lambda: tensor.flatten()[:1].reshape(()) if tensor.numel() else tensor.float(),
+        lambda: torch.cat([tensor, tensor]) if tensor.dim() else tensor.repeat(3),
+        lambda: tensor.transpose(0, -1) if tensor.dim() else tensor[None],
+        lambda: tensor.to(rng.choice(list(DTYPES.values()))),
+        lambda: (tensor.double() * rng.choice((0, -1, 1e4, 1e30, 1e-30))).to(tensor.dtype),
+        lambda: torch.full_like(tensor, rng.choice((0, 1, 100))),
+        lambda: tensors[other],
+    )
+    tensors[name] = rng.choice(changes)().contiguous().clone()
+    if rng.random() < 0.15:
+        names = (name + "x", "", "photo.0", "alpha.0", "extras.x", "context.0.code", "a" * 300)
+        tensors[rng.choice(names)] = tensors.pop(name)
 
 
 def _special_floats(data: bytes, rng: random.Random) -> bytes:

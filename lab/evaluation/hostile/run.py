@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import tempfile
 from collections import Counter
@@ -16,11 +17,12 @@ from typing import Annotated, Any
 from ....models.errors import FaceLatentsError
 from ...results import markdown_table
 from .cases import KINDS
-from .worker import Told, work
+from .worker import STOPPED_AFTER, Told, work
 
 MOST_SECONDS = 10.0  # of CPU time for a case; the clock has to show more on a busy machine
 MOST_BYTES = 2 * 10**9
 _CLOCK = 30.0  # times as much, on a busy machine, until the process is ended
+_RENEWED_AFTER = 1000  # cases, so that nothing that stays behind hides what a fresh process does
 _OUTCOMES = ("refused", "accepted", "stopped", "failed")
 
 
@@ -32,6 +34,7 @@ class HostileEvaluation:
     seed: Annotated[int, "of the cases"] = 0
     kinds: Annotated[tuple[str, ...], "of inputs"] = KINDS
     first: Annotated[int, "number of the first case"] = 0
+    log: Annotated[str, "file that keeps what was found; a stopped run goes on from it"] = ""
 
 
 def evaluate_hostile(
@@ -49,18 +52,23 @@ def evaluate_hostile(
     """
     if unknown := set(settings.kinds) - set(KINDS):
         raise FaceLatentsError(f"No such kind: {', '.join(unknown)}. Kinds: {', '.join(KINDS)}.")
-    counts = {kind: Counter[str]() for kind in settings.kinds}
-    findings: list[dict[str, Any]] = []
-    slowest = largest = 0.0
+    numbers = range(settings.first, settings.first + settings.cases)
+    log = Path(settings.log) if settings.log else None
+    told = dict(_read_log(log, settings.seed)) if log else {}
     with tempfile.TemporaryDirectory() as folder, _readers(Path(folder), settings.seed) as read:
-        for number in range(settings.first, settings.first + settings.cases):
+        for done, number in enumerate(numbers, 1):
             kind = settings.kinds[number % len(settings.kinds)]
-            told = read(number, kind)
-            slowest, largest = max(slowest, told.seconds), max(largest, told.peak)
-            counts[kind][told.outcome] += 1
-            if told.outcome == "failed":
-                findings.append({"case": number, "kind": kind, "why": told.why})
-            progress("hostile cases", number + 1 - settings.first, settings.cases)
+            if (number, kind) not in told:
+                told[number, kind] = read(number, kind)
+                if log:
+                    with log.open("a", encoding="utf-8") as file:
+                        line = [settings.seed, number, kind, *told[number, kind]]
+                        file.write(json.dumps(line) + "\n")
+            progress("hostile cases", done, settings.cases)
+    wanted = {key: value for key, value in told.items() if key[0] in numbers}
+    counts = {kind: Counter[str]() for kind in settings.kinds}
+    for (_, kind), found in wanted.items():
+        counts[kind][found.outcome] += 1
     return {
         "cases": settings.cases,
         "first": settings.first,
@@ -68,10 +76,27 @@ def evaluate_hostile(
         "counts": {
             kind: {name: found[name] for name in _OUTCOMES} for kind, found in counts.items()
         },
-        "longest case, s of CPU time": round(slowest, 2),
-        "peak memory, MB": round(largest / 1e6),
-        "findings": findings,
+        "longest case, s of CPU time": round(max(one.seconds for one in wanted.values()), 2),
+        "peak memory, MB": round(max(one.peak for one in wanted.values()) / 1e6),
+        "findings": [
+            {"case": number, "kind": kind, "why": one.why}
+            for (number, kind), one in sorted(wanted.items())
+            if one.outcome == "failed"
+        ],
     }
+
+
+def _read_log(log: Path, seed: int) -> Iterator[tuple[tuple[int, str], Told]]:
+    """What a run of the same seed found before it was stopped."""
+    if not log.is_file():
+        return
+    for line in log.read_text(encoding="utf-8").splitlines():
+        try:
+            theirs, number, kind, *told = json.loads(line)
+        except ValueError:  # stopped while it was written
+            continue
+        if theirs == seed:
+            yield (number, kind), Told(*told)
 
 
 @contextmanager
@@ -80,6 +105,7 @@ def _readers(folder: Path, seed: int) -> Iterator[Callable[[int, str], Told]]:
     context = multiprocessing.get_context("spawn")
     process: BaseProcess | None = None
     connection: Connection | None = None
+    cases = 0  # of this process
 
     def end() -> None:
         nonlocal process
@@ -89,8 +115,12 @@ def _readers(folder: Path, seed: int) -> Iterator[Callable[[int, str], Told]]:
         process = None
 
     def read(number: int, kind: str) -> Told:
-        nonlocal process, connection
+        nonlocal process, connection, cases
+        if cases >= _RENEWED_AFTER:
+            end()
+        cases += 1
         if process is None:
+            cases = 1
             connection, theirs = context.Pipe()
             process = context.Process(target=work, args=(theirs, folder, seed), daemon=True)
             process.start()
@@ -112,10 +142,11 @@ def _readers(folder: Path, seed: int) -> Iterator[Callable[[int, str], Told]]:
             end()
             return Told("failed", f"the process died, exit status {code}", 0.0, 0)
         if told.peak > MOST_BYTES:
-            end()  # a peak stays, so the next case needs a process of its own
-            return told._replace(outcome="failed", why=f"{told.peak / 1e6:.0f} MB; {told.why}")
-        if told.seconds > MOST_SECONDS:
-            return told._replace(outcome="failed", why=f"{told.seconds:.0f} s; {told.why}")
+            told = told._replace(outcome="failed", why=f"{told.peak / 1e6:.0f} MB; {told.why}")
+        elif told.seconds > MOST_SECONDS:
+            told = told._replace(outcome="failed", why=f"{told.seconds:.0f} s; {told.why}")
+        if told.outcome == "failed":
+            end()  # what it left behind, such as the peak of memory, is not the next case's
         return told
 
     try:
@@ -138,9 +169,10 @@ def report(figures: Mapping[str, Any]) -> str:
         f"Cases {first} to {first + count - 1} of seed {figures['seed']}: files, workflows (run) "
         "and requests spoilt at random, read in a process of its own. Refused: answered with an "
         "error of this project. Accepted: used, and written again where that can be. Stopped: a "
-        "workflow still running after 4 s and cancelled. Failed: any other error, the end of the "
-        f"process, more than {MOST_SECONDS:g} s of CPU time or {MOST_BYTES / 1e9:g} GB, a file "
-        "written outside the target, a program started, a connection made.",
+        f"workflow still running after {STOPPED_AFTER:g} s and cancelled. Failed: any other "
+        f"error, the end of the process, more than {MOST_SECONDS:g} s of CPU time or "
+        f"{MOST_BYTES / 1e9:g} GB, a file written outside the target, a program started, a "
+        "connection made.",
         "",
         table,
         "",

@@ -15,9 +15,15 @@ import torch
 from PIL import Image
 
 from ....cli.demo import WORKFLOWS
+from ....cli.runner.convert import to_prompt
+from ....cli.runner.folders import Folders
+from ....cli.runner.prepare import node_classes
 from ....cli.sample_photo import astronaut
+from ....models.architectures.stylegan2.layout import Layout, file_specs
 from ....models.face_model import bundled_digits_model_path, load_face_model
+from ....models.face_model.file import save_face_model
 from ....models.files.values import save_direction, save_latent
+from ....models.geometry.templates import FFHQ
 from ....models.imaging.photos import to_uint8
 from ....models.spectral.basis import LatentBasis
 from ....models.spectral.basis_file import save_basis
@@ -26,10 +32,14 @@ from ....models.values import Direction, FaceLatent, PhotoContext
 _SIDE = 160  # pixels of the photo that workflows and readers get
 # Quick ones; together they use most of the nodes.
 _WORKFLOWS = (
-    "Add a smile", "Attribute sliders", "Blend and average", "Distance matrix",
-    "Grow older and younger", "LSD denoise digits", "LSD rotate digit", "Morph two faces",
-    "Remove a feature", "VAE latent arithmetic",
+    "Add a smile", "Attribute sliders", "Blend and average", "Copy expression", "Distance matrix",
+    "Edit a clip", "Grow older and younger", "LSD denoise digits", "LSD face anomaly map",
+    "LSD face spectrum", "LSD rotate digit", "Morph two faces", "Morph two photos",
+    "Remove a feature", "Set age in years", "VAE latent arithmetic",
+    "With own weights - StyleGAN2 SeFa directions", "With own weights - convert",
+    "With own weights - sample StyleGAN2", "With own weights - style mix",
 )  # fmt: skip
+STYLEGAN2_FILE = "stylegan2-ffhq.safetensors"  # as workflows name it
 
 
 class Samples(NamedTuple):
@@ -39,7 +49,8 @@ class Samples(NamedTuple):
         values: directions, latents, bases and models: name of the kind to files' bytes.
         foreign: files of other programs, for `convert`.
         photos: picture files by suffix.
-        workflows: JSON of shipped workflows.
+        workflows: JSON of shipped workflows, as saved from the canvas and as prompts.
+        models: files that workflows ask for, by name.
         photo: where the photo lies that workflows load.
     """
 
@@ -47,6 +58,7 @@ class Samples(NamedTuple):
     foreign: list[bytes]
     photos: list[tuple[str, bytes]]
     workflows: list[Any]
+    models: dict[str, bytes]
     photo: Path
 
 
@@ -57,9 +69,31 @@ def make_samples(folder: Path) -> Samples:
     photo = folder / "photos" / "example.png"
     photo.parent.mkdir(parents=True, exist_ok=True)
     portrait.save(photo)
+    stylegan2 = _stylegan2()
+    checkpoint = _saved({"g_ema": stylegan2}, zipped=True)
+    file = folder / STYLEGAN2_FILE
+    save_face_model(file, stylegan2, {"name": "small"}, FFHQ.resized(32))
+    models = {file.name: file.read_bytes(), file.with_suffix(".pt").name: checkpoint}
+    values = _values(folder)
+    values["model"].append(models[file.name])
+    foreign, workflows = [checkpoint, *_foreign()], _workflows(photo.parent)
+    return Samples(values, foreign, _photos(portrait), workflows, models, photo)
+
+
+def _workflows(folder: Path) -> list[Any]:
     texts = [(WORKFLOWS / f"{name}.json").read_text(encoding="utf-8") for name in _WORKFLOWS]
-    workflows = [json.loads(text) for text in texts]
-    return Samples(_values(folder), _foreign(), _photos(portrait), workflows, photo)
+    canvas = [json.loads(text) for text in texts]
+    classes, titles = node_classes(Folders([folder], folder, {}, "pillow"))
+    return [*canvas, *(to_prompt(graph, classes, titles) for graph in canvas)]
+
+
+def _stylegan2() -> dict[str, torch.Tensor]:
+    """The tensors of a generator of 32 pixels, with random weights."""
+    layout, generator = Layout(32, 32, 32, 2, 0, (8, 8, 4, 4)), torch.Generator().manual_seed(0)
+    return {
+        name: 0.5 * torch.randn([n or 1 for n in spec.shape], generator=generator)
+        for name, spec in file_specs(layout, {}).items()
+    }
 
 
 def _values(folder: Path) -> dict[str, list[bytes]]:

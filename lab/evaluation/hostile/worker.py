@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from ....nodes import host
 from .cases import Bench
 from .samples import make_samples
 
-STOPPED_AFTER = 4.0  # seconds of CPU time until a workflow is cancelled, as by a person
+STOPPED_AFTER = 3.0  # seconds of CPU time until a workflow is cancelled, as by a person
 _MOST_ADDRESSES = 16 * 2**30  # bytes; keeps a case that allocates without end off the machine
 _WATCHED = (
     "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect", "socket.bind",
@@ -88,6 +89,7 @@ def work(connection: Connection, folder: Path, seed: int) -> None:
         seed: with number and kind it makes the case.
     """
     logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     _limit_memory()
     os.chdir(folder)
@@ -99,14 +101,16 @@ def work(connection: Connection, folder: Path, seed: int) -> None:
     connection.send(None)
     while (told := connection.recv()) is not None:
         number, kind = told
-        connection.send(_read_case(bench, watch, folder, f"{seed}/{number}/{kind}", kind))
+        connection.send(_read_case(bench, watch, folder, seed, number, kind))
 
 
-def _read_case(bench: Bench, watch: _Watch, folder: Path, name: str, kind: str) -> Told:
+def _read_case(
+    bench: Bench, watch: _Watch, folder: Path, seed: int, number: int, kind: str
+) -> Told:
     target = folder / "target"
     shutil.rmtree(target, ignore_errors=True)
     (target / "models").mkdir(parents=True)
-    ending, data = bench.make(kind, random.Random(name))
+    ending, data = bench.make(kind, number, random.Random(f"{seed}/{number}/{kind}"))
     file = folder / f"case.{ending}"
     file.write_bytes(data)
     watch.target, watch.seen = target, []

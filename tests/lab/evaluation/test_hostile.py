@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import struct
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from face_latents.lab.evaluation.hostile import mutate, run
-from face_latents.lab.evaluation.hostile.worker import _read_case, _Watch
+from face_latents.lab.evaluation.hostile.worker import Told, _read_case, _Watch
 from face_latents.models.errors import FaceLatentsError
 from loop_support import case
 
-HEADER = json.dumps({"__metadata__": {"a": "[1, 2]"}, "t": {"dtype": "F32"}}).encode()
+TENSOR = {"dtype": "F32", "shape": [4, 4], "data_offsets": [0, 64]}
+HEADER = json.dumps({"__metadata__": {"a": "[1, 2]", "b": "x"}, "t": TENSOR}).encode()
 SAFETENSORS = struct.pack("<Q", len(HEADER)) + HEADER + bytes(64)
 
 
@@ -25,7 +27,7 @@ class FakeBench:
     def __init__(self, act):
         self.act = act
 
-    def make(self, kind, rng):
+    def make(self, kind, number, rng):
         return "txt", rng.randbytes(8)
 
     def read(self, kind, file, target):
@@ -56,7 +58,7 @@ def test_what_must_not_happen_is_noticed(tmp_path):
         (run_program, "failed", "subprocess.Popen"),
     )
     for act, outcome, why in acts:
-        told = _read_case(FakeBench(act), watch, tmp_path, "0/1/photo", "photo")
+        told = _read_case(FakeBench(act), watch, tmp_path, 0, 1, "photo")
         with case(act=act):
             assert told.outcome == outcome
             assert why in told.why
@@ -72,6 +74,33 @@ def test_a_case_is_made_of_its_number_alone():
         made = [change(random.Random(f"0/{number}")) for number in range(300)]
         assert made == [change(random.Random(f"0/{number}")) for number in range(300)]
         assert len(set(made)) > 150
+
+
+def test_a_run_goes_on_from_its_log(tmp_path, monkeypatch):
+    read = []
+
+    @contextlib.contextmanager
+    def readers(folder, seed):
+        def one(number, kind):
+            if number == 5:
+                raise KeyboardInterrupt
+            read.append(number)
+            return Told("failed" if number == 3 else "refused", "why", 0.5, 10**6)
+
+        yield one
+
+    monkeypatch.setattr(run, "_readers", readers)
+    log = tmp_path / "log.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        run.evaluate_hostile(run.HostileEvaluation(cases=8, log=str(log)))
+    with log.open("a") as file:
+        file.write("[0, 5, ")  # cut off
+        file.write("\n" + json.dumps([1, 6, "photo", "failed", "another seed", 1.0, 1]) + "\n")
+    read.clear()
+    figures = run.evaluate_hostile(run.HostileEvaluation(cases=5, log=str(log)))
+    assert read == []
+    assert [found["case"] for found in figures["findings"]] == [3]
+    assert sum(sum(found.values()) for found in figures["counts"].values()) == 5
 
 
 def test_an_unknown_kind_is_refused():
