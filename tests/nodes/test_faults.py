@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from face_latents import NODE_CLASS_MAPPINGS
 from face_latents.cli.runner.session import call_node
 from face_latents.models.errors import FaceLatentsError
+from face_latents.models.spectral.basis import LatentBasis
 from face_latents.nodes import host
+from face_latents.nodes.direction import photo_folders
 from loop_support import case
-from nodes_support import TinyNet, encode, photos, random_latent, tiny_model
+from nodes_support import (
+    CODES,
+    SIZE,
+    TinyNet,
+    encode,
+    mesh_face,
+    photos,
+    random_latent,
+    tiny_model,
+    with_net,
+)
+from PIL import Image
 
-MODEL = tiny_model()
+
+class Weighted(TinyNet):
+    """A network with a weight that SeFa reads."""
+
+    def style_weight(self, layers=None):
+        return self.basis.T * torch.linspace(3, 1, CODES)
+
+    def capabilities(self):
+        return replace(super().capabilities(), style_weight=self.style_weight)
+
+
+MODEL = with_net(tiny_model(), Weighted())
 OUT_OF_MEMORY = torch.cuda.OutOfMemoryError("CUDA out of memory")
 FAULTS = (OUT_OF_MEMORY, RuntimeError("CUDA error: an illegal memory access was encountered"))
 
@@ -28,15 +56,54 @@ def moved(count=3):
     return found.with_samples(found.samples + MODEL.directions["smile"].vector)
 
 
-def encode_again():
-    crops = call_node(
-        "FaceLatentsEncode", image=photos(3, 64, 64), face_model=MODEL, already_aligned=True
+def encode_again(**more):
+    image = photos(3, 64, 64)
+    faces, _ = call_node(
+        "FaceLatentsEncode", image=image, face_model=MODEL, already_aligned=True, **more
     )
-    return crops[0].samples
+    return faces.samples
+
+
+def two_groups():
+    """Codes that differ along the third number."""
+    latents = random_latent(MODEL, 20, 1), random_latent(MODEL, 20, 2)
+    return latents[0], latents[1].with_samples(latents[1].samples + 3 * torch.eye(CODES)[2])
+
+
+def fit(node, **given):
+    """The direction, of which the safe range asks the network."""
+    direction, _, chart = call_node(node, face_model=MODEL, keep_still="", **given)
+    assert chart.shape[0] == 1
+    return direction.vector
+
+
+def found(node):
+    return call_node(node, face_model=MODEL, face_latent=random_latent(MODEL, 20), count=2)[2]
+
+
+def basis():
+    return LatentBasis(torch.eye(CODES), ("a",), MODEL.space)
 
 
 NODES = {  # each with a network at work, and the tensor or value that it gives
     "Encode": encode_again,
+    "Encode, refined": lambda: encode_again(refine_steps=2),
+    "Morph": lambda: strip_of_morph(),
+    "FitDirection": lambda: fit(
+        "FaceLatentsFitDirection", faces_without=two_groups()[0], faces_with=two_groups()[1]
+    ),
+    "FitDirectionFolders": lambda: fit(
+        "FaceLatentsFitDirectionFolders", folder_without="people/off", folder_with="people/on"
+    ),
+    "FitDirectionTable": lambda: fit("FaceLatentsFitDirectionTable", folder="all", table=""),
+    "BuildBasisFolders": lambda: (
+        call_node("FaceLatentsBuildBasisFolders", face_model=MODEL, folders="people")[0].vectors
+    ),
+    "PCADirections": lambda: found("FaceLatentsPCADirections"),
+    "SeFaDirections": lambda: found("FaceLatentsSeFaDirections"),
+    "AnomalyMap": lambda: call_node(
+        "FaceLatentsAnomalyMap", face_model=MODEL, face_latent=faces(), basis=basis(), k=CODES
+    )[0],
     "Decode": lambda: call_node(
         "FaceLatentsDecode", face_model=MODEL, face_latent=random_latent(MODEL, 5)
     )[0],
@@ -67,6 +134,39 @@ NODES = {  # each with a network at work, and the tensor or value that it gives
         "FaceLatentsDisentanglement", face_model=MODEL, face_latent=random_latent(MODEL, 3)
     )[0],
 }
+
+
+def strip_of_morph():
+    node = NODE_CLASS_MAPPINGS["FaceLatentsMorph"]
+    given = {"frames": 4, "path": "lerp", "loop": False}
+    shown = getattr(node(), node.FUNCTION)(
+        face_latent=random_latent(MODEL, 2), face_model=MODEL, **given
+    )["ui"]["images"][0]
+    with Image.open(host.temp_directory() / shown["subfolder"] / shown["filename"]) as picture:
+        return torch.from_numpy(np.array(picture)).float() / 255
+
+
+@pytest.fixture
+def folders(monkeypatch, tmp_path):
+    """Folders of photos, darker and lighter, each of which is a face as it is."""
+    monkeypatch.setattr(host.stand_alone, "input", tmp_path / "input")
+    monkeypatch.setattr(host.stand_alone, "temp", tmp_path / "temp")
+    random = np.random.default_rng(0)
+    table = []
+    for folder in ("people/off", "people/on", "all"):
+        (tmp_path / "input" / folder).mkdir(parents=True)
+        for number in range(10):
+            light = 120 if folder == "people/on" or (folder == "all" and number % 2) else 40
+            pixels = random.integers(0, 60, (SIZE, SIZE, 3), dtype=np.uint8) + np.uint8(light)
+            Image.fromarray(pixels).save(tmp_path / "input" / folder / f"{number}.png")
+            table.append(f"{number}.png,{number % 2}")
+    (tmp_path / "input" / "all" / "table.csv").write_text("\n".join(table[-10:]))
+
+    def whole(path, model, number, min_score):
+        with Image.open(path) as picture:
+            return torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255, float("inf")
+
+    monkeypatch.setattr(photo_folders, "_align", whole)
 
 
 @pytest.fixture
@@ -113,7 +213,7 @@ def card(monkeypatch):
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_smaller_batches_then_the_cpu_then_a_sentence(name, card):
+def test_smaller_batches_then_the_cpu_then_a_sentence(name, card, folders):
     run = NODES[name]
     card()
     wanted = run()
@@ -140,6 +240,68 @@ def test_a_network_can_be_moved_to_the_cpu_and_back():
     module = torch.nn.Linear(2, 2)
     assert host.move_to_cpu(module).type == "cpu"
     assert host.load_to_device(module).type == host.compute_device().type
+
+
+def test_edits_of_photos_go_on_on_the_cpu_as_well(card, face_model):
+    """Morph Photos and Paste Back, whose networks move a photo's own pixels."""
+    state, editor = card(), face_model.capabilities.editor
+
+    class Guarded:
+        extent = editor.extent
+
+        def edit(self, crops, *codes, draft=False):
+            if len(crops) > (state.most if state.in_use else state.most_on_cpu):
+                raise state.error
+            return editor.edit(crops, *codes, draft=draft)
+
+    able = replace(face_model.capabilities, editor=Guarded())
+    model = replace(face_model, capabilities=able)
+    found = encode(model, photos(2, 150, 200), mesh_face(100, 75, 30))
+    changed = found.with_samples(found.samples + model.directions["smile"].vector)
+    nodes = {
+        "FaceLatentsPasteBack": {"face_latent": changed},
+        "FaceLatentsMorphPhotos": {"face_latent": changed, "photos": found, "size": 64},
+    }
+    for name, given in nodes.items():
+        card()
+        (wanted, *_) = call_node(name, face_model=model, **given)
+        for most, error in ((1, OUT_OF_MEMORY), *((0, fault) for fault in FAULTS)):
+            card(most, error)
+            with case(name=name, most=most, error=error):
+                shown = call_node(name, face_model=model, **given)[0]
+                torch.testing.assert_close(shown, wanted, rtol=0, atol=1.01 / 255)
+        card(0, FAULTS[1], most_on_cpu=0)
+        with case(name=name), pytest.raises(FaceLatentsError, match="device failed"):
+            call_node(name, face_model=model, **given)
+
+
+def test_every_node_that_computes_is_tested():
+    """A module computes that imports `compute`, or one that does."""
+    nodes = Path(host.__file__).parent
+    imported = {path: _imports(path, nodes) for path in nodes.rglob("*.py")}
+    computing = {nodes / "compute.py"}
+    while more := {path for path in imported if imported[path] & computing} - computing:
+        computing |= more
+    files = {path.relative_to(nodes).with_suffix("").as_posix() for path in computing}
+    found = {
+        node_id.removeprefix("FaceLatents")
+        for node_id, node in NODE_CLASS_MAPPINGS.items()
+        if node.__module__.split(".nodes.")[1].replace(".", "/") in files
+    }
+    # Latent Distance draws nothing; Morph Photos has a test of its own
+    assert found - {"Distance", "MorphPhotos"} == {name.split(",")[0] for name in NODES}
+
+
+def _imports(path, nodes):
+    """The modules of the nodes that a module imports; packages count for nothing."""
+    found = set()
+    for item in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(item, ast.ImportFrom) or not item.level:
+            continue
+        base = path.parents[item.level - 1].joinpath(*(item.module or "").split("."))
+        names = [base, *(base / alias.name for alias in item.names)]
+        found |= {name.with_suffix(".py") for name in names if nodes in name.parents}
+    return found
 
 
 def test_no_node_calls_a_network_on_its_own():
