@@ -106,15 +106,16 @@ def add_example_folders(inputs: Path) -> None:
     make_example_folders(inputs / "example.png", inputs)
 
 
-def add_stylegan2_model(models: Path) -> Path:
+def add_stylegan2_model(models: Path, seed: int = 0) -> Path:
     """A small StyleGAN2 model and encoder, random weights, by the name that workflows ask for, and
     such weights as other programs write them.
 
     Args:
         models: the folder models/face_latents; made where missing.
+        seed: which weights.
 
     Returns:
-        The model's file; the same tensors, so the same model identity, at every call.
+        The model's file; the same tensors, so the same model identity, for the same seed.
     """
     import torch
     from convert_support import LAYOUT, port_state
@@ -127,6 +128,7 @@ def add_stylegan2_model(models: Path) -> Path:
     return small_model_file(
         models / STYLEGAN2_FILE,
         dim=32,
+        seed=seed,
         extra=encoder,
         metadata={"name": "Small StyleGAN2", "encoder_type": "e4e"},
     )
@@ -165,7 +167,7 @@ class Host:
         folder.mkdir()
         (folder / "__init__.py").write_text(TEST_PICTURES, "utf-8")
 
-    def start(self, timeout: float = 180.0) -> Host:
+    def start(self, timeout: float = 900.0) -> Host:
         """Start the host and wait until it answers."""
         command = [
             *(host_python(self.comfyui), "main.py", "--cpu", "--listen", "127.0.0.1"),
@@ -214,6 +216,12 @@ class Host:
     ) -> None:
         self.stop()
 
+    @property
+    def process_id(self) -> int:
+        """Of the running host."""
+        assert self._process is not None
+        return self._process.pid
+
     def alive(self) -> bool:
         """Whether the process runs and answers."""
         if self._process is None or self._process.poll() is not None:
@@ -226,7 +234,7 @@ class Host:
 
     def get(self, path: str) -> bytes:
         address = self.address + urllib.parse.quote(path, safe="/?=&%")
-        with urllib.request.urlopen(address, timeout=60) as answer:
+        with urllib.request.urlopen(address, timeout=300) as answer:
             body: bytes = answer.read()
         return body
 
@@ -241,7 +249,7 @@ class Host:
             {"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 body = answer.read()
         except urllib.error.HTTPError as refusal:
             body = refusal.read()

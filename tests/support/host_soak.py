@@ -2,14 +2,16 @@
 
     COMFYUI_DIR=... python tests/support/host_soak.py --prompts 1000 --results docs/results
 
-All templates with random settings on ten photos, one of which changes now and then; the face model,
-the digits model and a small StyleGAN2 take turns; some prompts are cancelled at a random moment.
+All templates with random settings on ten photos; the face model, the digits model and a small
+StyleGAN2 take turns; photos, labelled folders and weights change in between; some prompts are
+cancelled at a random moment. `--quick` cancels each prompt and leaves out the slow templates.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import sys
@@ -19,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import host_server
@@ -28,24 +31,27 @@ from host_server import PACK, Host
 from PIL import Image, ImageEnhance
 
 PHOTOS = [f"photo_{number}.png" for number in range(10)]
+SIDE = 256  # pixels of a photo
 SLOW = ("With own photos - fit own direction", "With own photos - LSD basis from folders")
-CANCELLED = 0.12  # share of prompts
-FLAT = 0.05  # growth of memory after the first tenth
-OURS = re.compile(r"(FaceLatents|NoFace|SpaceMismatch|Host)Error$")
+ROUNDS = 8  # of the other templates between two of the slow ones
+CANCELLED = 0.15  # share of prompts
+WINDOW = 100  # prompts after which memory has to stay as it is
+FLAT = 0.05  # growth of memory after them
 QUICK = 0.5  # seconds from Cancel to the end
+OURS = re.compile(r"(FaceLatents|NoFace|SpaceMismatch|Host)Error$")
 
 
-def write_photo(base: Path, name: str, rng: random.Random) -> None:
+def write_photo(base: Path, path: Path, rng: random.Random) -> None:
     """The portrait, cut, turned a little, brighter or darker."""
     with Image.open(base / "input" / "example.png") as portrait:
         left, top = rng.randint(0, 90), rng.randint(0, 20)
         picture = portrait.convert("RGB").rotate(rng.uniform(-8, 8))
-    picture = picture.crop((left, top, left + 400, top + 400))
-    ImageEnhance.Brightness(picture).enhance(rng.uniform(0.7, 1.2)).save(base / "input" / name)
+    picture = picture.crop((left, top, left + 400, top + 400)).resize((SIDE, SIDE))
+    ImageEnhance.Brightness(picture).enhance(rng.uniform(0.7, 1.2)).save(path)
 
 
 def shuffled(prompt: Mapping[str, Any], infos: Mapping[str, Any], rng: random.Random) -> Any:
-    """A prompt with photos and numbers of this pack's nodes chosen at random."""
+    """A prompt with photos, numbers and choices of this pack's nodes at random; few steps."""
     changed = json.loads(json.dumps(prompt))
     for node in changed.values():
         kind, inputs = node["class_type"], node["inputs"]
@@ -56,143 +62,213 @@ def shuffled(prompt: Mapping[str, Any], infos: Mapping[str, Any], rng: random.Ra
         told = infos[kind]["input"]
         specs = {**told.get("required", {}), **told.get("optional", {})}
         for name, value in inputs.items():
-            options = specs[name][1] if name in specs and len(specs[name]) > 1 else {}
-            if isinstance(value, bool) or rng.random() < 0.5:
-                continue
-            if isinstance(value, float) and "min" in options:
-                low, high = max(options["min"], -3.0), min(options["max"], 3.0)
-                inputs[name] = round(rng.uniform(low, high), 2) if low < high else value
-            elif isinstance(value, int) and "seed" in name:
-                inputs[name] = rng.randrange(1000)
+            if not isinstance(value, list) and name in specs and rng.random() < 0.5:
+                inputs[name] = chosen(name, value, specs[name], rng)
     return changed
+
+
+def chosen(name: str, value: Any, spec: Any, rng: random.Random) -> Any:
+    """Another value of a widget."""
+    options = spec[1] if len(spec) > 1 else {}
+    if isinstance(value, bool):
+        return rng.random() < 0.5
+    if "seed" in name:
+        return rng.randrange(1000)
+    if spec[0] in ("INT", "FLOAT") and "min" in options:
+        low, high = max(options["min"], -3), min(options["max"], max(3, value))
+        drawn = rng.uniform(low, high)
+        return round(drawn) if spec[0] == "INT" else round(drawn, 2)
+    choices = spec[0] if isinstance(spec[0], list) else options.get("options", ())
+    own = [c for c in choices if "." not in str(c) and "bundled" not in str(c)]
+    return rng.choice(own) if value in own else value
 
 
 class Soak:
     """A host at work, and what was seen."""
 
-    def __init__(self, host: Host, seed: int) -> None:
-        self.host, self.rng = host, random.Random(seed)
+    def __init__(self, host: Host, seed: int, cancelled: float) -> None:
+        self.host, self.rng, self.cancelled = host, random.Random(seed), cancelled
         self.outcomes: Counter[str] = Counter()
+        self.runs: Counter[str] = Counter()  # by template
         self.memory: list[float] = []  # MB after each prompt
-        self.waits: list[float] = []  # seconds from Cancel to the end
+        self.waits: list[tuple[float, float, str]] = []  # from Cancel: seconds, CPU seconds, where
         self.odd: list[str] = []
+        self.spent: dict[str, float] = {}  # seconds of a template's last run
         self.infos = host.get_json("/object_info")
         self.prompts = {
             path.stem: to_prompt(json.loads(path.read_text("utf-8")), self.infos)
             for path in sorted((PACK / "workflows").glob("*.json"))
-            if path.stem not in SLOW
         }
+        self.deck: list[str] = []
+        self.rounds = 0
+
+    def next_template(self) -> str:
+        """All templates in turn, in a new order each time; the slow ones seldom."""
+        if not self.deck:
+            self.deck = [name for name in self.prompts if name not in SLOW]
+            if self.rounds % ROUNDS == 1 and self.cancelled < 1:
+                self.deck += SLOW
+            self.rng.shuffle(self.deck)
+            self.rounds += 1
+        return self.deck.pop()
+
+    def change_files(self, number: int) -> None:
+        """A photo now and then, one of a labelled folder, and the StyleGAN2 weights."""
+        folder = self.host.base / "input"
+        if number % 10 == 0:
+            write_photo(self.host.base, folder / self.rng.choice(PHOTOS), self.rng)
+        if number % 40 == 20:
+            labelled = sorted((folder / "smiling").iterdir())
+            write_photo(self.host.base, self.rng.choice(labelled), self.rng)
+        if number % 50 == 25:
+            models = self.host.base / "models" / "face_latents"
+            with tempfile.TemporaryDirectory(dir=models.parent) as made:
+                file = host_server.add_stylegan2_model(Path(made), seed=number)
+                os.replace(file, models / file.name)
 
     def step(self, number: int) -> None:
-        """Run one prompt, and now and then change a photo first."""
-        if number % 10 == 0:
-            write_photo(self.host.base, self.rng.choice(PHOTOS), self.rng)
-        name = self.rng.choice(list(self.prompts))
+        """Run one prompt, after changing a file now and then."""
+        self.change_files(number)
+        name = self.next_template()
         prompt = shuffled(self.prompts[name], self.infos, self.rng)
-        pressed: list[float] = []
+        pressed: list[tuple[float, float]] = []
         timer = None
-        if self.rng.random() < CANCELLED:
-            timer = threading.Timer(self.rng.uniform(0.05, 2.0), self._cancel, [pressed])
+        if self.rng.random() < self.cancelled:
+            moment = self.rng.uniform(0, self.spent.get(name, 2.0))
+            timer = threading.Timer(moment, self._cancel, [pressed])
             timer.start()
+        began = time.monotonic()
         try:
-            entry = self.host.run(prompt)
+            entry = self.host.run(prompt, timeout=1800)
         except ValueError as refusal:
-            self.outcomes["refused"] += 1
+            self.outcomes["refused before the run"] += 1
             if "prompt_outputs_failed_validation" not in str(refusal):
                 self.odd.append(f"{name}: {str(refusal)[:300]}")
             return
-        ended = time.monotonic()
-        if timer is not None:
-            timer.cancel()
-            timer.join()
-        self._note(name, entry, ended - pressed[0] if pressed and pressed[0] < ended else None)
+        finally:
+            if timer is not None:
+                timer.cancel()
+                timer.join()
+        self.runs[name] += 1
+        self._note(name, entry, pressed)
+        if not pressed:
+            self.spent[name] = time.monotonic() - began
         self.memory.append(self._held())
 
-    def _cancel(self, pressed: list[float]) -> None:
-        pressed.append(time.monotonic())
+    def _cancel(self, pressed: list[tuple[float, float]]) -> None:
+        pressed.append((time.time(), self._worked()))
         self.host.post_json("/interrupt", {})
 
-    def _note(self, name: str, entry: Mapping[str, Any], waited: float | None) -> None:
+    def _note(self, name: str, entry: Mapping[str, Any], pressed: list[Any]) -> None:
         kinds = dict(entry["status"]["messages"])
         if "execution_interrupted" in kinds:
+            told = kinds["execution_interrupted"]
             self.outcomes["cancelled"] += 1
-            if waited is not None:
-                self.waits.append(waited)
+            for clock, worked in pressed:
+                wait = told["timestamp"] / 1000 - clock
+                self.waits.append((wait, self._worked() - worked, f"{name}, {told['node_type']}"))
         elif "execution_error" in kinds:
             told = kinds["execution_error"]
-            self.outcomes["told what was wrong"] += 1
-            if not re.search(
-                r"(FaceLatents|NoFace|SpaceMismatch|Host)Error", told["exception_type"]
-            ):
+            self.outcomes["ended with a sentence"] += 1
+            if not OURS.search(told["exception_type"]):
                 self.odd.append(f"{name}: {told['exception_type']}: {told['exception_message']}")
         else:
             self.outcomes["done"] += 1
 
     def _held(self) -> float:
-        assert self.host._process is not None
-        status = Path(f"/proc/{self.host._process.pid}/status").read_text("ascii")
+        status = Path(f"/proc/{self.host.process_id}/status").read_text("ascii")
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert found
         return int(found[1]) / 1024
 
+    def _worked(self) -> float:
+        """CPU seconds of the host, which a busy machine does not stretch."""
+        fields = Path(f"/proc/{self.host.process_id}/stat").read_text("ascii").rsplit(")")[-1]
+        user, system = fields.split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def figures(self) -> dict[str, Any]:
         """What is told of the run."""
-        first = max(1, len(self.memory) // 10)
-        settled = max(self.memory[:first])
-        waits = sorted(self.waits)
+        first, later = self.memory[:WINDOW], self.memory[WINDOW:] or self.memory
+        clock, work = (sorted(wait[part] for wait in self.waits) for part in (0, 1))
+        least = min((self.runs[name], name) for name in self.prompts if self.runs[name])
         return {
             "prompts": sum(self.outcomes.values()),
             **self.outcomes,
-            "memory after the first tenth, MB": round(settled),
-            "largest memory after that, MB": round(max(self.memory[first:] or [settled])),
+            "templates run": f"{len(self.runs)} of {len(self.prompts)}, {least[1]}: {least[0]}",
+            f"most memory in the first {WINDOW}, MB": round(max(first)),
+            "most memory after them, MB": round(max(later)),
             "memory at the end, MB": round(self.memory[-1]),
-            "longest wait after Cancel, s": round(waits[-1], 2) if waits else None,
-            "median wait after Cancel, s": round(waits[len(waits) // 2], 2) if waits else None,
+            **({"median wait after Cancel, s": round(median(clock), 2)} if clock else {}),
+            **({"longest wait after Cancel, s": round(clock[-1], 2)} if clock else {}),
+            **({"longest work after Cancel, s of CPU time": round(work[-1], 2)} if work else {}),
             "odd errors": len(self.odd),
         }
 
+    def details(self) -> str:
+        """Memory by hundreds, and where Cancel took longest."""
+        hundreds = [self.memory[at : at + WINDOW] for at in range(0, len(self.memory), WINDOW)]
+        rows = [
+            (
+                f"{n * WINDOW + 1} to {n * WINDOW + len(part)}",
+                f"{median(part):.0f}",
+                f"{max(part):.0f}",
+            )
+            for n, part in enumerate(hundreds)
+        ]
+        slowest = sorted(self.waits, key=lambda wait: -wait[1])[:5]
+        waits = [(where, f"{clock:.2f}", f"{work:.2f}") for clock, work, where in slowest]
+        memory = markdown_table(("prompts", "median memory, MB", "most, MB"), rows)
+        where = ("longest after Cancel, template and node", "s", "s of CPU time")
+        return "\n\n".join([memory, markdown_table(where, waits)])
 
-def soak(base: Path, prompts: int, seed: int) -> tuple[dict[str, Any], list[str], str]:
-    """The figures, the odd errors and the host's version."""
+
+def soak(base: Path, arguments: argparse.Namespace) -> tuple[Soak, str]:
+    """Run prompts until their number or the time is reached; what was seen, the host's version."""
     host = Host(base)
     host_server.save_astronaut(base / "input" / "example.png")
     host_server.add_example_folders(base / "input")
     host_server.add_stylegan2_model(base / "models" / "face_latents")
     for name in PHOTOS:
-        write_photo(base, name, random.Random(name))
+        write_photo(base, base / "input" / name, random.Random(name))
+    ends = time.monotonic() + 60 * arguments.minutes
     with host:
-        run = Soak(host, seed)
-        for number in range(prompts):
+        run = Soak(host, arguments.seed, 1.0 if arguments.quick else CANCELLED)
+        for number in range(arguments.prompts):
+            if time.monotonic() > ends:
+                break
             run.step(number)
-            sys.stderr.write(f"\r{number + 1}/{prompts} {run.outcomes}  ")
-        version = host.get_json("/system_stats")["system"]["comfyui_version"]
-        return run.figures(), run.odd, version
+            seen = f"{number + 1} {dict(run.outcomes)} {run.memory[-1:]} {run.waits[-1:]}"
+            sys.stderr.write(seen + "\n")
+        return run, host.get_json("/system_stats")["system"]["comfyui_version"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Many prompts in one real ComfyUI.")
     parser.add_argument("--prompts", type=int, default=1000)
+    parser.add_argument("--minutes", type=float, default=600, help="stop after these")
+    parser.add_argument("--quick", action="store_true", help="cancel each; no slow template")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, help="write soak.md in this folder")
     arguments = parser.parse_args()
     if reason := host_server.missing_host():
         parser.error(reason)
     with tempfile.TemporaryDirectory() as base:
-        figures, odd, version = soak(Path(base), arguments.prompts, arguments.seed)
-    body = markdown_table(
-        ("figure", "value"), [(name, str(value)) for name, value in figures.items()]
-    )
-    body = f"ComfyUI {version}, seed {arguments.seed}.\n\n{body}"
-    print("\n".join([body, *odd]))
+        run, version = soak(Path(base), arguments)
+    figures = [(name, str(value)) for name, value in run.figures().items()]
+    about = f"ComfyUI {version}, seed {arguments.seed}, ten photos of {SIDE} x {SIDE}. "
+    about += " ".join((__doc__ or "").split("\n\n")[2].split())
+    body = "\n\n".join([about, markdown_table(("figure", "value"), figures), run.details()])
+    print("\n".join([body, *run.odd]))
     if arguments.results:
         command = (
             "COMFYUI_DIR=DIR python tests/support/host_soak.py --prompts "
             f"{arguments.prompts} --results docs/results"
         )
         write_section(arguments.results, "soak", "Many prompts in ComfyUI", command, body)
-    grown = figures["largest memory after that, MB"] / figures["memory after the first tenth, MB"]
-    slow = (figures["longest wait after Cancel, s"] or 0) > QUICK
-    return 1 if odd or grown > 1 + FLAT or slow else 0
+    grown = max(run.memory[WINDOW:], default=0) / max(run.memory[:WINDOW])
+    slow = any(work > QUICK for _, work, _ in run.waits)
+    return 1 if run.odd or grown > 1 + FLAT or slow else 0
 
 
 if __name__ == "__main__":
