@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..models.charts import to_image
+from ..models.threads import in_background
 from . import host
 
 
@@ -36,5 +37,5 @@ def save_preview(picture: Tensor, stem: str) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{stem}_{secrets.token_hex(8)}.png"
     pixels = (picture.clamp(0, 1) * 255).round().to("cpu", torch.uint8).numpy()
-    Image.fromarray(pixels).save(folder / name, compress_level=1)
+    in_background(lambda: Image.fromarray(pixels).save(folder / name, compress_level=1))
     return {"filename": name, "subfolder": "", "type": "temp"}

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from ..models.threads import interruptible
+from . import host
 from .widgets import Input, InputTypes
 
 C = TypeVar("C", bound=type)
@@ -76,6 +78,7 @@ def _with_checks(
             if value is not None or name in required:
                 value = declared.check(value, name)
             given[name] = value
-        return execute(self, **given, **values)
+        with interruptible(host.check_interrupt):
+            return execute(self, **given, **values)
 
     return checked

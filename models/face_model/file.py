@@ -25,6 +25,7 @@ from ..files.model_directions import (
 from ..files.tensors import check_expected, load_tensors, read_header, save_tensors, tensors_hash
 from ..geometry.templates import FFHQ, TIGHT, WHOLE, WIDE, AlignmentTemplate
 from ..space import LatentSpace, layered_spaces
+from ..threads import check_interrupt
 from ..values import Direction, Reading
 from .expressions import Expressions
 from .model import FaceModel
@@ -55,7 +56,9 @@ def load_face_model(path: str | Path) -> FaceModel:
             f"{path}: the tensors do not match the identity written in the file; the file is "
             "damaged or was altered. Fetch it again."
         )
+    check_interrupt()
     net = architecture.load(net_tensors, metadata)
+    check_interrupt()
     able = net.capabilities()
     space = LatentSpace(net.space_name, net.code_shape, model_id, able.code_mean, able.code_std)
     spaces = {} if able.layers is None else layered_spaces(space, able.layers.z_dim)

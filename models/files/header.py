@@ -10,10 +10,12 @@ Reference: https://github.com/huggingface/safetensors, section "Format".
 from __future__ import annotations
 
 import json
+import os
 import stat
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -75,28 +77,40 @@ def read_header(path: str | Path) -> Header:
     Raises:
         UnsupportedModelError: the file is missing, no safetensors file, truncated or malformed.
     """
+    with open_checked(path) as (header, _):
+        return header
+
+
+@contextmanager
+def open_checked(path: str | Path) -> Iterator[tuple[Header, BinaryIO]]:
+    """The checked header of a safetensors file, and the file at its first tensor's first byte.
+
+    Both are of the one file that was opened, whatever takes its place meanwhile.
+
+    Raises:
+        UnsupportedModelError: as `read_header`, or it cannot be read within the block.
+    """
     path = Path(path)
-    size = _regular_file_size(path)
+    _require_regular_file(path)
     try:
         with path.open("rb") as file:
-            raw, data_size = _read_raw_header(path, file, size)
+            raw, data_size = _read_raw_header(path, file, os.fstat(file.fileno()).st_size)
+            fields = _parse_json(path, raw)
+            metadata = _check_metadata(path, fields.pop("__metadata__", {}))
+            tensors = {name: _check_tensor(path, name, entry) for name, entry in fields.items()}
+            _check_layout(path, tensors, data_size)
+            yield Header(path, tensors, metadata), file
     except OSError as error:
         raise UnsupportedModelError(f"{path}: cannot be read ({error.strerror}).") from error
-    fields = _parse_json(path, raw)
-    metadata = _check_metadata(path, fields.pop("__metadata__", {}))
-    tensors = {name: _check_tensor(path, name, entry) for name, entry in fields.items()}
-    _check_layout(path, tensors, data_size)
-    return Header(path, tensors, metadata)
 
 
-def _regular_file_size(path: Path) -> int:
+def _require_regular_file(path: Path) -> None:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
         raise UnsupportedModelError(f"{path}: there is no such file.") from error
     if not stat.S_ISREG(status.st_mode):
         raise UnsupportedModelError(f"{path}: not a file. Give the path of a .safetensors file.")
-    return status.st_size
 
 
 def _read_raw_header(path: Path, file: BinaryIO, size: int) -> tuple[bytes, int]:

@@ -1,7 +1,7 @@
 """Reading and writing safetensors files that may come from anyone.
 
-The header is checked completely first (see `header`), the read itself is then left to the
-safetensors library. Nothing here, and nothing that calls it, ever opens a pickle.
+The header is checked completely first (see `header`). Nothing here, and nothing that calls it,
+ever opens a pickle.
 """
 
 from __future__ import annotations
@@ -13,14 +13,23 @@ import secrets
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import UnsupportedModelError
-from .header import DTYPE_NAMES, FLOAT_DTYPES, MAX_HEADER_BYTES, Header, TensorInfo, read_header
+from ..threads import check_interrupt
+from .header import (
+    DTYPE_NAMES,
+    DTYPES,
+    FLOAT_DTYPES,
+    MAX_HEADER_BYTES,
+    Header,
+    TensorInfo,
+    open_checked,
+    read_header,
+)
 
 CHECKSUM = "checksum"  # key of the metadata
 
@@ -68,17 +77,12 @@ def load_tensors(
         UnsupportedModelError: as `read_header`, the tensors are not the expected ones, or the
             checksum is wrong.
     """
-    header = read_header(path)
-    if expect is not None:
-        check_expected(header, expect)
-    tensors: dict[str, Tensor] = {}
-    try:
-        with safe_open(str(header.path), framework="pt", device="cpu") as file:
-            for name in header.tensors:
-                # clone: the library's tensors may be views of the mapped file
-                tensors[name] = file.get_tensor(name).clone()
-    except Exception as error:  # the library raises its own class, which is no ValueError
-        raise UnsupportedModelError(f"{header.path}: cannot be read ({error}).") from error
+    with open_checked(path) as (header, file):
+        if expect is not None:
+            check_expected(header, expect)
+        by_place = sorted(header.tensors.items(), key=lambda item: item[1].begin)  # without gaps
+        read = {name: _read_tensor(file, info, header.path) for name, info in by_place}
+    tensors = {name: read[name] for name in header.tensors}
     metadata = dict(header.metadata)
     written = metadata.pop(CHECKSUM, None)
     if written is not None and written != _checksum(tensors, metadata):
@@ -90,6 +94,20 @@ def load_tensors(
         for name, tensor in tensors.items():
             check_finite(name, tensor, str(header.path))
     return tensors, metadata
+
+
+def _read_tensor(file: BinaryIO, info: TensorInfo, path: Path) -> Tensor:
+    """The next tensor of a file. Not mapped into memory: a mapped file that another program
+    shortens ends the process.
+    """
+    check_interrupt()
+    data = torch.empty(info.end - info.begin, dtype=torch.uint8)
+    if file.readinto(data.numpy()) != len(data):  # type: ignore[attr-defined]
+        raise UnsupportedModelError(
+            f"{path}: it was shortened while it was read. Wait until it is copied, or fetch it "
+            "again."
+        )
+    return data.view(DTYPES[info.dtype]).reshape(info.shape)
 
 
 def check_expected(

@@ -19,6 +19,7 @@ from ..errors import FaceLatentsError
 from ..geometry.similarity import invert_transform, similarity_transform, transform_points
 from ..geometry.templates import AlignmentTemplate
 from ..imaging.align import require_photo
+from ..threads import check_interrupt
 from .landmarks import (
     MIRRORED,
     POLISHER_TEMPLATE,
@@ -134,6 +135,7 @@ class FaceFinder:
         if not len(detected):
             return []
         landmarks, logits = self._first_look(levels, landmarks, which)
+        check_interrupt()
         scores = logits.sigmoid() * detected**SCORE_POWER
         # the same face, found on two levels, is the same face twice by now
         keep = suppress_overlaps(landmark_boxes(landmarks), scores, SAME_FACE)
@@ -144,6 +146,7 @@ class FaceFinder:
         landmarks, logits = self._closer_look(
             levels, photo, landmarks, self.refiner, REFINER_TEMPLATE
         )
+        check_interrupt()
         scores = (logits - RARITY).sigmoid() * detected**SCORE_POWER
         keep = scores >= min_score
         landmarks, scores = landmarks[keep], scores[keep]
@@ -173,6 +176,7 @@ class FaceFinder:
         corner = torch.empty(len(levels), 1, 2, dtype=torch.float64)
         turned = [level.turned(quarters) for level in levels] if quarters else levels
         for canvas in canvases(turned):
+            check_interrupt()
             output = self.detector(canvas.image.to(self.detector_dtype))[0].float()
             score, owner = output[0].sigmoid(), canvas.owners(turned, DETECTOR_STRIDE)
             rows, columns = ((score >= least) & (owner >= 0)).nonzero(as_tuple=True)

@@ -11,6 +11,7 @@ from ... import latent_ops
 from ..errors import FaceLatentsError
 from ..face_model import FaceModel
 from ..layers import keep_layers, layer_count
+from ..threads import in_background
 from ..values import Direction
 
 _TRIED = 256  # random faces that tell how far codes lie apart, where the model does not
@@ -100,7 +101,7 @@ def sefa_directions(
             f"shape {shape}."
         )
     _require_count(count, size, f"codes of {size} numbers")
-    vectors, values = latent_ops.sefa_directions(weight, size)
+    vectors, values = in_background(lambda: latent_ops.sefa_directions(weight, size))
     shares = (values / values.sum())[:count]
     # for codes of several layers: the same step in each of them
     vectors = vectors[:count].reshape(count, *[1] * (len(shape) - 1), size).expand(count, *shape)

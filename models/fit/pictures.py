@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..face_model import FaceModel
 from ..imaging.features import features
+from ..threads import check_interrupt
 
 SAMPLES = 3000  # random faces; 1500 cost half a percent of accuracy
 SMALLEST_PICTURE = 64  # pixels; smaller ones have no room for the cells of the histograms
@@ -75,12 +76,18 @@ def picture_features(
     rows = codes.flatten(1).double()
     rows = rows - rows.mean(0)
     gram = rows.T @ rows
+    check_interrupt()
     gram.diagonal().add_(1e-9 * gram.diagonal().mean())
     slopes = torch.linalg.solve(gram, rows.T @ ((seen - centre) / scale))
     return PictureFeatures(decode, centre, scale, slopes)
 
 
 def _seen(decode: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
+    parts = []
     with torch.no_grad():
-        parts = [features(decode(part).cpu()).double() for part in codes.split(_BATCH)]
+        for part in codes.split(_BATCH):
+            pictures = decode(part).cpu()
+            check_interrupt()
+            parts.append(features(pictures).double())
+            check_interrupt()
     return torch.cat(parts)

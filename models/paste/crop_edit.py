@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import FaceLatentsError
 from ..geometry.similarity import transform_scale
 from ..imaging.maps import prepare_maps, resize, sample_maps
-from ..threads import one_thread
+from ..threads import check_interrupt, one_thread
 from ..values import PhotoContext
 from .face import cut_face
 from .pixels import crop_fractions, photo_box
@@ -70,12 +70,15 @@ def plan_crop_edit(
     picture = picture.to("cpu", torch.float32).clamp(0, 1)
     side = picture.shape[-1]
     crop = cut_face(context.photo, context, side)
+    check_interrupt()
     region = region_mask(find_points(context), parts, feather, side)
     if align:
         found = register(crop, picture, region)
     else:
         found = Registration(torch.eye(2, 3, dtype=torch.float64), side, 1.0)
+    check_interrupt()
     laid, seen = lay_onto(picture, found)
+    check_interrupt()
     if match_colour and not torch.equal(laid, crop):
         gain, offset = match_colours(laid, crop, seen, region)
         laid = (laid * gain + offset).clamp(0, 1)
@@ -157,6 +160,7 @@ def paste_crop(
     left, top, right, bottom = box
     rows = max(1, _TILE_PIXELS // (right - left))
     for start in range(top, bottom, rows):
+        check_interrupt()
         stop = min(start + rows, bottom)
         tile = (left, start, right, stop)
         x, y = crop_fractions(transform, size, tile, maps.device)

@@ -25,7 +25,7 @@ from ..geometry.similarity import (
 from ..imaging.edit_maps import EditMaps
 from ..imaging.light import apply_log_odds
 from ..imaging.maps import prepare_maps, sample_maps
-from ..threads import one_thread
+from ..threads import check_interrupt, one_thread
 from ..values import PhotoContext
 from .back import paste_back
 from .edit import RunModel, plan_edits, run_at_once
@@ -197,6 +197,7 @@ class PhotoMorph:
 
     def _move(self, source: _Source, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A photo in the view: `(3, H, W)`, energy of its detail, and how much it covers."""
+        check_interrupt()
         around = (self.places - 0.5) / self.extent + 0.5
         per_square = (
             self.extent * self.model.template.size / float(transform_scale(self.view.transform))

@@ -11,9 +11,11 @@ from torch import Tensor
 from ..geometry.similarity import invert_transform, transform_points, transform_scale
 from ..imaging.light import luminance
 from ..imaging.maps import gaussian_blur, prepare_maps, sample_maps
+from ..threads import check_interrupt
 from ..values import PhotoContext
 
 DETAIL_REACH = 9  # pixels around one that count for its detail
+_STRIP_PIXELS = 1 << 20  # of a photo, looked at between two chances to cancel
 CELL = 4  # pixels a side, in which detail is judged
 _SHARPENING = 1.5  # share of the missing Laplacian to add in the finest band, which has least
 _LARGEST_GAIN = 2.0
@@ -74,7 +76,16 @@ def place_maps(maps: Tensor, context: PhotoContext) -> tuple[Tensor, Box] | None
     if box is None:
         return None
     maps = prepare_maps(maps, context.size / float(transform_scale(transform)))
-    return sample_maps(maps, *crop_fractions(transform, context.size, box, maps.device)), box
+    left, top, right, bottom = box
+    rows = max(1, _STRIP_PIXELS // (right - left))
+    strips = []
+    for start in range(top, bottom, rows):
+        check_interrupt()
+        strip = (left, start, right, min(start + rows, bottom))
+        strips.append(
+            sample_maps(maps, *crop_fractions(transform, context.size, strip, maps.device))
+        )
+    return torch.cat(strips, 1), box
 
 
 def end_before_border(motion: Tensor, photo: Tensor, box: Box, to_photo: Tensor) -> Tensor:

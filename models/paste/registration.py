@@ -26,6 +26,7 @@ from ..geometry.similarity import (
 from ..imaging.align import warp_affine
 from ..imaging.flow import features
 from ..imaging.maps import resize
+from ..threads import check_interrupt
 
 # What edit models do is far below these; beyond them crops lose too much at their borders.
 MOST_SHIFT = 0.08  # of the side
@@ -101,6 +102,7 @@ def register(original: Tensor, picture: Tensor, changing: Tensor | None = None) 
     found = _search(_features(original, _SEARCH_SIDE), _features(picture, _SEARCH_SIDE))
     at, likeness = _SEARCH_SIDE, 0.0
     for level in (level for level in _LEVELS if level <= max(side, _LEVELS[0])):
+        check_interrupt()
         found = _rescale(found, level / at)
         trust = torch.ones(level, level)
         if changing is not None:

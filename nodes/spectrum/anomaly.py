@@ -87,6 +87,7 @@ class AnomalyMap(Chart):
             crops = [PhotoFace(context).crop for context in contexts]
             maps = []
             for crop, picture, context in zip(crops, explained, contexts, strict=True):
+                host.check_interrupt()
                 if face_model.template.whole:
                     heat = residual_map(crop, picture, least=INK)
                 elif not context.has_face:
@@ -101,9 +102,15 @@ class AnomalyMap(Chart):
         else:
             photos = [crop.permute(1, 2, 0) for crop in crops]
             heats = [heat.clamp(0, 1) for heat in maps]
-        images = torch.stack([heat_image(p, h) for p, h in zip(photos, heats, strict=True)])
+        drawn = []
+        for photo, heat in zip(photos, heats, strict=True):
+            host.check_interrupt()
+            drawn.append(heat_image(photo, heat))
+        host.check_interrupt()
+        images = torch.stack(drawn)
         mask = (torch.stack(heats) > threshold).float()
         device = host.intermediate_device()
+        host.check_interrupt()
         ui = preview(images[:_MOST_PREVIEWS], "face_latents_anomaly")
         return {"ui": ui, "result": (images.to(device), mask.to(device))}
 

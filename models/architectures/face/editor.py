@@ -18,6 +18,7 @@ from torch import Tensor
 from ...imaging.edit_maps import EditMaps
 from ...imaging.light import light_of, log_odds_change, luminance
 from ...imaging.maps import gaussian_blur
+from ...threads import check_interrupt
 from .mesh import grid_places, map_mesh, polygon_mask
 from .points import INNER_LIPS, OVAL
 
@@ -172,6 +173,7 @@ def _maps(
     side: int,
 ) -> EditMaps:
     """The maps of one face, whose points `(478, 3)` move from the first to the second ones."""
+    check_interrupt()
     old, new = points
     mesh = map_mesh(new, net.triangles.long(), side, EXTENT, REACH)
     values = torch.cat([(old - new)[:, :2], (net.canon - new)[:, :2]], 1)

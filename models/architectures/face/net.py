@@ -11,6 +11,7 @@ from torch import Tensor
 from ...finder.dense_landmarks import DenseLandmarks
 from ...finder.landmarks_net import POINTS
 from ...imaging.maps import gaussian_blur
+from ...threads import check_interrupt
 from ..capabilities import Capabilities, FaceNet
 from .editor import EXTENT, edit_maps, face_mask
 from .eigenfaces import Eigenfaces
@@ -211,6 +212,7 @@ class FaceShapeAppearanceNet(FaceNet):
         places = grid_places(side, 1.0, textures.device)
         moved = []
         for texture, own in zip(textures, points, strict=True):
+            check_interrupt()
             mesh = map_mesh(own, self.triangles.long(), side, 1.0, REACH)
             # blurred, as the edges of triangles show where a turned head folds
             shift = gaussian_blur(mesh.spread((self.canon - own)[None, :, :2])[0], side / self.size)

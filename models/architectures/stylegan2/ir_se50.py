@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from ...threads import check_interrupt
+
 STAGES = (3, 4, 14, 3)  # blocks of each stage
 ENDS = (2, 6, 20, 23)  # the last block of each stage
 
@@ -108,6 +110,7 @@ def features(stem: nn.Module, blocks: nn.Sequential, pictures: Tensor) -> Featur
     x = stem(pictures)
     maps: list[Tensor] = []
     for number, block in enumerate(blocks):
+        check_interrupt()
         x = block(x)
         if number in ENDS:
             maps.append(x)

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import FaceLatentsError
+from ...threads import check_interrupt
 from ..capabilities import Capabilities, FaceNet
 from .encoders import StyleEncoder, encoder_input
 from .layers import Constant, Dense, StyledConv, ToRGB, leaky_relu, normalise
@@ -217,6 +218,7 @@ class StyleGAN2Net(FaceNet):
         convs = cast(list[StyledConv], list(self.convs))
         to_rgbs = cast(list[ToRGB], list(self.to_rgbs))
         for k, (up, conv, to_rgb) in enumerate(zip(convs[::2], convs[1::2], to_rgbs, strict=True)):
+            check_interrupt()
             own = slice(2 * k + 1, 2 * k + 4)
             (w_up, w_conv, w_rgb), (up_noise, conv_noise) = ws[own], noises[own][:2]
             if pays_off(x, up, code):

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...threads import check_interrupt
 from .layers import Prepared, StyledConv, ToRGB, blur, double_size, finish
 
 SMALLEST = 1 << 22  # numbers in a layer's map; below, whole maps are as fast
@@ -57,6 +58,7 @@ def block(
     colours = picture.new_empty(1, 3, side, side)
     rows = max(FEWEST_ROWS, STRIP // (side * channels))
     for top in range(0, side, rows):
+        check_interrupt()
         bottom = min(top + rows, side)
         y = _doubled_rows(x, first, max(top - 1, 0), min(bottom + 1, side), limit)
         y = F.conv2d(

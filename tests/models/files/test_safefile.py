@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import struct
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -238,6 +241,32 @@ def test_non_finite_weights_are_named(tmp_path: Path) -> None:
         load_tensors(tmp_path / "x")
     loaded, _ = load_tensors(tmp_path / "x", require_finite=False)
     assert loaded["net.w"].isnan().sum() == 1
+
+
+def test_a_file_that_changes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program shortens it, or puts another in its place, after its header was checked."""
+    file, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    tensors = {"x": torch.arange(100_000.0)}
+    layout = safeheader._check_layout
+
+    def change(act: Callable[[], object]) -> None:
+        save_tensors(file, tensors)
+        save_tensors(other, {"y": torch.ones(3)})
+
+        def check(*arguments: Any) -> None:
+            layout(*arguments)
+            act()
+
+        monkeypatch.setattr(safeheader, "_check_layout", check)
+
+    change(lambda: os.truncate(file, 5000))
+    with pytest.raises(UnsupportedModelError, match="shortened while it was read"):
+        load_tensors(file)
+    change(lambda: os.replace(other, file) if other.exists() else None)
+    found, _ = load_tensors(file)
+    assert torch.equal(found["x"], tensors["x"])
 
 
 def test_expectations_list_everything(tmp_path: Path) -> None:
