@@ -62,7 +62,8 @@ def _edit_frames(
     if without:
         listed = ", ".join(map(str, without))
         print(f"{args.photo}: no face in {len(without)} frames: {listed}.", file=sys.stderr)
-    return torch.cat([*frames, photo.frames[count:]])
+    frames += [] if count == len(photo.frames) else [photo.frames[count:]]
+    return frames[0] if len(frames) == 1 else torch.cat(frames)
 
 
 def _edit_frame(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence
@@ -180,4 +180,20 @@ def _mask(frame: Image.Image) -> np.ndarray:
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Pixels as the host's savers write them: `255 * value`, clipped, cut off (not rounded)."""
-    return np.clip(255.0 * image, 0, 255).astype(np.uint8)
+    return map_rows(lambda values: np.clip(255.0 * values, 0, 255), image, np.uint8)
+
+
+def map_rows(
+    function: Callable[[np.ndarray], np.ndarray], image: np.ndarray, kind: type[np.number[Any]]
+) -> np.ndarray:
+    """A function of single numbers applied row by row: no copy of a large photo is made between.
+
+    Args:
+        function: of a row.
+        image: `(H, ...)`.
+        kind: of the numbers to make.
+    """
+    numbers = np.empty(image.shape, kind)
+    for row, values in zip(numbers, image, strict=True):
+        row[...] = function(values)
+    return numbers

@@ -47,6 +47,7 @@ def paste_back(
     *,
     strength: float = 1.0,
     mask: Tensor | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Carry an edit over to the face in a photo.
 
@@ -61,9 +62,11 @@ def paste_back(
         edit: of `plan_edits`; None: no change.
         strength: share of the change to apply; 0 gives the photo back.
         mask: optional `(H, W)` in [0, 1], 0 where the photo must stay as it is (a hand, hair).
+        out: a copy of the photo, apart from it in memory, with or without alpha; the result is
+            written into it and given back, so that a large photo is not copied once more.
 
     Returns:
-        `(H, W, 3)` new tensor of the photo's dtype and device. Pixels that the edit does not
+        `out`, or a new tensor of the photo's shape, dtype and device. Pixels that the edit does not
         reach, and all pixels where nothing changes, are the photo's own bit for bit. A value never
         leaves [0, 1] because of the edit.
 
@@ -71,10 +74,11 @@ def paste_back(
         FaceLatentsError: shapes that do not belong together, or values that are not finite.
     """
     _check(photo, strength, mask)
+    result = photo.clone() if out is None else out
     if edit is None or strength == 0:
-        return photo.clone()
+        return result
     if isinstance(edit, PictureEdit) and torch.equal(edit.before, edit.after):
-        return photo.clone()
+        return result
     size = context.size
     transform = context.transform.to("cpu", torch.float64)
     if not bool(torch.isfinite(transform).all()) or float(transform_scale(transform)) < 1e-6:
@@ -84,9 +88,10 @@ def paste_back(
     if isinstance(edit, PhotoEdit):
         maps = edit.maps
     elif len(context.landmarks) == 0:
-        return paste_whole(photo, context, edit, strength=strength, mask=mask)
+        result[..., :3] = paste_whole(photo, context, edit, strength=strength, mask=mask)[..., :3]
+        return result
     elif photo_box(transform, size, photo.shape[0], photo.shape[1]) is None:
-        return photo.clone()
+        return result
     else:
         side = edit.before.shape[-1]
         landmarks = transform_points(transform, context.landmarks.cpu())
@@ -96,22 +101,25 @@ def paste_back(
         maps = edit_maps(cut_face(photo, context, side), edit, face)
     to_photo = invert_transform(transform)[:, :2] * size  # shares of the crop -> photo pixels
     transform = square_around(transform, size, maps.extent)
-    return _paste_maps(photo, maps, transform, size * maps.extent, to_photo, strength, mask)
+    _paste_maps(photo, result, maps, transform, size * maps.extent, to_photo, strength, mask)
+    return result
 
 
 def _paste_maps(
     photo: Tensor,
+    result: Tensor,
     maps: EditMaps,
     transform: Tensor,
     square: float,
     to_photo: Tensor,
     strength: float,
     mask: Tensor | None,
-) -> Tensor:
-    """The photo with maps over a square of it applied, tile by tile.
+) -> None:
+    """Apply maps over a square of a photo to it, tile by tile.
 
     Args:
         photo: `(H, W, 3 or 4)`.
+        result: a copy of it, where the edited pixels are written.
         maps: what to do.
         transform: `(2, 3)`, photo pixels to those of the square.
         square: its side.
@@ -119,10 +127,9 @@ def _paste_maps(
         strength: share of it all.
         mask: `(H, W)` shares in [0, 1].
     """
-    result = photo.clone()
     box = photo_box(transform, square, photo.shape[0], photo.shape[1])
     if box is None:
-        return result
+        return
     stacked = prepare_maps(maps.stacked(), square / float(transform_scale(transform)))
     if not bool(maps.weight.any()):
         stacked = stacked[:5]  # no face is laid over
@@ -151,7 +158,6 @@ def _paste_maps(
     tiles = list(_active_tiles(stacked, transform, square, box))
     for (left, top, right, bottom), edited in zip(tiles, map_in_threads(edit, tiles), strict=True):
         result[top:bottom, left:right, :3] = edited
-    return result
 
 
 def _active_tiles(stacked: Tensor, transform: Tensor, square: float, box: Box) -> Iterator[Box]:

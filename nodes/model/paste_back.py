@@ -82,6 +82,7 @@ class PasteBack:
         if face_image is not None:
             check_faces(face_image, len(face_latent))
         canvases = Canvases(contexts, "Paste Back")
+        begun = set[int]()  # canvases that no longer are the photo
         faces: list[PhotoFace | None] = [*photo_faces(contexts)]
         at_once = max(1, PLANNED_PIXELS // face_model.template.size**2)
         with host.Progress(len(contexts), "Pasting faces") as progress:
@@ -101,9 +102,10 @@ class PasteBack:
                     canvas, context = canvases.places[i], contexts[i]
                     if edit is not None:
                         area = mask_for_photo(mask, canvas, *context.photo.shape[:2])
-                        canvases.photos[canvas] = paste_back(
-                            canvases.photos[canvas], context, edit, strength=strength, mask=area
-                        )
+                        photo = canvases.photos[canvas]
+                        before = photo.clone() if canvas in begun else context.photo
+                        begun.add(canvas)
+                        paste_back(before, context, edit, strength=strength, mask=area, out=photo)
                 for i in part:
                     faces[i] = None  # what was computed for it goes, unless it comes again
                 progress.step(len(part))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from ..photos import to_uint8
+from ..photos import map_rows, to_uint8
 from .deep import write_deep_png, write_deep_tiff
 from .read import Photo
 from .traits import PhotoTraits, raw_mode, read_traits, tiff_tags
@@ -82,12 +82,17 @@ def _numbers(photo: Photo, kind: str, frame: int) -> np.ndarray:
     if deep and traits.depth == 32 and kind == "TIFF" and alpha is None and colours.shape[-1] == 1:
         floats: np.ndarray = colours * np.float32(traits.white)
         return floats
-    numbers = np.rint(colours.clip(0, 1) * 65535).astype(np.uint16) if deep else to_uint8(colours)
+    numbers = map_rows(_to_16_bits, colours, np.uint16) if deep else to_uint8(colours)
     if alpha is None:
         return numbers
     most = np.iinfo(numbers.dtype).max
     opacity = np.rint(alpha.cpu().numpy().clip(0, 1) * most).astype(numbers.dtype)
     return np.concatenate([numbers, opacity[..., None]], axis=-1)
+
+
+def _to_16_bits(values: np.ndarray) -> np.ndarray:
+    rounded: np.ndarray = np.rint(values.clip(0, 1) * 65535)
+    return rounded
 
 
 def _grey(colours: np.ndarray) -> np.ndarray:

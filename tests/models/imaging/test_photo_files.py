@@ -1,5 +1,6 @@
 """Photo files: what is in them besides pixels survives reading and writing, or is said."""
 
+import tracemalloc
 from dataclasses import replace
 from io import BytesIO
 
@@ -10,8 +11,8 @@ from face_latents.models.errors import FaceLatentsError
 from face_latents.models.imaging import opening
 from face_latents.models.imaging.photo_files.deep import write_deep_png, write_deep_tiff
 from face_latents.models.imaging.photo_files.read import read_photo
-from face_latents.models.imaging.photo_files.write import encode_photo
-from face_latents.models.imaging.photos import load_image
+from face_latents.models.imaging.photo_files.write import _to_16_bits, encode_photo
+from face_latents.models.imaging.photos import load_image, map_rows, to_uint8
 from loop_support import case
 from PIL import Image, ImageCms, JpegImagePlugin
 from PIL.PngImagePlugin import PngInfo
@@ -233,3 +234,15 @@ def test_a_photo_of_200_megapixels_is_refused_with_advice(tmp_path, monkeypatch)
     for read in (read_photo, load_image):
         with pytest.raises(FaceLatentsError, match=r"wide\.png' has .* Save a copy at 70% of its"):
             read(path)
+
+
+@pytest.mark.parametrize("make", [to_uint8, lambda image: map_rows(_to_16_bits, image, np.uint16)])
+def test_numbers_of_a_large_photo_take_no_copies_of_it(make):
+    image = NOISE.random((1000, 300, 3), np.float32) * 1.2 - 0.1
+    tracemalloc.start()
+    made = make(image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < made.nbytes + image.nbytes / 10
+    most = np.iinfo(made.dtype).max
+    assert np.abs(made - image.clip(0, 1) * most).max() <= 1

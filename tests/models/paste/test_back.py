@@ -451,3 +451,16 @@ def test_small_and_large_maps_are_blurred_alike(
     product = gaussian_blur(maps, sigma)
     monkeypatch.setattr(paste_maps, "_SMALL", 0)
     torch.testing.assert_close(gaussian_blur(maps, sigma), product, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_copy_of_the_photo_takes_the_result(method: str) -> None:
+    photo, (before, after) = make_photo(150, 120), make_pair()
+    context = make_context(photo, (60, 75), 90)
+    kept = photo.clone()
+    copy = torch.cat([photo, torch.full((150, 120, 1), 0.5)], -1)
+    out = paste(photo, context, before, after, method=method, out=copy)
+    assert out is copy
+    assert torch.equal(photo, kept)
+    assert torch.equal(out[..., :3], paste(photo, context, before, after, method=method))
+    assert bool((out[..., 3] == 0.5).all())
