@@ -189,7 +189,7 @@ def report(figures: Mapping[str, Any]) -> str:
         ("seconds a photo, one thread", f"{cost['photo_seconds']:.2f}"),
         ("model load of a worker, seconds", f"{cost['load_seconds']:.2f}"),
         ("cost of a task besides its work, ms", f"{cost['task_ms']:.1f}"),
-        ("of that, processor time of the run and the scheduler, ms", f"{cost['central_ms']:.1f}"),
+        ("processor time a task of the run and the scheduler, ms", f"{cost['central_ms']:.1f}"),
         ("bytes of a task", f"{cost['task_bytes']:.0f}"),
         ("bytes of its result", f"{cost['result_bytes']:.0f}"),
     ]
