@@ -13,7 +13,7 @@ NEIGHBOURS = 5  # as Naeem et al. have it; more make every generator look comple
 def generator_quality(
     generated: Tensor, real: Tensor, reference: Tensor, classifier: DigitClassifier
 ) -> dict[str, object]:
-    """Figures of generated digits, and the same of real ones, which no generator passes.
+    """Figures of generated digits, and the same of real ones, as a yardstick.
 
     Args:
         generated: `(N, 1, 28, 28)` in [0, 1].

@@ -138,7 +138,7 @@ def _generators(figures: Figures) -> str:
         found = figures["generators"][key]
         kinds = [(title, "generated")]
         if key == "gan":
-            kinds.append(("training digits, as the upper end", "reference"))
+            kinds.append(("training digits, as a yardstick", "reference"))
         for name, kind in kinds:
             one = found[kind]
             rows.append(
