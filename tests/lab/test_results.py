@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from face_latents.cli.main import main
+from face_latents.lab import commands
+from face_latents.lab.commands import Evaluation
+from face_latents.lab.evaluation.lsd.run import LsdEvaluation
 from face_latents.lab.results import quote_figures, table, write_section
 from face_latents.models.errors import FaceLatentsError
 
@@ -76,3 +80,24 @@ def test_nested_figures_become_dotted_rows() -> None:
     assert "| `recon.n` | 3 |" in text
     assert "| `range` | 1, 2.5 |" in text
     assert "| `runs.0.a` | x |" in text
+
+
+def test_another_model_s_results_leave_those_of_the_bundled_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = Evaluation(("lsd", "Spectra"), LsdEvaluation, lambda *_: {"figure": 1})
+    monkeypatch.setitem(commands.EVALUATIONS, "lsd", measured)
+    given = ["evaluate", "lsd", "--results", str(tmp_path), "--data", str(tmp_path)]
+    assert main(given) == 0
+    bundled = (tmp_path / "lsd.md").read_text(encoding="utf-8")
+    told = ["encoders=/my/e.safetensors", "--model", "/my/gan.safetensors"]
+    assert main([*given[:2], *told, *given[2:]]) == 0
+    assert (tmp_path / "lsd.md").read_text(encoding="utf-8") == bundled
+    other = (tmp_path / "lsd_gan.md").read_text(encoding="utf-8")
+    assert other.startswith(
+        "# Spectra: gan\n\n`face-latents evaluate lsd encoders=FILE --data DIR "
+    )
+    assert "--model gan.safetensors --results docs/results`" in other
+    monkeypatch.setitem(commands.EVALUATIONS, "lsd", measured._replace(needs_model=True))
+    assert main([*given[:2], *told, *given[2:]]) == 0
+    assert (tmp_path / "lsd.md").read_text(encoding="utf-8").startswith("# Spectra\n")

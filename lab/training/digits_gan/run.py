@@ -69,8 +69,8 @@ def train_digits_gan(
 
     Beside `out_file` (stem S) it keeps state and curve (`lab/training/loop.py`), `S.samples.png`,
     and `S_encoders.safetensors`. A run that is stopped goes on from its last state, with the same
-    result as one that was not. It took 77 minutes of one
-    core that another training shared.
+    result as one that was not. With the defaults it took 77 minutes, on one core that another
+    training shared.
 
     Args:
         data_dir: root of `torchvision.datasets.MNIST`; the data is downloaded there if missing.
