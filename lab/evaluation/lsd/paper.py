@@ -173,7 +173,8 @@ def measure_source(
             known = codes + source.deviations(train.pictures) * _normal(codes, noise)
             found = seen + source.deviations(test.pictures) * _normal(seen, noise)
         ours = {LABELS: setup.bases[OURS], OURS_RANDOM: setup.bases[OURS_RANDOM]}
-        paper = {LABELS: paper_basis(model, known[: settings.labelled], settings.draws, seed)}
+        labelled = Digits(known, train.labels)[: settings.labelled]
+        paper = {LABELS: paper_basis(model, labelled, settings.draws, seed)}
         sides = (("paper", paper, known, found), ("ours", ours, codes, seen))
         for name, bases, fitted, measured in sides:
             known_digits = Digits(fitted, train.labels)
@@ -192,10 +193,23 @@ def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator)
 
 
-def paper_basis(model: MeasuredModel, codes: Tensor, draws: int, seed: int) -> MeasuredBasis:
-    """The paper's basis from codes `(N, d)`, which are labelled by what they decode to."""
+def paper_basis(model: MeasuredModel, known: Digits, draws: int, seed: int) -> MeasuredBasis:
+    """The paper's basis from codes, which are labelled by what they decode to.
+
+    A label that no decode shows is given the codes of its own digits: the paper's classifier is the
+    one that its encoder was trained with, which sees more in a decode than the held-out one does.
+
+    Args:
+        model: decodes and labels.
+        known: codes in place of pictures, with the labels of their digits.
+        draws: random codes per repetition of the paper's construction.
+        seed: of them.
+    """
+    codes, count = known.pictures, int(known.labels.max()) + 1
     decoded = model.labels(model.decode(codes))
-    count = int(decoded.max()) + 1
+    for label in range(count):
+        if not bool((decoded == label).any()):
+            decoded = torch.where(known.labels == label, label, decoded)
     eta = paper_vectors(model, codes, decoded, count, draws=draws, seed=seed)
     return MeasuredBasis(modified_gram_schmidt(eta).float(), count, None, eta, signed=False)
 

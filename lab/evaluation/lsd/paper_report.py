@@ -31,7 +31,8 @@ _NOTES = (
     "without the cross-entropy, so without labels. 'bundled': the bundled digits model, trained "
     "with labels.",
     "paper's basis: the paper's construction on codes drawn by the stochastic encoder, which is "
-    "also what is read. Our basis: symmetric orthogonalisation of the mean codes by label, "
+    "also what is read; a label that the judge sees in no decode is given the codes of its own "
+    "digits. Our basis: symmetric orthogonalisation of the mean codes by label, "
     "principal completion; the encoder's mean codes are read.",
     "random directions, principal axes: of the same codes; each label is given the direction of "
     "the ten that suits training digits best. Chance: what a code of independent equal numbers "

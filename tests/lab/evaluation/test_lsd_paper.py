@@ -90,3 +90,12 @@ def test_what_is_missing_is_told() -> None:
         paper.evaluate_paper(
             Path(), paper.PaperEvaluation(Path("e"), ()), model=measured_model().model
         )
+
+
+def test_a_label_that_no_decode_shows_gets_the_codes_of_its_digits() -> None:
+    measured, digits = measured_model(), bars(80)
+    codes = measured.encode(digits.pictures)
+    codes[digits.labels == 1] = -codes[digits.labels == 1]  # decodes to no bar at all
+    found = paper.paper_basis(measured, Digits(codes, digits.labels), 200, 0)
+    expected = codes[digits.labels == 1].double().mean(0)
+    torch.testing.assert_close(found.raw[1], expected, atol=1e-5, rtol=1e-5)
