@@ -136,8 +136,8 @@ def whole(value: object, name: str, low: int, high: int | None = None) -> int:
 
 
 def text(value: object, name: str) -> str:
-    """A text."""
-    return _require(value, str, name, "a text")
+    """A text; half of a letter, which no file and no message can hold, becomes "?"."""
+    return _require(value, str, name, "a text").encode("utf-8", "replace").decode()
 
 
 def names_in(text: str) -> list[str]:

@@ -28,6 +28,7 @@ REROUTE, PRIMITIVE = "Reroute", "PrimitiveNode"
 NOTES = ("Note", "MarkdownNote")
 SETTERS = {"GetNode": "SetNode", "easy getNode": "easy setNode"}  # whose value a node passes on
 PASSING = frozenset({REROUTE, "Reroute (rgthree)", *SETTERS.values()})
+MOST_NODES = 20_000  # subgraphs in subgraphs multiply
 VIRTUAL = frozenset({PRIMITIVE, *NOTES, *PASSING, *SETTERS})  # live on the canvas only
 
 Visited = frozenset[tuple[str, str, int]]
@@ -60,7 +61,7 @@ class FlatGraph:
     """All nodes of a workflow by flat id.
 
     Raises:
-        WorkflowError: a subgraph contains itself.
+        WorkflowError: a subgraph contains itself, or there are too many nodes.
     """
 
     def __init__(self, workflow: Workflow) -> None:
@@ -68,6 +69,11 @@ class FlatGraph:
         self.nodes: dict[str, FlatNode] = {}
         for flat in self._expand(workflow.root, None, ()):
             self.nodes[flat.id] = flat
+            if len(self.nodes) > MOST_NODES:
+                raise WorkflowError(
+                    f"The workflow has more than {MOST_NODES:,} nodes once its subgraphs are laid "
+                    "out. Take some of them out; a file from a stranger may be made to do harm."
+                )
 
     def _expand(
         self, graph: Graph, parent: FlatNode | None, inside: tuple[str, ...]

@@ -50,13 +50,14 @@ class Folders:
             if name.endswith(mark):
                 name = name[: -len(mark)].rstrip()
                 places = self.inputs if folder is None else [folder]
-        if "\0" in name:
-            return None
         for place in places:
-            root = place.resolve()
-            path = (root / name).resolve()
-            if path.is_relative_to(root) and path.is_file():
-                return path
+            try:
+                root = place.resolve()
+                path = (root / name).resolve()
+                if path.is_relative_to(root) and path.is_file():
+                    return path
+            except (OSError, RuntimeError, ValueError):
+                continue  # too long, links in a circle, letters that no file name has
         return None
 
     def pictures(self) -> list[str]:

@@ -94,12 +94,20 @@ def read_workflow_file(path: Path) -> Any:
     if path.suffix.lower() == ".png":
         return _from_png(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        data = _parse(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WorkflowError(
             f"'{path}' is not readable as JSON ({error}). Save the workflow again from the canvas."
         ) from error
     return data
+
+
+def _parse(text: str) -> Any:
+    """The value of a JSON text; half of a letter, which cannot be written or shown, becomes "?"."""
+    value = json.loads(text)
+    if "\\ud" in text.lower():
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return value
 
 
 def _from_png(path: Path) -> Any:
@@ -110,7 +118,7 @@ def _from_png(path: Path) -> Any:
     for key in ("workflow", "prompt"):
         if key in texts:
             try:
-                return json.loads(texts[key])
+                return _parse(texts[key])
             except (ValueError, RecursionError) as error:
                 raise WorkflowError(f"The workflow inside '{path}' is damaged.") from error
     raise WorkflowError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,9 @@ def next_file(folder: Path, prefix: str, width: int, height: int) -> tuple[Path,
         ("second", f"{now.tm_sec:02}"),
     ):
         prefix = prefix.replace(f"%{key}%", value)
-    root = folder.resolve()
-    place = root if "\0" in prefix else (root / prefix).resolve()
+    root = place = folder.resolve()
+    with suppress(OSError, RuntimeError, ValueError):  # links in a circle, no letters of a name
+        place = (root / prefix.encode().decode()).resolve()
     if place == root or not place.is_relative_to(root):
         raise FaceLatentsError(
             f"The filename prefix {prefix!r} does not name a file inside the output folder. Use a "

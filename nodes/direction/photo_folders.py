@@ -99,7 +99,7 @@ def photo_folder(name: str) -> Path:
     folder = root.joinpath(*safe_parts(typed.rstrip("/\\") or typed, "folder name"))
     try:
         inside, found = _is_input(folder), folder.is_dir()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         raise FaceLatentsError(f"The folder {name!r} cannot be read: {error}.") from error
     if not inside:
         raise FaceLatentsError(

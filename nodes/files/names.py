@@ -14,7 +14,7 @@ from ...models.errors import FaceLatentsError
 
 SUFFIX = ".safetensors"
 
-_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')
+_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f\ud800-\udfff]')
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)  # on Windows
 _TIMES = {
     "year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S",

@@ -63,7 +63,7 @@ class RefusedError(FaceLatentsError):
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
-        self.answer = Answer(status, text.encode(), "text/plain")
+        self.answer = Answer(status, text.encode("utf-8", "replace"), "text/plain")
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

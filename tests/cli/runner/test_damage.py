@@ -166,6 +166,25 @@ def test_a_very_long_row_of_reroutes_is_refused():
         load({"nodes": nodes, "links": links})
 
 
+def test_subgraphs_that_multiply_are_refused():
+    """Nine times ten of each other: a billion nodes from a few kB."""
+    subgraphs = [
+        {
+            "id": f"s{level}",
+            "name": "",
+            "nodes": [{"id": n, "type": f"s{level + 1}"} for n in range(10)],
+        }
+        for level in range(9)
+    ]
+    graph = {
+        "nodes": [{"id": 1, "type": "s0"}],
+        "links": [],
+        "definitions": {"subgraphs": subgraphs},
+    }
+    with pytest.raises(WorkflowError, match="more than 20,000 nodes"):
+        load(graph)
+
+
 def test_deeply_nested_json_is_refused(tmp_path):
     from face_latents.cli.runner.graph import read_workflow_file
 

@@ -1,15 +1,18 @@
 """Workflow files through the runner: saved pictures, --set, --input, previews, refusals."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 import torch
 from face_latents.cli.runner.execute import NodeError
-from face_latents.cli.runner.graph import WorkflowError
+from face_latents.cli.runner.folders import Folders
+from face_latents.cli.runner.graph import WorkflowError, read_workflow_file
 from face_latents.cli.runner.overrides import parse_value, split_setting
 from face_latents.cli.runner.prepare import prepare
 from face_latents.cli.runner.schema import InputSpec
+from loop_support import case
 from PIL import Image
 
 RUNS: list[str] = []
@@ -299,10 +302,33 @@ def test_missing_and_empty_places(place):
         run(place, workflow="in/face.png")
 
 
-@pytest.mark.parametrize("prefix", ["../../evil", "/tmp/evil", "", "a/../../b"])
+@pytest.mark.parametrize("prefix", ["../../evil", "/tmp/evil", "", "a/../../b", "\ud800"])
 def test_files_stay_inside_the_output_folder(place, prefix):
     with pytest.raises(NodeError, match="does not name a file inside the output folder"):
         run(place, f"Save Image.filename_prefix={prefix}", photos="in/face.png")
+
+
+def test_names_that_no_file_has_are_looked_up_all_the_same(place):
+    (place / "in" / "loop").symlink_to(place / "in" / "loop")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(place / "in" / "pipe.png")
+    folders = Folders([place / "in"], place / "out")
+    names = ("x" * 5000, "a/" * 3000, "\ud800", "a\0b", "loop", "loop/x.png", "pipe.png", "", "..")
+    for name in names:
+        with case(name=name):
+            assert folders.find(name) is None
+    assert folders.find("face.png") == place / "in" / "face.png"
+
+
+def test_half_a_letter_in_a_workflow_can_be_told_of(place):
+    """JSON can hold it; a terminal, a file or an answer cannot."""
+    workflow = {"1": {"class_type": "No\ud800", "inputs": {"\udfff": "\ud83d\ude00"}}}
+    (place / "flow.json").write_text(json.dumps(workflow))
+    assert read_workflow_file(place / "flow.json") == {
+        "1": {"class_type": "No?", "inputs": {"?": "\U0001f600"}}
+    }
+    with pytest.raises(WorkflowError, match=r"No\?"):
+        run(place)
 
 
 def test_numbers_go_on_after_the_highest(place):

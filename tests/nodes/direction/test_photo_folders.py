@@ -199,6 +199,13 @@ def test_names_that_lead_elsewhere_are_refused(root, name):
         photo_folder(name)
 
 
+def test_links_in_a_circle_are_refused(root):
+    (root / "loop").symlink_to(root / "loop")
+    with pytest.raises(FaceLatentsError, match="cannot be read"):
+        photo_folder("loop")
+    assert "loop" not in list_photo_folders()
+
+
 def test_links_out_of_the_input_folder_are_refused(root, tmp_path):
     picture(tmp_path / "private" / "1.png")
     picture(root / "labels" / "real" / "1.png")

@@ -115,7 +115,7 @@ def test_changed_files_are_noticed(folders):
     "prefix",
     [
         "", " ", "/", "..", "../x", "a/../../x", "/etc/x", "\\\\server\\x", "C:\\x", "c:x", "~/x",
-        "a\0b", "a\nb", "con", "a/NUL.txt", "what?", "a/", "x.", "n" * 300,
+        "a\0b", "a\nb", "\ud800", "con", "a/NUL.txt", "what?", "a/", "x.", "n" * 300,
     ],
 )  # fmt: skip
 def test_names_that_lead_elsewhere_are_refused(prefix, folders):

@@ -66,6 +66,7 @@ BAD_BODIES = {
     "a text": b'"id"',
     "null": b"null",
     "no UTF-8": b'{"id": "\xff\xfe", "strengths": {}}',
+    "half a letter": b'{"id": "ID", "strengths": {"\\ud800": 1}}',
     "UTF-16": '{"id": "ID", "strengths": {"smile": null}}'.encode("utf-16"),
 }
 
