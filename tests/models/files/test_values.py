@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from face_latents.models.errors import FaceLatentsError, UnsupportedModelError
@@ -17,6 +19,8 @@ from face_latents.models.files.values import (
     save_latent,
 )
 from face_latents.models.space import LatentSpace
+from face_latents.models.spectral.basis import LatentBasis
+from face_latents.models.spectral.basis_file import load_basis, save_basis
 from face_latents.models.values import Direction, FaceLatent, PhotoContext
 from loop_support import case
 
@@ -193,6 +197,41 @@ def test_tensors_of_a_photo_that_do_not_fit(tmp_path: Path) -> None:
         save_tensors(tmp_path / "l", {**tensors, name: tensor}, metadata)
         with case(name=name), pytest.raises(UnsupportedModelError, match="l: "):
             load_latent(tmp_path / "l")
+
+
+def test_flipped_bits_change_nothing_in_silence(tmp_path: Path) -> None:
+    """Of every kind of file: it is refused, or holds what it held."""
+    basis = LatentBasis(torch.eye(4), ("a",), SPACE)
+    latent = FaceLatent(torch.rand(1, 4), SPACE, (context(photo(0), "a"),), {"batch_index": [3]})
+    tensors = {"x": torch.rand(8)}
+    kinds: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = {
+        "direction": (
+            lambda file: save_direction(file, Direction(torch.rand(4), SPACE, "smile")),
+            load_direction,
+        ),
+        "latent": (lambda file: save_latent(file, latent), load_latent),
+        "basis": (lambda file: save_basis(file, basis), load_basis),
+        "any": (lambda file: save_tensors(file, tensors, {"a": "b"}), load_tensors),
+    }
+    random = np.random.default_rng(0)
+    for kind, (save, load) in kinds.items():
+        file = tmp_path / kind
+        save(file)
+        good = file.read_bytes()
+        wanted, refused = repr(load(file)), 0
+        for bit in random.integers(0, 8 * len(good), 150).tolist():
+            spoilt = bytearray(good)
+            spoilt[bit // 8] ^= 1 << bit % 8
+            file.write_bytes(spoilt)
+            with case(kind=kind, bit=bit):
+                try:
+                    found = load(file)
+                except UnsupportedModelError:
+                    refused += 1
+                else:  # such as in the word "checksum" itself
+                    assert b'"checksum"' not in spoilt
+                    assert repr(found) == wanted or kind == "any"
+        assert refused > 140
 
 
 def test_a_flipped_bit_is_refused_and_files_without_checksum_are_read(tmp_path: Path) -> None:

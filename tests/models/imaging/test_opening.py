@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from face_latents.cli.demo import WORKFLOWS
 from face_latents.cli.main import main
 from face_latents.cli.runner.graph import read_workflow_file
 from face_latents.models.errors import FaceLatentsError
@@ -71,6 +72,12 @@ def test_a_header_of_too_many_pixels_is_refused_before_decoding(tmp_path, nothin
             with case(name=name, command=command):
                 assert main(words) == 2
                 assert "13300 x 13300 pixels" in capsys.readouterr().err
+        workflow = str(WORKFLOWS / "Add a smile.json")
+        with case(name=name, command="run"):
+            words = ["run", workflow, "--input", str(path), "--output", str(tmp_path / "run")]
+            assert main(words) != 0
+            told = capsys.readouterr()
+            assert "13300 x 13300 pixels" in told.err + told.out
     with pytest.raises(FaceLatentsError, match="13300 x 13300"):
         read_workflow_file(tmp_path / "a.png")
 
