@@ -4,7 +4,7 @@
 
 All templates with random settings on ten photos; the face model, the digits model and a small
 StyleGAN2 take turns; photos, labelled folders and weights change in between; some prompts are
-cancelled at a random moment. `--quick` cancels each prompt and leaves out the slow templates.
+cancelled at a random moment. With `--quick` each is, and the slow templates are left out.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Soak:
         folder = self.host.base / "input"
         if number % 10 == 0:
             write_photo(self.host.base, folder / self.rng.choice(PHOTOS), self.rng)
-        if number % 40 == 20:
+        if number % 40 == 20 and (folder / "smiling").is_dir():
             labelled = sorted((folder / "smiling").iterdir())
             write_photo(self.host.base, self.rng.choice(labelled), self.rng)
         if number % 50 == 25:
@@ -227,7 +227,8 @@ def soak(base: Path, arguments: argparse.Namespace) -> tuple[Soak, str]:
     """Run prompts until their number or the time is reached; what was seen, the host's version."""
     host = Host(base)
     host_server.save_astronaut(base / "input" / "example.png")
-    host_server.add_example_folders(base / "input")
+    if not arguments.quick:
+        host_server.add_example_folders(base / "input")
     host_server.add_stylegan2_model(base / "models" / "face_latents")
     for name in PHOTOS:
         write_photo(base, base / "input" / name, random.Random(name))
@@ -249,7 +250,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=600, help="stop after these")
     parser.add_argument("--quick", action="store_true", help="cancel each; no slow template")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path, help="write soak.md in this folder")
+    parser.add_argument("--results", type=Path, help="write soak.md, or cancel.md, in this folder")
     arguments = parser.parse_args()
     if reason := host_server.missing_host():
         parser.error(reason)
@@ -263,9 +264,13 @@ def main() -> int:
     if arguments.results:
         command = (
             "COMFYUI_DIR=DIR python tests/support/host_soak.py --prompts "
-            f"{arguments.prompts} --results docs/results"
+            f"{arguments.prompts} --seed {arguments.seed}{' --quick' * arguments.quick} "
+            "--results docs/results"
         )
-        write_section(arguments.results, "soak", "Many prompts in ComfyUI", command, body)
+        name, title = "soak", "Many prompts in ComfyUI"
+        if arguments.quick:
+            name, title = "cancel", "Cancelled prompts in ComfyUI"
+        write_section(arguments.results, name, title, command, body)
     grown = max(run.memory[WINDOW:], default=0) / max(run.memory[:WINDOW])
     slow = any(work > QUICK for _, work, _ in run.waits)
     return 1 if run.odd or grown > 1 + FLAT or slow else 0
