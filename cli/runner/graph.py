@@ -95,7 +95,7 @@ def read_workflow_file(path: Path) -> Any:
         return _from_png(path)
     try:
         data = _parse(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, endless digits
         raise WorkflowError(
             f"'{path}' is not readable as JSON ({error}). Save the workflow again from the canvas."
         ) from error

@@ -192,6 +192,9 @@ def test_deeply_nested_json_is_refused(tmp_path):
     path.write_text("[" * 200_000)
     with pytest.raises(WorkflowError, match="not readable as JSON"):
         read_workflow_file(path)
+    path.write_text('{"a": ' + "9" * 5000 + "}")
+    with pytest.raises(WorkflowError):
+        load(read_workflow_file(path))
     definitions = {"id": "a", "name": "a", "nodes": [], "definitions": {"subgraphs": []}}
     for _ in range(5000):
         definitions = {**definitions, "definitions": {"subgraphs": [definitions]}}
