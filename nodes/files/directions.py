@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ...models.errors import FaceLatentsError, UnsupportedModelError
 from ...models.face_model import FaceModel, bundled_face_model_path, direction_names
+from ...models.files.thumbnails import thumbnail_path, write_thumbnail
 from ...models.files.values import load_direction, save_direction
 from ...models.layers import lift_direction
 from ...models.values import Direction
 from .. import host, validate, widgets
+from ..compute import decode_codes
 from ..registry import node
 from .model_folder import (
     DIRECTIONS,
@@ -21,6 +26,8 @@ from .model_folder import (
     model_file_path,
 )
 from .names import save_and_pass, stamp
+
+logger = logging.getLogger(__name__)
 
 
 @node("FaceLatentsLoadDirection", "Load Direction", widgets.DIRECTION)
@@ -57,10 +64,12 @@ class LoadDirection:
         if direction in face_model.directions:
             found = face_model.directions[direction]
         elif direction in list_direction_files():
-            found = lift_direction(load_direction(model_file_path(direction)), face_model.space)
+            path = model_file_path(direction)
+            found = lift_direction(load_direction(path), face_model.space)
             validate.same_model(
                 face_model, found.space, "Load Direction", f"direction '{found.name}'"
             )
+            _draw_thumbnail(face_model, found, path)
         else:
             raise FaceLatentsError(
                 f"Model '{face_model.name}' has no direction '{direction}'. Its own directions: "
@@ -89,10 +98,43 @@ class SaveDirection:
         "direction": widgets.direction("The direction to save."),
         "filename_prefix": widgets.filename_prefix("my_direction"),
     }
+    OPTIONAL = {
+        "face_model": widgets.wire(
+            widgets.FACE_MODEL,
+            "The model of the direction: draws the small picture of it, beside the file. Without "
+            "one it is drawn when Load Direction first loads the file.",
+        )
+    }
 
-    def execute(self, direction: Direction, filename_prefix: str) -> dict[str, Any]:
+    def execute(
+        self, direction: Direction, filename_prefix: str, face_model: FaceModel | None
+    ) -> dict[str, Any]:
+        def save(path: Path, value: Direction) -> None:
+            save_direction(path, value)
+            if face_model is not None:
+                _draw_thumbnail(face_model, lift_direction(value, face_model.space), path)
+
         root = host.model_save_folder() / DIRECTIONS
-        return save_and_pass(direction, save_direction, root, filename_prefix)
+        return save_and_pass(direction, save, root, filename_prefix)
+
+
+def _draw_thumbnail(model: FaceModel, direction: Direction, path: Path) -> None:
+    """Draw the average face along a direction beside its file, unless there is a picture.
+
+    A batch of directions, or one of another model, has none.
+    """
+    target, space = thumbnail_path(path), model.space
+    fits = direction.space.same_as(space) and direction.vector.shape == space.shape
+    if target.exists() or not fits:
+        return
+    vector = direction.vector.detach().to("cpu", torch.float32)
+    mean = torch.zeros_like(vector) if space.mean is None else space.mean.to(vector)
+    low, high = direction.safe_range
+    codes = torch.stack([mean + strength * vector for strength in (low, 0, high)])
+    try:
+        write_thumbnail(target, decode_codes(model, codes, "Drawing the direction"))
+    except (FaceLatentsError, OSError) as error:
+        logger.warning("No picture of '%s': %s", direction.name, error)
 
 
 def _names_in_models() -> list[str]:

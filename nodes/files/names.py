@@ -99,6 +99,14 @@ def safe_parts(prefix: str, what: str = "file name") -> list[str]:
     return parts
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a name from outside is that of a file in a folder, and of no other place."""
+    try:
+        return safe_parts(name) == [name]
+    except FaceLatentsError:
+        return False
+
+
 def stamp(path: Path | None) -> str:
     """Changes whenever the file does; for IS_CHANGED."""
     try:

@@ -16,13 +16,14 @@ from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
 from ...models.files.model_directions import direction_facts
 from ...models.files.tensors import read_header
+from ...models.files.thumbnails import thumbnail_path
 from ...models.files.values import load_direction
 from ...models.layers import lift_direction
 from ...models.space import LatentSpace, require_same_space
 from ...models.values import Direction
 from .. import validate
 from ..files.model_folder import DIRECTIONS, find_model_file, list_direction_files
-from ..files.names import SUFFIX, stamp
+from ..files.names import SUFFIX, is_file_name, stamp
 from ..model import load as load_model
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Rows:
         safe_range: tuple[float, float],
         source: str,
         group: str,
+        thumbnail: str = "",
     ) -> None:
         """Append a row.
 
@@ -94,6 +96,7 @@ class Rows:
             safe_range: where it looks natural.
             source: MODEL, WIRE or FILE.
             group: where it is looked for; "" for nowhere in particular.
+            thumbnail: what `find_thumbnail` calls its picture; "" where it has none.
         """
         label = name
         if source == FILE:
@@ -102,6 +105,7 @@ class Rows:
                 label = f"{own_name} ({_COUNTED.sub('', name.rsplit('/', 1)[-1])})"
         low, high = safe_range
         shown = {"name": name, "label": _spaced(label), "unit": unit, "group": group}
+        shown["thumbnail"] = thumbnail
         self.by_name[name] = {**shown, "low": low, "high": high, "source": source}
 
 
@@ -157,14 +161,34 @@ def rows_of_model(name: str) -> list[dict[str, Any]]:
     path = load_model.model_path(name)
     rows = Rows()
     for direction, facts in direction_facts(path).items():
-        rows.add(direction, direction, facts.unit, facts.safe_range, MODEL, facts.group)
+        picture = direction if find_thumbnail(name, direction) else ""
+        rows.add(direction, direction, facts.unit, facts.safe_range, MODEL, facts.group, picture)
     model_id = read_header(path).metadata.get("model_id")
     for file_name, found, problem in _read_user_directions():
         # The shape is checked when the node runs; the identity tells models apart already.
         if not problem and found.space.model_id == model_id and len(rows.by_name) < MOST_SLIDERS:
             free = _free_name(file_name, FILE, rows.by_name)
-            rows.add(free, found.name, found.unit, found.safe_range, FILE, found.group)
+            file = f"{DIRECTIONS}/{file_name}{SUFFIX}"
+            picture = file if find_thumbnail(name, file) else ""
+            rows.add(free, found.name, found.unit, found.safe_range, FILE, found.group, picture)
     return list(rows.by_name.values())
+
+
+def find_thumbnail(model: str, direction: str) -> Path | None:
+    """The picture of a direction, or None.
+
+    Args:
+        model: as Load Face Model lists it.
+        direction: as Load Direction lists it: of the model, or the name of a file.
+    """
+    file = find_model_file(direction) if direction.startswith(f"{DIRECTIONS}/") else None
+    if file is not None:
+        path = thumbnail_path(file)
+    elif model in load_model.model_choices() and is_file_name(direction):
+        path = thumbnail_path(load_model.model_path(model), direction)
+    else:
+        return None
+    return path if path.is_file() else None
 
 
 def state_of_files() -> str:

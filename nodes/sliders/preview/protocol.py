@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from ....models.errors import FaceLatentsError
+from ....models.files.thumbnails import read_thumbnail
 from ..move import check_strengths
-from ..panel import rows_of_model
+from ..panel import find_thumbnail, rows_of_model
 from .sessions import GoneError, Session, Sessions, to_jpeg, to_png
 from .views import LEAST_SIDE, View
 
@@ -204,6 +205,25 @@ def list_directions(headers: Mapping[str, str], model: str) -> Answer:
     except (FaceLatentsError, ValueError, TypeError, AttributeError, OSError) as error:
         raise RefusedError(404, str(error)) from error
     return Answer(200, json.dumps({"directions": rows}).encode(), "application/json")
+
+
+def show_thumbnail(headers: Mapping[str, str], model: str, direction: str) -> Answer:
+    """The picture of a direction that Load Direction lists, as JPEG.
+
+    Raises:
+        RefusedError: from another site (403), no such direction, no picture of it, or a damaged
+            one (404).
+    """
+    check_origin(headers)
+    try:
+        path = find_thumbnail(model, direction)
+        if path is None:
+            raise RefusedError(404, "There is no picture of this direction.")
+        return Answer(200, read_thumbnail(path), "image/jpeg")
+    except RefusedError:
+        raise
+    except (FaceLatentsError, ValueError, OSError) as error:
+        raise RefusedError(404, str(error)) from error
 
 
 def _read_whole(value: Mapping[str, object], name: str, missing: int, largest: int) -> int:

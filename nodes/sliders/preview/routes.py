@@ -1,4 +1,5 @@
-"""The pack's two addresses on ComfyUI's web server: the live preview and the list of sliders."""
+"""The pack's addresses on ComfyUI's web server: the live preview, the list of sliders, and the
+pictures of directions."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from .protocol import (
     RefusedError,
     check_headers,
     list_directions,
+    show_thumbnail,
     too_long,
 )
 from .sessions import sessions
@@ -27,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 PREVIEW = "/face_latents/preview"
 DIRECTIONS = "/face_latents/directions"
+THUMBNAIL = "/face_latents/thumbnail"
 BODY_SECONDS = 10.0  # a body that trickles in longer is dropped
 MOST_WAITING = 64  # requests
 
@@ -42,6 +45,7 @@ def register() -> None:
         return
     routes.post(PREVIEW)(_preview)
     routes.get(DIRECTIONS)(_directions)
+    routes.get(THUMBNAIL)(_thumbnail)
 
 
 async def _preview(request: web.Request) -> web.Response:
@@ -59,6 +63,11 @@ async def _preview(request: web.Request) -> web.Response:
 async def _directions(request: web.Request) -> web.Response:
     model = request.query.get("model", "")
     return await _respond_from_worker(partial(list_directions, dict(request.headers), model))
+
+
+async def _thumbnail(request: web.Request) -> web.Response:
+    named = [request.query.get(name, "") for name in ("model", "direction")]
+    return await _respond_from_worker(partial(show_thumbnail, dict(request.headers), *named))
 
 
 async def _read_body(request: web.Request) -> bytes:

@@ -16,6 +16,7 @@ from face_latents.nodes import host
 from face_latents.nodes.files.names import safe_parts, save_numbered
 from face_latents.nodes.model import load as load_model
 from nodes_support import encode, photos, random_latent, run, tiny_model
+from PIL import Image
 from safetensors.torch import save_file
 
 MODEL = tiny_model()
@@ -48,6 +49,26 @@ def test_a_saved_direction_shows_up_and_loads(folders):
     assert SMILE.unit in info
     assert "-2 to 3" in info
     assert not any("grin" in name for name in listed("FaceLatentsLoadModel", "model"))
+
+
+def test_a_saved_direction_gets_a_picture_once(folders):
+    directions = folders / "models" / "directions"
+    given = {"direction": SMILE, "filename_prefix": "grin"}
+    run("FaceLatentsSaveDirection", **given, face_model=MODEL)
+    run("FaceLatentsSaveDirection", **given, face_model=tiny_model("b" * 16))
+    run("FaceLatentsSaveDirection", **given)
+    with Image.open(directions / "grin_00001_.jpg") as picture:
+        assert picture.size == (216, 72)
+        left, middle, right = (picture.crop((x, 0, x + 72, 72)).tobytes() for x in (0, 72, 144))
+    assert len({left, middle, right}) == 3
+    assert sorted(path.name for path in directions.glob("*.jpg")) == ["grin_00001_.jpg"]
+    file = "directions/grin_00003_.safetensors"
+    run("FaceLatentsLoadDirection", face_model=MODEL, direction=file)
+    drawn = directions / "grin_00003_.jpg"
+    assert drawn.is_file()
+    drawn.write_bytes(b"the user's own")
+    run("FaceLatentsLoadDirection", face_model=MODEL, direction=file)
+    assert drawn.read_bytes() == b"the user's own"
 
 
 def test_directions_of_the_model_are_loaded_by_name():

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 from face_latents.nodes import host
 from face_latents.nodes.model import load as load_model
-from face_latents.nodes.sliders.preview.protocol import MOST_BODY_BYTES, list_directions
+from face_latents.nodes.sliders.preview.protocol import (
+    MOST_BODY_BYTES,
+    list_directions,
+    show_thumbnail,
+)
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from preview_support import Bench, answer_of
 
 
@@ -157,3 +163,37 @@ def test_the_list_of_directions():
 def test_a_damaged_model_file_has_no_list(models):
     (models / "damaged.safetensors").write_bytes(b"\x05" * 50)
     assert answer_of(list_directions, {}, "damaged.safetensors").status == 404
+
+
+def test_every_bundled_direction_has_a_picture():
+    rows = json.loads(list_directions({}, load_model.BUNDLED).body)["directions"]
+    pictures = [show_thumbnail({}, load_model.BUNDLED, row["thumbnail"]).body for row in rows]
+    assert len(pictures) == 39
+    assert sum(map(len, pictures)) < 300_000
+    assert {Image.open(io.BytesIO(one)).size for one in pictures} == {(216, 72)}
+
+
+def test_pictures_of_directions_are_read_as_if_a_stranger_had_put_them_there(models):
+    def ask(direction: str, model: str = load_model.BUNDLED, **headers: str) -> int:
+        return answer_of(show_thumbnail, headers, model, direction).status
+
+    (models / "directions").mkdir(parents=True)
+    Image.new("RGB", (90, 30)).save(models / "directions" / "secret.jpg")
+    for direction in ("", "nose", "../face.thumbnails/smile", "..\\smile", "/etc/passwd", "a/b"):
+        assert ask(direction) == 404, direction
+    assert ask("directions/secret.jpg") == 404  # no direction lies beside it
+    assert ask("smile", "../face") == 404
+    assert ask("smile", **{"Sec-Fetch-Site": "cross-site"}) == 403
+
+    (models / "directions" / "own.safetensors").write_bytes(b"")
+    own, picture = "directions/own.safetensors", models / "directions" / "own.jpg"
+    assert ask(own) == 404
+    Image.new("RGB", (90, 30)).save(picture)
+    assert ask(own) == 200
+    for damage in (b"", b"no picture", picture.read_bytes()[:300], b"\xff\xd8\xff" * 200_000):
+        picture.write_bytes(damage)
+        assert ask(own) == 404, damage[:20]
+    Image.new("RGB", (90, 30)).save(picture, "PNG")
+    assert ask(own) == 404
+    Image.new("RGB", (4000, 30)).save(picture)
+    assert ask(own) == 404

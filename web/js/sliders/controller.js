@@ -10,7 +10,7 @@ import { OwnPresets } from "./presets.js";
 import { LivePreview } from "./preview.js";
 import {
   findDirections, forgetDirections, lastReport, modelNameOf, newestReport, pictureUrl,
-  reportInHistory,
+  reportInHistory, thumbnailOf,
 } from "./sources.js";
 import { hideOutside, showOutside } from "./subgraph.js";
 import { addWire, chain, findWidget, isConnected, removeWire, wiredSliders } from "./wires.js";
@@ -54,6 +54,7 @@ export class Controller {
       },
       hold: (on) => this.hold(on),
       noteChange,
+      picture: (direction) => thumbnailOf(modelNameOf(this.node), direction),
     }, new PanelMemory(node), ownPresets);
     this.preview = new LivePreview({
       send,

@@ -5,6 +5,7 @@ import { SliderList } from "./list.js";
 import { PresetBar } from "./preset_bar.js";
 import { applyPreset, randomValues } from "./presets.js";
 import { Stage } from "./stage.js";
+import { Thumbnail } from "./thumbnail.js";
 
 const STYLE = new URL("../../css/sliders.css", import.meta.url).href;
 
@@ -28,9 +29,10 @@ export class SliderPanel {
   // change(values, settled): the sliders moved. wire(name, label): its plug was pressed.
   // enter(): the pointer or the keyboard came in. keepsOthers(): whether others are kept still.
   // view(): the picture is wanted in another view or size. hold(on): the one before is wanted.
-  // noteChange(): something else that a workflow saves was changed.
+  // noteChange(): something else that a workflow saves was changed. picture(direction): what shows
+  // it, {url, text} or null.
   // memory: what the node remembers of its panel, see memory.js. own: the user's presets.
-  constructor({ change, wire, enter, keepsOthers, view, hold, noteChange }, memory, own) {
+  constructor({ change, wire, enter, keepsOthers, view, hold, noteChange, picture }, memory, own) {
     addStyle();
     this.memory = memory;
     this.actions = { change, keepsOthers, noteChange };
@@ -68,6 +70,8 @@ export class SliderPanel {
     this.element.setAttribute("role", "group");
     this.element.setAttribute("aria-label", "Attribute sliders");
     this.element.append(layout);
+    this.thumbnail = new Thumbnail(this.element, this.list.element,
+      ({ dataset }) => picture(this.list.rows.get(dataset.name).direction));
     this.stage.listenOn(this.element);
     this.element.addEventListener("pointerenter", enter);
     this.element.addEventListener("focusin", enter);
@@ -181,6 +185,7 @@ export class SliderPanel {
   stop() {
     this.presets.stop();
     this.stage.stop();
+    this.thumbnail.hide();
   }
 
   say(text) {

@@ -37,6 +37,16 @@ export function findDirections(server, model) {
   return lists.get(model);
 }
 
+// The picture of a direction, and what it shows; null where it has none.
+export function thumbnailOf(model, row) {
+  if (!row?.thumbnail) return null;
+  const query = new URLSearchParams({ model, direction: row.thumbnail });
+  return {
+    url: api.apiURL(`/face_latents/thumbnail?${query}`),
+    text: `${row.label}: ${row.low}, 0 and ${row.high}`,
+  };
+}
+
 export function forgetDirections() {
   lists.clear();
 }
