@@ -78,6 +78,42 @@ await search.focus();
 await page.keyboard.press("Escape");
 await seen("search ended", await expanded(), folded);
 
+// Pictures of directions: where the pointer rests, where the keyboard is, and on Load Direction.
+const tip = page.getByRole("tooltip");
+const pictured = () => page.evaluate(() => {
+  const picture = document.querySelector(".fls-tip img");
+  return picture.checkVisibility() && picture.complete && [picture.naturalWidth, picture.alt];
+});
+await slider("head turn").hover();
+await tip.waitFor({ timeout: 5000 });
+await page.waitForTimeout(1000);
+await seen("the picture of a slider", await pictured(), [216, "head turn: -4, 0 and 4"]);
+await shot("3_pictured");
+await page.mouse.move(5, 5);
+check(await tip.count() === 0, "the picture of a slider stays");
+await search.focus();
+await page.keyboard.press("Tab");
+for (let i = 0; i < 12 && await tip.count() === 0; i++) await page.keyboard.press("Tab");
+check(await tip.count() === 1, "the keyboard shows no picture of a slider");
+await page.keyboard.press("Escape");
+check(await tip.count() === 0, "Escape does not hide the picture of a slider");
+await page.evaluate(() => {
+  const loader = window.app.graph._nodes.find((one) => one.type === "FaceLatentsLoadModel");
+  const node = window.LiteGraph.createNode("FaceLatentsLoadDirection");
+  node.pos = [loader.pos[0], loader.pos[1] + 200];
+  window.app.graph.add(node);
+  loader.connect(0, node, 0);
+  const choice = node.widgets.find((one) => one.name === "direction");
+  choice.value = "glasses";
+  choice.callback("glasses");
+});
+await page.waitForTimeout(2000);
+await seen("the picture on Load Direction", await page.evaluate(() => {
+  const node = window.app.graph._nodes.find((one) => one.type === "FaceLatentsLoadDirection");
+  const { element } = node.widgets.find((one) => one.name === "thumbnail");
+  return [element.naturalWidth, element.alt.split(":")[0], node.serialize().widgets_values];
+}), [216, "glasses", ["glasses"]]);
+
 // Beyond the natural range: a slider goes there, in another colour, and says so.
 await slider("age").focus();
 for (let i = 0; i < 5; i++) await page.keyboard.press("PageUp");
