@@ -87,7 +87,7 @@ const pictured = () => page.evaluate(() => {
 await slider("head turn").hover();
 await tip.waitFor({ timeout: 5000 });
 await page.waitForTimeout(1000);
-await seen("the picture of a slider", await pictured(), [216, "head turn: -4, 0 and 4"]);
+await seen("the picture of a slider", await pictured(), [216, "head turn: -2.75, 0 and 2.75"]);
 await shot("3_pictured");
 await page.mouse.move(5, 5);
 check(await tip.count() === 0, "the picture of a slider stays");
