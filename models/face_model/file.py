@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..architectures.face.file import PAINTER
 from ..architectures.registry import detect_architecture
 from ..bundled import bundled_file
 from ..errors import UnsupportedModelError
@@ -33,6 +34,8 @@ from .model import FaceModel
 EXPRESSIONS = "expressions"
 # Of tensors that say something of the network, and are no part of it.
 _ABOUT = (DIRECTION_PREFIX, READING_PREFIX, f"{EXPRESSIONS}.")
+# Of the network, but of no meaning to codes: trained anew, they leave the identity as it is.
+_BESIDE_CODES = (PAINTER,)
 PARALLEL = 1 - 1e-6  # cosine from which on a direction changes one reading and nothing else
 _TEMPLATES = {template.name: template for template in (TIGHT, WIDE, FFHQ, WHOLE)}
 
@@ -50,7 +53,7 @@ def load_face_model(path: str | Path) -> FaceModel:
     check_expected(header, architecture.expected(shapes), shapes)
     tensors, metadata = load_tensors(path)
     net_tensors = {name: tensors[name] for name in shapes}
-    model_id = tensors_hash(net_tensors)
+    model_id = model_identity(net_tensors)
     if metadata.get("model_id", model_id) != model_id:
         raise UnsupportedModelError(
             f"{path}: the tensors do not match the identity written in the file; the file is "
@@ -76,6 +79,14 @@ def load_face_model(path: str | Path) -> FaceModel:
     )
 
 
+def model_identity(net_tensors: Mapping[str, Tensor]) -> str:
+    """What codes of a network are told by: the hash of its tensors, but those that codes do not
+    depend on."""
+    return tensors_hash(
+        {n: tensor for n, tensor in net_tensors.items() if not n.startswith(_BESIDE_CODES)}
+    )
+
+
 def save_face_model(
     path: str | Path,
     net_tensors: Mapping[str, Tensor],
@@ -94,7 +105,7 @@ def save_face_model(
         directions: bundled directions.
         expressions: how codes show expressions. Neither enters the identity.
     """
-    model_id = tensors_hash(net_tensors)
+    model_id = model_identity(net_tensors)
     given = directions or {}
     about = {DIRECTION_PREFIX + name: each.vector.float() for name, each in given.items()}
     for name, each in given.items():

@@ -16,7 +16,8 @@ from face_latents.models.face_model import (
     load_face_model,
     save_face_model,
 )
-from face_latents.models.files.tensors import load_tensors, save_tensors, tensors_hash
+from face_latents.models.face_model.file import model_identity
+from face_latents.models.files.tensors import load_tensors, save_tensors
 from face_latents.models.geometry.templates import TIGHT, WIDE
 from face_latents.models.imaging.align import align
 from face_latents.models.space import LatentSpace
@@ -61,7 +62,7 @@ def test_round_trip(model: FaceModel, path: Path) -> None:
     assert torch.equal(model.template.points, WIDE.points)
     assert model.space.name == "z"
     assert model.space.shape == (COUNT,)
-    assert model.space.model_id == tensors_hash(random_tensors())
+    assert model.space.model_id == model_identity(random_tensors())
     assert list(model.directions) == ["smile", "age"] == direction_names(path)
     smile = model.directions["smile"]
     assert torch.equal(smile.vector, torch.eye(COUNT)[0])
@@ -339,3 +340,12 @@ def test_only_editors_edit_photos(face_model: FaceModel, digits_model: FaceModel
     with pytest.raises(FaceLatentsError, match="does not apply edits to photos"):
         digits_model.edit_photos(digits_model.decode(code), code, 2 * code)
     assert face_model.capabilities.editor is not None
+
+
+def test_what_codes_do_not_depend_on_leaves_the_identity() -> None:
+    tensors = random_tensors()
+    before = model_identity(tensors)
+    tensors["painter.leave.bias"] = tensors["painter.leave.bias"] + 1
+    assert model_identity(tensors) == before
+    tensors["renderer.leave.bias"] = tensors["renderer.leave.bias"] + 1
+    assert model_identity(tensors) != before

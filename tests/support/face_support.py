@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from face_latents.lab.training.face.linear import fit_linear
 from face_latents.models.architectures.face import file as face_file
+from face_latents.models.architectures.face.mouth import MouthPainter
 from face_latents.models.architectures.face.net import FaceShapeAppearanceNet
 from face_latents.models.architectures.face.points import (
     INNER_LIPS,
@@ -85,7 +86,8 @@ def random_tensors(seed: int = 0, drawn: float = 0.1) -> dict[str, Tensor]:
 
     Args:
         seed: of what is random.
-        drawn: how much the renderer adds; 0: nothing, and mirrored codes give mirrored pictures.
+        drawn: how much renderer and painter add; 0: nothing, and mirrored codes give mirrored
+            pictures.
     """
     torch.manual_seed(seed)
     half = SIZE // 2
@@ -94,12 +96,16 @@ def random_tensors(seed: int = 0, drawn: float = 0.1) -> dict[str, Tensor]:
     looks = fit_linear(soft.round().clamp(0, 255).to(torch.uint8), LOOKS, seed=seed)
     renderer = Renderer(SIZE, 8, 8, 4)
     torch.nn.init.normal_(renderer.leave.weight, std=drawn)
+    painter = MouthPainter(SIZE, 8)
+    torch.nn.init.normal_(painter.leave.weight, std=drawn)
+    torch.nn.init.zeros_(painter.leave.bias)
     return {
         "canon": geometry()["canon"],
         "triangles": geometry()["triangles"],
         **shape_tensors(seed),
         **{f"appearance.{name.removeprefix('linear.')}": t for name, t in looks.items()},
         **{f"renderer.{name}": t.half() for name, t in renderer.state_dict().items()},
+        **{f"painter.{name}": t.half() for name, t in painter.state_dict().items()},
     }
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ....models.architectures.face import file as face_file
 from ....models.architectures.face.net import FaceShapeAppearanceNet
 from ....models.face_model import Expressions, save_face_model
-from ....models.files.tensors import tensors_hash
+from ....models.face_model.file import model_identity
 from ....models.geometry.templates import WIDE
 from ....models.space import LatentSpace
 from ....models.values import Direction, Reading
@@ -31,7 +31,6 @@ LIMITS = (
     "photo leaves traces. Labels are impressions of annotators and networks (gender is binary, "
     "age a guess); light and skin tone are not told apart."
 )
-_HALVED = (face_file.RENDERER, "shape.basis")
 FACES_FOR_RANGES = 48
 
 
@@ -56,11 +55,11 @@ def export_face(
         expressions: how codes show expressions.
     """
     tensors = {
-        name: (tensor.half() if name.startswith(_HALVED) else tensor).contiguous()
+        name: (tensor.half() if name.startswith(face_file.HALVED) else tensor).contiguous()
         for name, tensor in net.state_dict().items()
         if not name.startswith("landmarks.")
     }
-    space = LatentSpace(net.space_name, net.code_shape, tensors_hash(tensors))
+    space = LatentSpace(net.space_name, net.code_shape, model_identity(tensors))
     directions = {
         recipe.name: Direction(
             vector=vectors[recipe.name],

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ....models.architectures.face.mesh import MeshMap, map_mesh, polygon_mask
+from ....models.architectures.face.mouth import MouthPainter
 from ....models.architectures.face.net import REACH, FaceShapeAppearanceNet
 from ....models.architectures.face.points import INNER_LIPS
 from ....models.architectures.face.pose import measure_pose
@@ -31,6 +32,7 @@ from .directions import DirectionFit, Observed
 from .export import export_face
 from .geometry import add_one_sided, canonical_face, fit_shapes, mean_face, triangulate
 from .labels import read_labels
+from .mouth import MouthTraining, draw_mouths, mouths_to_learn
 from .readings import fit_age, fit_expressions
 from .render import Faces, RenderTraining, draw_samples
 
@@ -47,6 +49,8 @@ class FaceTraining:
     appearances: Annotated[int, "numbers of a code for the appearance"] = 720
     steps: Annotated[int, "of the renderer"] = 4200
     batch: Annotated[int, "parts of faces a step"] = 10
+    mouth_steps: Annotated[int, "of the painter of mouths"] = 5200
+    mouth_batch: Annotated[int, "mouths a step"] = 16
     sharp: Annotated[int, "times that each of the sharp faces counts"] = 5
     seed: Annotated[int, "of everything random"] = 0
     minutes: Annotated[float | None, "pause after so many; the same command goes on"] = None
@@ -63,8 +67,9 @@ def train_face(
     """Train the face model and write it to a file.
 
     Beside that file lie the canonical pictures (`canonical_SET.pt`), what each stage made
-    (`NAME.geometry.safetensors`, `NAME.appearance.safetensors`), and the renderer's state, curve
-    and samples (`NAME.renderer.*`). A run that was stopped goes on from them.
+    (`NAME.geometry.safetensors`, `NAME.appearance.safetensors`), and state, curve and samples of
+    the renderer and of the painter of mouths (`NAME.renderer.*`, `NAME.painter.*`). A run that was
+    stopped goes on from them.
 
     Args:
         data_dir: the folder with `faces/` and `sharp/`.
@@ -111,6 +116,7 @@ def train_face(
         session,
         partial(draw_samples, training, stem.with_name(f"{stem.name}.renderer.samples.png")),
     )
+    net.painter = train_painter(net, faces, sharp, settings, session, stem)
     facts = {
         "settings": json.dumps(asdict(settings)),
         "data_checksum": checksum([photo.name for photo in photos["faces"]], points),
@@ -153,11 +159,36 @@ def untrained_net(tensors: dict[str, Tensor], size: int) -> FaceShapeAppearanceN
     torch.manual_seed(0)
     net = FaceShapeAppearanceNet(
         size, len(tensors["shape.std"]), len(tensors["appearance.std"]),
-        len(tensors["triangles"]), Renderer(size),
+        len(tensors["triangles"]), Renderer(size), MouthPainter(size),
     )  # fmt: skip
     net.load_state_dict(net.state_dict() | tensors)
     net.prepare()
     return net.eval().requires_grad_(False)
+
+
+def train_painter(
+    net: FaceShapeAppearanceNet,
+    faces: CanonicalFaces,
+    sharp: CanonicalFaces,
+    settings: FaceTraining,
+    session: Session,
+    stem: Path,
+) -> MouthPainter:
+    """The trained painter of mouths; its state, curve and samples are `NAME.painter.*`.
+
+    Raises:
+        Paused: the session is over.
+    """
+    torch.manual_seed(settings.seed)
+    painter = MouthPainter(net.size)
+    painter.prepare(net.canon)
+    mouths, shapes = mouths_to_learn(painter, faces, sharp, net.shape.mean)
+    training = MouthTraining(
+        painter, mouths, shapes, settings.mouth_steps, settings.mouth_batch, settings.seed
+    )
+    name = stem.with_name(f"{stem.name}.painter")
+    samples = partial(draw_mouths, training, stem.with_name(f"{stem.name}.painter.samples.png"))
+    return training.run(name, session, samples)
 
 
 @torch.no_grad()

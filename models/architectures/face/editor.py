@@ -2,8 +2,8 @@
 
 Shape and pose say where each point of the face goes; the photo's own pixels follow. Appearance is
 drawn on the canonical face before and after the edit; the difference of both drawings, as log-odds,
-is what the photo's pixels change by. Inside of lips that open there are no such pixels: there the
-drawing itself is laid over.
+is what the photo's pixels change by. Inside of lips that open there are no such pixels: it is
+painted, see `mouth.py`, and laid over.
 """
 
 from __future__ import annotations
@@ -64,14 +64,15 @@ def edit_maps(
     parted = _parted(old, new)
     change, picture = torch.zeros_like(photos), torch.zeros_like(photos)
     drawn = bool((appearances[0] != appearances[1]).any())
-    if drawn or bool((parted > 0).any()):  # else nothing of a drawing is seen
-        pictures = _draw(net, appearances if drawn else appearances[1:], draft)
+    opened = bool((parted > 0).any())
+    if drawn or opened:  # else nothing of a drawing is seen
         own = net.read_canonical(photos, old, draft=draft)
         colours = colourfulness(own)
-        picture = tone_of(own, colours, pictures[-1])
-        change = torch.zeros_like(picture)
+        change = picture = torch.zeros_like(own)
         if drawn:
-            change = appearance_change(net, own, colours, pictures[0], pictures[-1])
+            change = appearance_change(net, own, colours, *_draw(net, appearances, draft))
+        if opened:
+            picture = tone_of(own, colours, net.paint_mouth(own, after))
     mask = _mask_of(net, change.shape[-1])
     light = light_of(change.mean(1), mask)
     change = change - light[:, None, None, None] * mask

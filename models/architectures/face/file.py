@@ -1,8 +1,9 @@
 """Files of the face model of pose, shape and appearance: told, checked and built.
 
 Tensors: `canon` and `triangles` (the mesh), `shape.*` (pose and basis of frontal shapes),
-`appearance.*` (eigenfaces of the canonical face, at half of its size) and `renderer.*`. The network
-that finds dense landmarks is a file of its own, see `finder/dense_landmarks.py`.
+`appearance.*` (eigenfaces of the canonical face, at half of its size), `renderer.*` and `painter.*`
+(of mouths). The network that finds dense landmarks is a file of its own, see
+`finder/dense_landmarks.py`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from ...errors import UnsupportedModelError
 from ...files.tensors import TensorSpec
 from ...finder.dense_landmarks import load_dense_landmarks
 from ...finder.landmarks_net import POINTS
+from .mouth import painter_of
 from .net import FaceShapeAppearanceNet
 from .planes import PLANES
 from .renderer import renderer_of
 
 NAME = "shape_appearance"
-RENDERER = "renderer."
+RENDERER, PAINTER = "renderer.", "painter."
+HALVED = (RENDERER, PAINTER, "shape.basis")
 _COMPONENTS, _BASIS = "appearance.components", "shape.basis"
 
 
@@ -39,13 +42,12 @@ def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
     """The specification that belongs to a file for which `detect` is true.
 
     Raises:
-        UnsupportedModelError: layers of the renderer are missing or do not fit.
+        UnsupportedModelError: layers of renderer or painter are missing or do not fit.
     """
     specs = {}
     for name, tensor in _untrained(shapes).state_dict().items():
         if tensor.is_floating_point():
-            halved = name.startswith(RENDERER) or name == _BASIS
-            dtypes = ("F16", "F32") if halved else ("F32",)
+            dtypes = ("F16", "F32") if name.startswith(HALVED) else ("F32",)
         else:
             dtypes = ("I16",) if tensor.dtype == torch.int16 else ("I8",)
         specs[name] = TensorSpec(tuple(tensor.shape), dtypes)
@@ -85,7 +87,7 @@ def _as_computed(name: str, tensor: Tensor) -> Tensor:
     """A stored tensor as the network computes with it: in float32, convolutions channels last."""
     if not tensor.is_floating_point():
         return tensor
-    convolution = tensor.dim() == 4 and name.startswith(RENDERER)
+    convolution = tensor.dim() == 4 and name.startswith((RENDERER, PAINTER))
     layout = torch.channels_last if convolution else torch.contiguous_format
     return tensor.to(torch.float32, memory_format=layout)
 
@@ -94,19 +96,27 @@ def _untrained(shapes: Mapping[str, tuple[int, ...]]) -> FaceShapeAppearanceNet:
     """A network of the sizes that these shapes tell, without numbers (on the meta device).
 
     Raises:
-        UnsupportedModelError: layers of the renderer are missing or do not fit.
+        UnsupportedModelError: layers of renderer or painter are missing or do not fit.
     """
     count, _, rows, _ = shapes[_COMPONENTS]
     size = 4 * rows
     if size % 8:
         raise UnsupportedModelError(f"Faces of {size} pixels cannot be drawn; 8 must divide it.")
-    named = {n.removeprefix(RENDERER): s for n, s in shapes.items() if n.startswith(RENDERER)}
+    drawing, painting = (
+        {n.removeprefix(part): s for n, s in shapes.items() if n.startswith(part)}
+        for part in (RENDERER, PAINTER)
+    )
     try:
         with torch.device("meta"):
             return FaceShapeAppearanceNet(
-                size, shapes[_BASIS][0], count, shapes["triangles"][0], renderer_of(named, size)
+                size,
+                shapes[_BASIS][0],
+                count,
+                shapes["triangles"][0],
+                renderer_of(drawing, size),
+                painter_of(painting, size),
             )
     except (KeyError, IndexError, RuntimeError, ValueError) as error:
         raise UnsupportedModelError(
-            f"The renderer or the mesh lacks tensors or has odd ones: {error}."
+            f"The renderer, the painter or the mesh lacks tensors or has odd ones: {error}."
         ) from error

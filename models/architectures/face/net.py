@@ -16,6 +16,7 @@ from ..capabilities import Capabilities, FaceNet
 from .editor import EXTENT, edit_maps, face_mask
 from .eigenfaces import Eigenfaces
 from .mesh import MeshMap, grid_places, map_mesh, polygon_mask
+from .mouth import MouthPainter, mouth_shapes
 from .points import INNER_LIPS
 from .pose import POSE_NAMES, measure_pose
 from .renderer import Renderer
@@ -52,13 +53,19 @@ class FaceShapeAppearanceNet(FaceNet):
     mouth_mask: Tensor
 
     def __init__(
-        self, size: int, shapes: int, appearances: int, triangles: int, renderer: Renderer
+        self,
+        size: int,
+        shapes: int,
+        appearances: int,
+        triangles: int,
+        renderer: Renderer,
+        painter: MouthPainter,
     ) -> None:
         super().__init__()
         self.size = size
         self.shape = FaceShape(shapes)
         self.appearance = Eigenfaces(appearances, size // 2)
-        self.renderer = renderer
+        self.renderer, self.painter = renderer, painter
         self.landmarks: DenseLandmarks | None = None
         self.register_buffer("canon", torch.zeros(POINTS, 3))
         self.register_buffer("triangles", torch.zeros(triangles, 3, dtype=torch.int16))
@@ -70,6 +77,7 @@ class FaceShapeAppearanceNet(FaceNet):
     def prepare(self) -> None:
         """Derive what encoding and editing need from the stored tensors."""
         self.appearance.prepare()
+        self.painter.prepare(self.canon)
         self.face_mask = face_mask(self.canon, self.size)
         self.mouth_mask = polygon_mask(self.canon, INNER_LIPS, self.size // 2, 1.0)
         whole, half = (
@@ -205,6 +213,20 @@ class FaceShapeAppearanceNet(FaceNet):
         """The canonical face of appearances `(B, K)`, sharp: `(B, 3, S, S)`."""
         drawn: Tensor = self.renderer(self.base(appearance))
         return drawn
+
+    def paint_mouth(self, canonical: Tensor, codes: Tensor) -> Tensor:
+        """Canonical pictures whose mouths' insides are painted, for lips parted as those of codes.
+
+        Args:
+            canonical: `(B, 3, S, S)`, or half as large.
+            codes: `(B, K)`.
+        """
+        shapes = mouth_shapes(self.shape.frontal(self.split(codes)[1]))
+        side = canonical.shape[-1]
+        if side == self.size:
+            return self.painter.paint(canonical, shapes)
+        whole = F.interpolate(canonical, size=(self.size,) * 2, mode="bilinear")
+        return F.interpolate(self.painter.paint(whole, shapes), size=(side,) * 2, mode="area")
 
     def warp(self, textures: Tensor, points: Tensor, side: int | None = None) -> Tensor:
         """Canonical pictures `(B, 3, S, S)` moved to these points, `(B, 3, side, side)`."""

@@ -20,7 +20,9 @@ from face_latents.models.face_model import load_face_model
 from face_latents.models.files.tensors import load_tensors, read_header
 from face_support import SCORES, make_face_sets
 
-SETTINGS = FaceTraining(size=64, shapes=6, appearances=8, steps=3, batch=2, sharp=1)
+SETTINGS = FaceTraining(
+    size=64, shapes=6, appearances=8, steps=3, batch=2, sharp=1, mouth_steps=3, mouth_batch=2
+)
 STAGES = ("face.geometry.safetensors", "face.appearance.safetensors", "canonical_faces_train.pt",
           "canonical_sharp_train.pt")  # fmt: skip
 
@@ -74,6 +76,7 @@ def test_a_training_makes_a_model_with_its_directions(
     assert len(metadata["data_checksum"]) == 16
     assert "CC BY 4.0" in metadata["attribution"]
     assert (whole / "face.renderer.samples.png").is_file()
+    assert (whole / "face.painter.samples.png").is_file()
     assert (whole / "face.renderer.curve.csv").is_file()
     again = load_face_model(whole / "face.safetensors")
     assert torch.equal(again.decode(codes), model.decode(codes))

@@ -44,18 +44,21 @@ def test_values_that_make_no_model(tmp_path: Path, name: str, value: float, word
 @pytest.mark.parametrize(
     "layer",
     [
-        "enter.weight",
-        "down.weight",
-        "leave.weight",
-        "middle.1.second.bias",
-        "places",
-        "detail.first.weight",
+        "renderer.enter.weight",
+        "renderer.down.weight",
+        "renderer.leave.weight",
+        "renderer.middle.1.second.bias",
+        "renderer.places",
+        "renderer.detail.first.weight",
+        "painter.enter.weight",
+        "painter.leave.bias",
+        "painter.places",
     ],
 )
-def test_missing_layers_of_the_renderer(tmp_path: Path, layer: str) -> None:
+def test_missing_layers(tmp_path: Path, layer: str) -> None:
     tensors = random_tensors()
-    del tensors[f"renderer.{layer}"]
-    with pytest.raises(UnsupportedModelError, match="renderer") as caught:
+    del tensors[layer]
+    with pytest.raises(UnsupportedModelError, match=layer.split(".")[0]) as caught:
         load(tmp_path, tensors)
     assert "Traceback" not in str(caught.value)
 
@@ -66,6 +69,8 @@ def test_missing_layers_of_the_renderer(tmp_path: Path, layer: str) -> None:
         ("renderer.enter.weight", (8, 3, 3)),
         ("renderer.places", (8, SIZE, SIZE)),
         ("renderer.leave.weight", ()),
+        ("painter.enter.weight", (8, 3, 3)),
+        ("painter.places", (6, SIZE, SIZE)),
         ("triangles", (918,)),
         ("shape.std", (SHAPES + 1,)),
         ("shape.parity", (SHAPES, 2)),
