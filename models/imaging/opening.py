@@ -25,7 +25,7 @@ _DAMAGED = (
 )  # fmt: skip
 # What Pillow may open. It hands some others to programs of the system (EPS to Ghostscript).
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "TGA", "JPEG2000", "AVIF")
-_LIMIT = f"A file may have {MOST_PIXELS / 1e6:g} million, its frames together."
+_LIMIT = f"A file may have {MOST_PIXELS / 1e6:g} million pixels, its frames together."
 
 
 def require_size(name: object, width: int, height: int, frames: int = 1) -> None:
