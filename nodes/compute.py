@@ -24,9 +24,14 @@ GPU_BATCH_PIXELS = 1 << 23
 WORKING_COPIES = 96  # full-size feature maps a network holds at once, generously
 
 
-def encode_crops(model: FaceModel, crops: Tensor, what: str = "Encoding faces") -> Tensor:
-    """Codes `(B, *shape)` of aligned crops `(B, 3, S, S)` in [0, 1], on the host's device."""
-    return run_model(model, what, model.encode, crops)
+def encode_crops(
+    model: FaceModel, crops: Tensor, what: str = "Encoding faces", *, points: Tensor | None = None
+) -> Tensor:
+    """Codes `(B, *shape)` of aligned crops `(B, 3, S, S)` in [0, 1], on the host's device.
+
+    `points` are dense landmarks as far as they are known, see `FaceModel.encode`.
+    """
+    return run_model(model, what, model.encode, crops, *([] if points is None else [points]))
 
 
 def decode_codes(

@@ -71,13 +71,15 @@ class Capabilities:
     Attributes:
         decode: codes `(B, *s)` to pictures `(B, 3, S, S)` float32, nominally in [0, 1].
         encode: crops `(B, 3, S, S)` in [0, 1] to codes `(B, *s)` float32.
+        encode_points: like `encode`, with dense landmarks `(B, 478, 3)` in shares of the side from
+            the middle, with depth; those that are NaN are found.
         quick_decode: like `decode`, without fine detail, many times as fast.
         mirror: codes `(B, *s)` to those of the faces mirrored left to right.
         style_weight: the weight `(out, d)` that first acts on a code, or on the given layers of
             one (None: all). SeFa decomposes it.
         editor: applies edits to the photo's own face.
-        doubts: crops `(B, 3, S, S)` to what makes edits of them look wrong, in words each; "" where
-            there is nothing.
+        doubts: crops `(B, 3, S, S)` and their codes `(B, *s)` to what makes edits of them look
+            wrong, in words each; "" where there is nothing.
         layers: maps, broadcasts and samples codes of several layers.
         precision: sets the type of numbers that the network computes in.
         code_mean, code_std: `(*s)`, of the training codes, on the CPU; None: 0 and 1.
@@ -89,11 +91,12 @@ class Capabilities:
 
     decode: Callable[[Tensor], Tensor]
     encode: Callable[[Tensor], Tensor] | None = None
+    encode_points: Callable[[Tensor, Tensor], Tensor] | None = None
     quick_decode: Callable[[Tensor], Tensor] | None = None
     mirror: Callable[[Tensor], Tensor] | None = None
     style_weight: Callable[[Sequence[int] | None], Tensor] | None = None
     editor: PhotoEditor | None = None
-    doubts: Callable[[Tensor], list[str]] | None = None
+    doubts: Callable[[Tensor, Tensor], list[str]] | None = None
     layers: StyleLayers | None = None
     precision: Precision | None = None
     code_mean: Tensor | None = None

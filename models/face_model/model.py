@@ -54,11 +54,14 @@ class FaceModel:
         tensors = chain(self.module.parameters(), self.module.buffers())
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
-    def encode(self, crops: Tensor) -> Tensor:
+    def encode(self, crops: Tensor, points: Tensor | None = None) -> Tensor:
         """Codes of aligned crops.
 
         Args:
             crops: `(B, 3, S, S)` in [0, 1], any device; S is `template.size`.
+            points: `(B, 478, 3)`, dense landmarks of the crops in shares of the side from the
+                middle, with depth; NaN where they are not known. Models that see a face without
+                landmarks (`capabilities.encode_points` is None) do not look at them.
 
         Returns:
             `(B, *space.shape)` float32 on the module's device.
@@ -85,7 +88,10 @@ class FaceModel:
                 "Encode: the picture holds values that are not numbers (NaN or infinite). "
                 "Check the node that made it."
             )
-        return encode(crops)
+        with_points = self.capabilities.encode_points
+        if points is None or with_points is None:
+            return encode(crops)
+        return with_points(crops, points.to(self.device, torch.float32))
 
     def decode(self, codes: Tensor) -> Tensor:
         """Pictures of codes.

@@ -56,11 +56,14 @@ class Face:
         landmarks: (5, 2) float64 in photo pixels: left eye, right eye, nose, left and right corner
             of the mouth; "left" is the viewer's left, were the face upright
         score: 0 to 1
+        points: (478, 3) float64, dense landmarks in photo pixels, the third number being the depth
+            away from the viewer; NaN where it is not known. None where nobody looked for them
     """
 
     box: Tensor
     landmarks: Tensor
     score: float
+    points: Tensor | None = None
 
     @property
     def size(self) -> float:

@@ -52,9 +52,20 @@ class Track:
 
     def landmarks(self, width: float = STEADY) -> Tensor:
         """`(N, 5, 2)` float64 in pixels of each frame, steady, and interpolated in gaps."""
-        nothing = torch.zeros(5, 2, dtype=torch.float64)
-        found = [nothing if face is None else face.landmarks for face in self.faces]
-        return smooth(fill_gaps(torch.stack(found).double(), self.seen), width)
+        return _steady([None if face is None else face.landmarks for face in self.faces], width)
+
+    def points(self, width: float = STEADY) -> Tensor | None:
+        """`(N, 478, 3)`, dense landmarks as `landmarks`; None where no frame has them."""
+        found = [None if face is None else face.points for face in self.faces]
+        return None if all(each is None for each in found) else _steady(found, width)
+
+
+def _steady(found: Sequence[Tensor | None], width: float) -> Tensor:
+    """Points of each frame, smoothed over time, and interpolated where there are none."""
+    known = torch.tensor([each is not None for each in found])
+    nothing = torch.zeros_like(next(each for each in found if each is not None))
+    stacked = torch.stack([nothing if each is None else each for each in found]).double()
+    return smooth(fill_gaps(stacked, known), width)
 
 
 @dataclass

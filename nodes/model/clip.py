@@ -15,7 +15,15 @@ from ...models.errors import NoFaceError
 from ...models.face_model import FaceModel
 from ...models.imaging.cuts import find_shots, sketch_frame
 from .. import host, validate
-from .cut import FaceChoice, PlacedFace, find_all, place_face, place_faces, stand_in
+from .cut import (
+    FaceChoice,
+    PlacedFace,
+    find_all,
+    place_face,
+    place_faces,
+    points_in_crop,
+    stand_in,
+)
 from .find_faces import BY_INDEX, WHAT_TO_TRY, choose_faces, mask_for_photo
 from .no_face import list_numbers
 
@@ -171,10 +179,12 @@ def _place_people(
     faces: dict[int, list[PlacedFace]] = {}
     for number, tracks in people:
         for track in tracks:
-            first, landmarks = start + track.start, track.landmarks()
-            for i, (face, points) in enumerate(zip(track.faces, landmarks, strict=True), first):
-                context = place_face(image[i], model, i, points, number)
+            first, landmarks, points = start + track.start, track.landmarks(), track.points()
+            for nth, (face, five) in enumerate(zip(track.faces, landmarks, strict=True)):
+                i = first + nth
+                context = place_face(image[i], model, i, five, number)
+                dense = None if points is None else points_in_crop(points[nth], context)
                 side = math.inf if face is None else face.size
-                placed = PlacedFace(i, context, side, (first, number), seen=face is not None)
+                placed = PlacedFace(i, context, side, (first, number), face is not None, dense)
                 faces.setdefault(i, []).append(placed)
     return faces

@@ -17,17 +17,18 @@ from ...models.geometry.similarity import (
     invert_transform,
     similarity_transform,
     transform_points,
+    transform_scale,
 )
 from ...models.imaging.align import align_with_transform
 from ...models.values import PhotoContext
 from .. import validate
+from .face_landmarks import faces_from_landmarks
 from .find_faces import (
     BY_INDEX,
     LARGEST,
     SMALLEST_PHOTO,
     WHAT_TO_TRY,
     choose_faces,
-    faces_from_landmarks,
     mask_for_photo,
 )
 
@@ -61,6 +62,8 @@ class PlacedFace(NamedTuple):
         track: first frame and number of a face, equal while a clip shows it without a long gap;
             None outside of clips, and for stand-ins.
         seen: False where a clip shows nothing of it, and its place is interpolated.
+        points: `(478, 3)` float32, its dense landmarks in shares of the crop's side from the
+            middle, NaN where they are not known; None where none is.
     """
 
     photo: int
@@ -68,6 +71,7 @@ class PlacedFace(NamedTuple):
     side: float = math.inf
     track: tuple[int, int] | None = None
     seen: bool = True
+    points: Tensor | None = None
 
 
 def place_faces(
@@ -94,10 +98,12 @@ def place_faces(
     area = mask_for_photo(wanted.mask, number, *photo.shape[:2])
     index = wanted.index if wanted.faces == BY_INDEX else 0
     chosen = choose_faces(found, wanted.faces, index, number, area)
-    return [
-        PlacedFace(number, place_face(pixels, model, number, face.landmarks, place), face.size)
-        for place, face in chosen
-    ]
+    placed = []
+    for place, face in chosen:
+        context = place_face(pixels, model, number, face.landmarks, place)
+        points = None if face.points is None else points_in_crop(face.points, context)
+        placed.append(PlacedFace(number, context, face.size, points=points))
+    return placed
 
 
 def find_all(photo: Tensor, wanted: FaceChoice, number: int) -> list[Face]:
@@ -131,6 +137,14 @@ def place_face(
     """A face of a photo `(H, W, C)`, by its landmarks `(5, 2)`; `index` is its number there."""
     transform = similarity_transform(landmarks, model.template.pixels().to(landmarks.device))
     return _context(pixels, model, number, transform.cpu(), landmarks, index)
+
+
+def points_in_crop(points: Tensor, context: PhotoContext) -> Tensor:
+    """Dense landmarks `(478, 3)` of a photo as those of `PlacedFace.points`."""
+    flat = transform_points(context.transform, points[:, :2])
+    depth = points[:, 2:] * transform_scale(context.transform)
+    in_pixels = torch.cat([flat + 0.5, depth], 1) / context.size
+    return (in_pixels - in_pixels.new_tensor([0.5, 0.5, 0.0])).float()
 
 
 def stand_in(pixels: Tensor, model: FaceModel, number: int) -> PlacedFace:

@@ -72,7 +72,8 @@ class EncodeFace:
         "face_landmarks": widgets.wire(
             "FACE_LANDMARKS",
             "Landmarks of the same photos from 'Detect Face Landmarks (MediaPipe)', used instead "
-            "of the built-in finder: for hard photos.",
+            "of the built-in finder: for hard photos. The bundled face model then reads pose and "
+            "shape off all 478 of them too; other models are aligned by them.",
         ),
         "mask": widgets.wire(
             "MASK",
@@ -174,14 +175,15 @@ def _encode(
             faces = [i for i in part if placed[i].context.has_face and placed[i].seen]
             if faces:
                 own = crops[[i - start for i in faces]]
+                points = _stack_points([placed[i].points for i in faces])
                 view = _stack_views([_find_visible(placed[i], ignore_mask) for i in faces], size)
-                encoded = start_codes(model, own, view, refine_steps)
+                encoded = start_codes(model, own, points, view, refine_steps)
                 if refine_steps:
                     encoded = refine_codes(model, own, encoded, refine_steps, view)
                 codes = codes.to(encoded)
                 codes[faces] = encoded
                 asked = [i for i in faces if _is_asked_about(placed[i])]
-                doubts.update(zip(asked, _ask(model, crops, asked, start), strict=True))
+                doubts.update(zip(asked, _ask(model, crops, codes, asked, start), strict=True))
             progress.step(len(part))
     return codes, aligned, doubts
 
@@ -190,12 +192,15 @@ def _is_asked_about(face: PlacedFace) -> bool:
     return face.track is None or (face.photo - face.track[0]) % ASKED_EVERY == 0
 
 
-def _ask(model: FaceModel, crops: Tensor, asked: Sequence[int], start: int) -> list[str]:
+def _ask(
+    model: FaceModel, crops: Tensor, codes: Tensor, asked: Sequence[int], start: int
+) -> list[str]:
     """What the model finds wrong with faces, whose numbers begin with `start` in `crops`."""
     doubts = model.capabilities.doubts
     if doubts is None or not asked:
         return [""] * len(asked)
-    return doubts(crops[[i - start for i in asked]].to(model.device))
+    seen = crops[[i - start for i in asked]]
+    return doubts(seen.to(model.device), codes[list(asked)].to(model.device))
 
 
 def _find_visible(face: PlacedFace, ignore_mask: Tensor | None) -> Tensor | None:
@@ -208,6 +213,15 @@ def _find_visible(face: PlacedFace, ignore_mask: Tensor | None) -> Tensor | None
     photo = hidden.unsqueeze(-1).expand(-1, -1, 3)
     crop = align_with_transform(photo, context.transform, context.size)
     return (crop[:1] < 0.1).float()  # a pixel that is hidden in part has a wrong colour too
+
+
+def _stack_points(points: Sequence[Tensor | None]) -> Tensor | None:
+    """Dense landmarks of crops, NaN where there are none; None where there are none at all."""
+    known = [each for each in points if each is not None]
+    if not known:
+        return None
+    nothing = torch.full_like(known[0], torch.nan)
+    return torch.stack([nothing if each is None else each for each in points])
 
 
 def _stack_views(views: list[Tensor | None], size: int) -> Tensor | None:

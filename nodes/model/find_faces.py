@@ -1,11 +1,10 @@
-"""Which faces of a photo are meant: from the finder or FACE_LANDMARKS, chosen by the artist."""
+"""Which faces of a photo are meant: chosen by the artist."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from ...models.errors import FaceLatentsError, NoFaceError
@@ -17,68 +16,10 @@ LARGEST, ALL, BY_INDEX = CHOICES = ("largest", "all", "by index")
 
 SMALLEST_PHOTO = 16  # pixels; below, there is nothing to find
 
-# Points of the 478-point face mesh (canonical face model of MediaPipe). "Right" is the person's
-# own right, which is the viewer's left: the order of the five landmarks used here.
-MESH_EYE_CORNERS = (33, 133), (362, 263)
-MESH_IRISES = (468,), (473,)  # absent from meshes of 468 points
-MESH_NOSE_AND_MOUTH = (1,), (61,), (291,)  # tip, left corner, right corner
-MESH_POINTS = (468, 478)
-
 WHAT_TO_TRY = (
     "Try: lower min_score (0.3); crop closer to the face; or connect 'Detect Face Landmarks "
     "(MediaPipe)' to face_landmarks."
 )
-
-
-def faces_from_landmarks(landmarks: Any, photo: int, height: int, width: int) -> list[Face]:
-    """Faces of photo number `photo` (from 0) in the host's FACE_LANDMARKS, largest first.
-
-    Raises:
-        FaceLatentsError: not FACE_LANDMARKS, or made on pictures of another size or number.
-    """
-    if not isinstance(landmarks, Mapping) or "frames" not in landmarks:
-        raise FaceLatentsError(
-            "Input 'face_landmarks' needs the output of 'Detect Face Landmarks (MediaPipe)'; it "
-            f"got a {type(landmarks).__name__}."
-        )
-    frames = landmarks["frames"]
-    if photo >= len(frames):
-        raise FaceLatentsError(
-            f"Input 'face_landmarks' covers {len(frames)} photos, but photo {photo + 1} is being "
-            "encoded. Connect the same images to both nodes."
-        )
-    size = landmarks.get("image_size")
-    if size is not None and tuple(int(n) for n in size) != (height, width):
-        raise FaceLatentsError(
-            f"Input 'face_landmarks' was made on pictures of {int(size[1])} x {int(size[0])} "
-            f"pixels, the photo is {width} x {height}. Connect the same images to both nodes."
-        )
-    faces = [_face_from_mesh(face) for face in frames[photo]]
-    return sorted(faces, key=lambda face: -_area(face.box))
-
-
-def _face_from_mesh(face: Mapping[str, Any]) -> Face:
-    if not isinstance(face, Mapping) or "landmarks_xy" not in face:
-        raise FaceLatentsError(
-            "Input 'face_landmarks' holds a face without landmarks. Connect the output of 'Detect "
-            "Face Landmarks (MediaPipe)'."
-        )
-    points = torch.as_tensor(face["landmarks_xy"], dtype=torch.float64).cpu()
-    if points.ndim != 2 or points.shape[0] not in MESH_POINTS or points.shape[1] < 2:
-        raise FaceLatentsError(
-            f"Input 'face_landmarks' holds {tuple(points.shape)} points for a face; expected the "
-            "468 or 478 points of MediaPipe's face mesh."
-        )
-    points = points[:, :2]
-    with_irises = len(points) > max(map(max, MESH_IRISES))
-    five = [
-        points[list(part)].mean(0)
-        for part in (*(MESH_IRISES if with_irises else MESH_EYE_CORNERS), *MESH_NOSE_AND_MOUTH)
-    ]
-    from ...models.finder.faces import Face
-
-    box = torch.cat([points.amin(0), points.amax(0)])
-    return Face(box=box, landmarks=torch.stack(five), score=float(face.get("score", 1.0)))
 
 
 def choose_faces(
@@ -152,7 +93,3 @@ def _inside(face: Face, mask: Tensor) -> bool:
     column = min(max(round(x), 0), mask.shape[1] - 1)
     row = min(max(round(y), 0), mask.shape[0] - 1)
     return bool(mask[row, column] >= 0.5)
-
-
-def _area(box: Tensor) -> float:
-    return float((box[2] - box[0]) * (box[3] - box[1]))

@@ -18,12 +18,16 @@ SHOWN = 4  # faces in a preview
 FILLINGS = 2
 
 
-def start_codes(model: FaceModel, crops: Tensor, view: Tensor | None, steps: int) -> Tensor:
+def start_codes(
+    model: FaceModel, crops: Tensor, points: Tensor | None, view: Tensor | None, steps: int
+) -> Tensor:
     """Codes `(B, *shape)` of crops, from which to refine.
 
     Args:
         model: encodes. Without an encoder, refinement starts from the mean code.
         crops: `(B, 3, S, S)` in [0, 1].
+        points: `(B, 478, 3)`, dense landmarks of the crops as far as they are known, see
+            `FaceModel.encode`.
         view: `(B, 1, S, S)` in [0, 1], 0 where something hides the face: that part is filled
             with the mean face before encoding, and then with what the model makes of it.
         steps: of refinement that follow.
@@ -34,11 +38,11 @@ def start_codes(model: FaceModel, crops: Tensor, view: Tensor | None, steps: int
     if not can_encode(model) and steps > 0:
         return mean_codes(model, len(crops)).to(host.intermediate_device())
     if view is None or not can_encode(model):
-        return compute.encode_crops(model, crops)
+        return compute.encode_crops(model, crops, points=points)
     codes = mean_codes(model, len(crops))
     for _ in range(FILLINGS):
         hidden = compute.decode_codes(model, codes, "Filling in").clamp(0, 1).to(crops.device)
-        codes = compute.encode_crops(model, crops * view + hidden * (1 - view))
+        codes = compute.encode_crops(model, crops * view + hidden * (1 - view), points=points)
     return codes
 
 

@@ -75,7 +75,8 @@ def photos(count: int = 1, height: int = 90, width: int = 110, channels: int = 3
 
 
 def mesh_face(x: float, y: float, eyes: float = 20.0, points: int = 478) -> dict[str, object]:
-    """A MediaPipe face whose eyes are `eyes` pixels apart, centred at (x, y)."""
+    """A MediaPipe face whose eyes are `eyes` pixels apart, centred at (x, y); pixel centres are at
+    integers, where the host counts from the edge of the first one."""
     landmarks = np.full((points, 2), (x, y), dtype=np.float32)
     landmarks[[33, 133]] = (x - eyes / 2 - 2, y - 8), (x - eyes / 2 + 2, y - 8)
     landmarks[[362, 263]] = (x + eyes / 2 - 2, y - 8), (x + eyes / 2 + 2, y - 8)
@@ -83,7 +84,7 @@ def mesh_face(x: float, y: float, eyes: float = 20.0, points: int = 478) -> dict
     landmarks[[10, 152]] = (x, y - eyes), (x, y + eyes)
     if points > 473:
         landmarks[[468, 473]] = (x - eyes / 2, y - 8), (x + eyes / 2, y - 8)
-    return {"landmarks_xy": landmarks, "bbox_xyxy": (0, 0, 0, 0), "score": 0.9}
+    return {"landmarks_xy": landmarks + 0.5, "bbox_xyxy": (0, 0, 0, 0), "score": 0.9}
 
 
 def landmarks_for(image: Tensor, *faces: dict[str, object]) -> dict[str, object]:

@@ -13,6 +13,7 @@ from ...finder.landmarks_net import POINTS
 from ...imaging.maps import gaussian_blur
 from ...threads import check_interrupt
 from ..capabilities import Capabilities, FaceNet
+from .doubts import find_doubts
 from .editor import EXTENT, edit_maps, face_mask
 from .eigenfaces import Eigenfaces
 from .mesh import MeshMap, grid_places, map_mesh, polygon_mask
@@ -22,8 +23,6 @@ from .pose import POSE_NAMES, measure_pose
 from .renderer import Renderer
 from .shape import POSE_PARITY, FaceShape, angle_readings, parted
 
-LEAST_CONFIDENCE = 0.5
-MOST_YAW, MOST_PITCH = 30.0, 25.0  # degrees: training faces lie within
 REACH = 0.26  # sides of the crop over which what lies beyond the face follows it
 POSES = len(POSE_NAMES)
 POSE_SAMPLED = (0.7, 0.5, 0.5, 0.0, 0.0, 0.0)  # of random codes: faces in the middle of the crop
@@ -121,6 +120,7 @@ class FaceShapeAppearanceNet(FaceNet):
         return Capabilities(
             decode=self.decode,
             encode=self.encode,
+            encode_points=self.encode_points,
             quick_decode=self.quick_decode,
             mirror=self.mirror,
             style_weight=self.style_weight,
@@ -153,19 +153,17 @@ class FaceShapeAppearanceNet(FaceNet):
         assert self.landmarks is not None  # set by whoever builds the network
         return self.encode_points(crops, self.landmarks.find(crops)[0])
 
-    @torch.no_grad()
-    def doubts(self, crops: Tensor) -> list[str]:
-        """What makes edits of crops `(B, 3, S, S)` look wrong, "" where there is nothing."""
-        assert self.landmarks is not None
-        points, confidence = self.landmarks.glance(crops)
-        poses = measure_pose(points, self.shape.mean)[0]
-        return [
-            _doubt(sure, *pose[:2])
-            for sure, pose in zip(confidence.tolist(), poses.tolist(), strict=True)
-        ]
+    def doubts(self, crops: Tensor, codes: Tensor) -> list[str]:
+        """What makes edits of crops `(B, 3, S, S)` look wrong, see `doubts.find_doubts`."""
+        return find_doubts(self, crops, codes)
 
     def encode_points(self, crops: Tensor, points: Tensor) -> Tensor:
-        """As `encode`, with the dense landmarks known."""
+        """As `encode`, with dense landmarks `(B, 478, 3)`, in shares of the side from the middle;
+        those that are NaN are found."""
+        unknown = points.isnan()
+        if bool(unknown.any()):
+            assert self.landmarks is not None
+            points = torch.where(unknown, self.landmarks.find(crops)[0], points)
         pose, frontal = measure_pose(points, self.shape.mean)
         small = F.interpolate(
             self.read_canonical(crops, points), size=(self.size // 2,) * 2, mode="area"
@@ -279,18 +277,3 @@ class FaceShapeAppearanceNet(FaceNet):
     def edit(self, photos: Tensor, before: Tensor, after: Tensor, *, draft: bool = False) -> Tensor:
         """What edits do to photos `(B, 3, S, S)`, see `editor.edit_maps`."""
         return edit_maps(self, photos, before, after, draft=draft)
-
-
-def _doubt(confidence: float, yaw: float, pitch: float) -> str:
-    """What is wrong with a face, given in degrees how its head is turned."""
-    if confidence < LEAST_CONFIDENCE:
-        return "no face is seen where its landmarks are; check them, or choose another photo"
-    if abs(yaw) > MOST_YAW or abs(pitch) > MOST_PITCH:
-        way = "to the side" if abs(yaw) > MOST_YAW else "up or down"
-        turned = abs(yaw) if abs(yaw) > MOST_YAW else abs(pitch)
-        most = MOST_YAW if abs(yaw) > MOST_YAW else MOST_PITCH
-        return (
-            f"the head is turned {way} by {turned:.0f} degrees, and beyond {most:g} edits look "
-            "wrong; a photo from the front gives better ones"
-        )
-    return ""

@@ -36,8 +36,9 @@ TENSORS: dict[str, Callable[[], dict[str, Tensor]]] = {
 }
 METADATA = {"encoder_type": "psp"}
 ABLE = {
-    "shape_appearance": {"encode", "quick_decode", "mirror", "style_weight", "editor", "doubts",
-                         "code_mean", "code_std", "sample_std", "parts", "readings"},
+    "shape_appearance": {"encode", "encode_points", "quick_decode", "mirror", "style_weight",
+                         "editor", "doubts", "code_mean", "code_std", "sample_std", "parts",
+                         "readings"},
     "digits": {"encode", "code_mean", "code_std", "mixture"},
     "stylegan2": {"encode", "style_weight", "layers", "precision", "code_mean", "code_std"},
 }  # fmt: skip
@@ -88,6 +89,6 @@ def test_capabilities_are_those_of_the_network(architecture: Architecture) -> No
         assert maps.isfinite().all()
         assert able.editor.extent >= 1
     if able.doubts is not None:
-        assert len(able.doubts(able.decode(codes).clamp(0, 1))) == 2
+        assert len(able.doubts(able.decode(codes).clamp(0, 1), codes)) == 2
     if able.quick_decode is not None:
         assert able.quick_decode(codes).shape == (2, 3, net.size, net.size)

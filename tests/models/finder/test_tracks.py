@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from face_latents.models.finder.faces import Face
@@ -62,6 +64,18 @@ def test_a_face_may_be_missing_for_some_frames_and_its_place_is_interpolated():
         expected = POINTS * 60 + torch.tensor([100.0, 100.0])
         steps = 2.0 * torch.arange(last + 6)[:, None, None] * torch.tensor([1.0, 0.0])
         torch.testing.assert_close(track.landmarks(), expected + steps, atol=1e-6, rtol=0)
+
+
+def test_dense_landmarks_are_followed_like_the_five():
+    still = torch.randn(478, 3, generator=torch.Generator().manual_seed(0)).double()
+    noise = 0.1 * torch.randn(12, 478, 3, generator=torch.Generator().manual_seed(1)).double()
+    faces = [replace(face_at(100), points=still + each) for each in noise]
+    for gap in ({}, {4: None}, {4: face_at(100)}):  # seen, missing, without them
+        points = Track(0, tuple(gap.get(t, face) for t, face in enumerate(faces))).points()
+        assert points is not None
+        assert points.shape == (12, 478, 3)
+        assert (points - still)[1:-1].std() < 0.75 * noise.std()
+    assert Track(0, (face_at(100), None)).points() is None
 
 
 def test_a_track_ends_with_a_face():

@@ -161,7 +161,7 @@ def test_frames_are_worked_on_in_parts_with_the_same_result(monkeypatch):
 
 
 def test_the_model_is_asked_about_each_person_of_a_clip_now_and_then(monkeypatch):
-    able = replace(MODEL.capabilities, doubts=lambda crops: ["the head is turned"] * len(crops))
+    able = replace(MODEL.capabilities, doubts=lambda _, codes: ["the head is turned"] * len(codes))
     monkeypatch.setattr(encode_node, "ASKED_EVERY", 3)
     pair = [mesh_face(50, 60, 30), mesh_face(150, 60, 20)]
     model = replace(MODEL, capabilities=able)

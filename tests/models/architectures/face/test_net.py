@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from face_latents.models.architectures.face.net import FITTING, POSES, FaceShapeAppearanceNet
-from face_latents.models.architectures.face.pose import place
 from face_latents.models.face_model import FaceModel
 from face_support import COUNT, LOOKS, SHAPES, SIZE, random_codes, small_net
 
@@ -112,30 +111,6 @@ def test_random_faces_are_upright_and_plain(net: FaceShapeAppearanceNet) -> None
     assert (std[POSES : POSES + SHAPES] == 1).all()
     assert (std.diff()[POSES + SHAPES :] <= 0).all()
     assert FITTING > 0
-
-
-@pytest.mark.parametrize(
-    ("yaw", "pitch", "words"),
-    [(0, 0, ""), (20, -15, ""), (-40, 0, "turned to the side by 40"), (0, 30, "up or down by 30")],
-)
-def test_what_makes_edits_look_wrong_is_said(yaw: float, pitch: float, words: str) -> None:
-    net = small_net()
-    turned = torch.tensor([[yaw, pitch, 0.0, 0.0, 0.0, 0.0]])
-    points = place(net.shape.mean[None], turned)
-
-    class Finder(torch.nn.Module):
-        sure = 0.9
-
-        def glance(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return points, torch.tensor([self.sure])
-
-    net.landmarks = Finder()  # type: ignore[assignment]
-    crop = torch.rand(1, 3, SIZE, SIZE)
-    (doubt,) = net.doubts(crop)
-    assert words in doubt
-    assert bool(doubt) == bool(words)
-    Finder.sure = 0.2
-    assert "no face is seen" in net.doubts(crop)[0]
 
 
 def test_the_bundled_model_reads_its_own_faces(face_model: FaceModel) -> None:
