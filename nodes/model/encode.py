@@ -21,7 +21,14 @@ from .clip import CLIP, describe_gaps, place_clip, place_photos, steady_codes
 from .cut import FaceChoice, PlacedFace, cut_crop
 from .find_faces import CHOICES, mask_for_photo
 from .no_face import CHOICES as NO_FACE
-from .no_face import REFUSE, describe_doubts, describe_left, describe_small, refuse
+from .no_face import (
+    REFUSE,
+    describe_cut,
+    describe_doubts,
+    describe_left,
+    describe_small,
+    refuse,
+)
 from .refine import refine_codes, start_codes
 
 logger = logging.getLogger(__name__)
@@ -144,6 +151,7 @@ class EncodeFace:
             describe_left(missing, len(image))
             + describe_gaps(placed)
             + describe_small(placed)
+            + describe_cut(placed)
             + describe_doubts(doubts)
         )
         if not notes:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from ...models.errors import NoFaceError
+from ...models.values import PhotoContext
 from .cut import PlacedFace
 
 REFUSE, LEAVE = CHOICES = ("refuse", "leave the photo as it is")
@@ -63,6 +64,28 @@ def describe_small(placed: Iterable[PlacedFace]) -> list[str]:
     return [
         f"{begin}. Edits of so small a face are rough: use a larger photo of it where there is one."
     ]
+
+
+def describe_cut(placed: Iterable[PlacedFace]) -> list[str]:
+    """What the artist is told of faces whose eyes, nose or mouth lie beyond the photo's border."""
+    faces = [face for face in placed if face.context.has_face]
+    cut = sorted({face.photo for face in faces if _is_cut(face.context)})
+    if not cut:
+        return []
+    if len({face.photo for face in faces}) == 1:
+        begin = "A face is cut"
+    else:
+        begin = f"Faces in photo{'s' * (len(cut) > 1)} {list_numbers(cut)} are cut"
+    return [
+        f"{begin} by the border of the photo: what lies beyond it is made up, and an edit of that "
+        "shows nothing. Use a photo with the whole face where there is one."
+    ]
+
+
+def _is_cut(context: PhotoContext) -> bool:
+    height, width = context.photo.shape[:2]
+    end = context.landmarks.new_tensor([width - 0.5, height - 0.5])
+    return bool(((context.landmarks < -0.5) | (context.landmarks > end)).any())
 
 
 def describe_doubts(doubts: Mapping[int, str]) -> list[str]:

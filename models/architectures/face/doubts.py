@@ -58,8 +58,8 @@ def _doubt(confidence: float, elsewhere: bool, yaw: float, pitch: float) -> str:
         return "no face is seen where its landmarks are; check them, or choose another photo"
     if elsewhere:
         return (
-            "its landmarks do not fit the face in the photo; check that face_landmarks is made "
-            "from the same photo"
+            "its landmarks do not fit the face in the photo; connect those of the same photo to "
+            "face_landmarks, or choose a photo in which nothing covers the face"
         )
     if abs(yaw) > MOST_YAW or abs(pitch) > MOST_PITCH:
         way = "to the side" if abs(yaw) > MOST_YAW else "up or down"

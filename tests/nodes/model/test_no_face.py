@@ -133,6 +133,31 @@ def test_numbers_are_listed_as_people_count():
     assert list_numbers(range(0, 60, 2)).endswith(", 23 and others")
 
 
+def test_a_face_cut_by_the_border_is_told():
+    image = photos(3)
+    landmarks = landmarks_for(image)
+    for mesh, cut in (
+        (mesh_face(55, 45), ()),
+        (mesh_face(55, 84), (1,)),
+        (mesh_face(5, 45), (0, 1)),
+    ):
+        frames = [[mesh if i in cut or not cut else mesh_face(55, 45)] for i in range(3)]
+        shown = NODE_CLASS_MAPPINGS["FaceLatentsEncode"]().execute(
+            image=image,
+            face_model=MODEL,
+            faces="all",
+            index=0,
+            min_score=0.5,
+            face_landmarks=landmarks | {"frames": frames},
+        )
+        (text,) = shown["ui"]["text"]  # small faces, too
+        assert ("by the border" in text) == bool(cut)
+        where = {(): "", (1,): "Faces in photo 2 are cut", (0, 1): "Faces in photos 1 to 2 are cut"}
+        assert where[cut] in text
+    with_one = encode_frames(photos(1), faceless=(0,))
+    assert "by the border" not in with_one["ui"]["text"][0]  # no face, nothing cut
+
+
 def large(image):
     return landmarks_for(image, mesh_face(120, 120, 100))
 
