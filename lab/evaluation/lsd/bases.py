@@ -83,30 +83,68 @@ def prepare(model: MeasuredModel, train: Digits, basis: LatentBasis | None, draw
     Raises:
         FaceLatentsError: a basis of another model, or too few digits.
     """
-    space = model.model.space
     codes = model.encode(train.pictures)
-    if basis is None:
-        names = [str(label) for label in range(int(train.labels.max()) + 1)]
-        shaped = codes.unflatten(1, space.shape)
-        basis = build_basis(shaped, train.labels, names, space, name="built for the evaluation")
-    else:
-        require_same_space(space, basis.space, "Evaluation: the model and the basis")
-    count = len(basis.labels)
-    means = class_means(codes, train.labels, count)
+    ours, means, name = label_bases(model, Digits(codes, train.labels), basis)
+    count = ours[OURS].labels
     mean = codes.mean(0)
     axes = principal_axes(codes, mean)
-    decoded = model.labels(model.decode(codes))
+    decoded = decoded_labels(model, Digits(codes, train.labels))
     eta = paper_vectors(model, codes, decoded, count, draws=draws, seed=PAPER_SEED)
-    vectors = basis.vectors.flatten(1)
-    centre = None if basis.mean is None else basis.mean.flatten()
-    randomly = complete_basis(vectors[:count], len(vectors), method="random", seed=RANDOM_SEED)
     bases = {
-        OURS_RANDOM: MeasuredBasis(randomly, count, centre, means, signed=True),
-        OURS: MeasuredBasis(vectors, count, centre, means, signed=True),
+        **ours,
         PAPER: MeasuredBasis(modified_gram_schmidt(eta).float(), count, None, eta, signed=False),
         PCA: MeasuredBasis(axes, count, mean, axes, signed=True),
     }
-    return Setup(model, bases, means, f"{basis.name}: {basis.method}")
+    return Setup(model, bases, means, name)
+
+
+def label_bases(
+    model: MeasuredModel, known: Digits, basis: LatentBasis | None
+) -> tuple[dict[str, MeasuredBasis], Tensor, str]:
+    """OURS and OURS_RANDOM, the mean codes `(K, d)` by label, and what our basis is called.
+
+    Args:
+        model: whose codes they are.
+        known: codes `(N, d)` in place of pictures, with the labels of their digits.
+        basis: ours; None builds one from the codes.
+
+    Raises:
+        FaceLatentsError: a basis of another model.
+    """
+    space, codes = model.model.space, known.pictures
+    if basis is None:
+        names = [str(label) for label in range(int(known.labels.max()) + 1)]
+        shaped = codes.unflatten(1, space.shape)
+        basis = build_basis(shaped, known.labels, names, space, name="built for the evaluation")
+    else:
+        require_same_space(space, basis.space, "Evaluation: the model and the basis")
+    count = len(basis.labels)
+    means = class_means(codes, known.labels, count)
+    vectors = basis.vectors.flatten(1)
+    centre = None if basis.mean is None else basis.mean.flatten()
+    randomly = complete_basis(vectors[:count], len(vectors), method="random", seed=RANDOM_SEED)
+    ours = {
+        OURS_RANDOM: MeasuredBasis(randomly, count, centre, means, signed=True),
+        OURS: MeasuredBasis(vectors, count, centre, means, signed=True),
+    }
+    return ours, means, f"{basis.name}: {basis.method}"
+
+
+def decoded_labels(model: MeasuredModel, known: Digits) -> Tensor:
+    """The classifier's label `(N,)` of each code's decode, argmax C(G(E(x))).
+
+    A label that no decode shows is given the codes of its own digits: the paper's classifier is the
+    one that its encoder was trained with, which sees more in a decode than the held-out one does.
+
+    Args:
+        model: decodes and labels.
+        known: codes in place of pictures, with the labels of their digits.
+    """
+    decoded = model.labels(model.decode(known.pictures))
+    for label in known.labels.unique():
+        if not bool((decoded == label).any()):
+            decoded = torch.where(known.labels == label, label, decoded)
+    return decoded
 
 
 def principal_axes(codes: Tensor, mean: Tensor) -> Tensor:

@@ -31,9 +31,10 @@ from .bases import (
     OURS_RANDOM,
     PCA,
     MeasuredBasis,
+    decoded_labels,
+    label_bases,
     modified_gram_schmidt,
     paper_vectors,
-    prepare,
     principal_axes,
     random_basis,
 )
@@ -162,7 +163,7 @@ def measure_source(
     model = source.model
     codes, seen = model.encode(train.pictures), model.encode(test.pictures)
     deviation = None if source.deviations is None else source.deviations(test.pictures)
-    setup = prepare(model, train, source.basis, settings.draws)
+    bases_of_labels, _, _ = label_bases(model, Digits(codes, train.labels), source.basis)
     rounds: dict[str, list[dict[str, Any]]] = {"paper": [], "ours": []}
     decodes: dict[str, list[dict[str, float]]] = {"mean code": [], "drawn code": []}
     part = test[: settings.decoded]
@@ -172,7 +173,7 @@ def measure_source(
             noise = torch.Generator().manual_seed(seed)
             known = codes + source.deviations(train.pictures) * _normal(codes, noise)
             found = seen + source.deviations(test.pictures) * _normal(seen, noise)
-        ours = {LABELS: setup.bases[OURS], OURS_RANDOM: setup.bases[OURS_RANDOM]}
+        ours = {LABELS: bases_of_labels[OURS], OURS_RANDOM: bases_of_labels[OURS_RANDOM]}
         labelled = Digits(known, train.labels)[: settings.labelled]
         paper = {LABELS: paper_basis(model, labelled, settings.draws, seed)}
         sides = (("paper", paper, known, found), ("ours", ours, codes, seen))
@@ -196,9 +197,6 @@ def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
 def paper_basis(model: MeasuredModel, known: Digits, draws: int, seed: int) -> MeasuredBasis:
     """The paper's basis from codes, which are labelled by what they decode to.
 
-    A label that no decode shows is given the codes of its own digits: the paper's classifier is the
-    one that its encoder was trained with, which sees more in a decode than the held-out one does.
-
     Args:
         model: decodes and labels.
         known: codes in place of pictures, with the labels of their digits.
@@ -206,10 +204,7 @@ def paper_basis(model: MeasuredModel, known: Digits, draws: int, seed: int) -> M
         seed: of them.
     """
     codes, count = known.pictures, int(known.labels.max()) + 1
-    decoded = model.labels(model.decode(codes))
-    for label in range(count):
-        if not bool((decoded == label).any()):
-            decoded = torch.where(known.labels == label, label, decoded)
+    decoded = decoded_labels(model, known)
     eta = paper_vectors(model, codes, decoded, count, draws=draws, seed=seed)
     return MeasuredBasis(modified_gram_schmidt(eta).float(), count, None, eta, signed=False)
 
