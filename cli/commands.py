@@ -255,7 +255,9 @@ def _add_convert(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_lazy("convert_weights", "run"))
 
 
-_TRAINED = ("face", "judge", "finder", "digits", "digits-gan", "digit_classifier", "basis")
+_TRAINED = (
+    "face", "landmarks", "judge", "finder", "digits", "digits-gan", "digit_classifier", "basis",
+)  # fmt: skip
 
 
 def _add_train(subparsers: Subparsers) -> None:

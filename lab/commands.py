@@ -90,7 +90,7 @@ def evaluate(args: argparse.Namespace) -> int:
             args.model is not None and not evaluation.needs_model
         ):  # the file without an addition is the bundled model's
             file, title = f"{file}_{args.model.stem}", f"{title}: {args.model.stem}"
-        results.write_section(args.results, file, title, _command(args), body)
+        results.write_section(args.results, file, title, _command(args), body, args.model)
     return 0
 
 
@@ -98,8 +98,9 @@ def _command(args: argparse.Namespace) -> str:
     """The command to measure again, without the places of this machine."""
     data = "" if args.data is None else " --data DIR"
     data += "" if args.model is None else f" --model {args.model.name}"
-    shown = {"reference=": "reference=DIR", "encoders=": "encoders=FILE"}
-    told = [next((shown[key] for key in shown if o.startswith(key)), o) for o in args.options]
+    shown = ("reference=DIR", "encoders=FILE", "recogniser=MODULE:FUNCTION")
+    hidden = {text.partition("=")[0]: text for text in shown}
+    told = [hidden.get(option.partition("=")[0], option) for option in args.options]
     places = ("pictures", "cache_dir", "out_dir")
     options = "".join(f" {option}" for option in told if not option.startswith(places))
     return f"face-latents evaluate {args.what}{options}{data} --results docs/results"

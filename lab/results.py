@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..models.errors import FaceLatentsError
+from .provenance import describe
 
 _QUOTE = re.compile(
     r"^(?P<what>\| [^|]+ \| )(?P<figure>[^|]+)"
@@ -23,7 +24,9 @@ _QUOTE = re.compile(
 )
 
 
-def write_section(folder: Path, name: str, title: str, command: str, body: str) -> None:
+def write_section(
+    folder: Path, name: str, title: str, command: str, body: str, model: Path | None = None
+) -> None:
     """Write the file of a section; quote it anew on the first page and in the project's README.
 
     Args:
@@ -32,6 +35,7 @@ def write_section(folder: Path, name: str, title: str, command: str, body: str) 
         title: heading of the file.
         command: how to measure again, as typed in a shell.
         body: Markdown, without headings.
+        model: measured instead of the bundled one.
 
     Raises:
         FaceLatentsError: `folder` is a file, or the first page quotes a figure that this section
@@ -42,8 +46,9 @@ def write_section(folder: Path, name: str, title: str, command: str, body: str) 
             f"Results go into a folder, such as docs/results; {folder} is a file."
         )
     today = datetime.date.today().isoformat()
-    text = f"# {title}\n\n`{command}`\n\n{today}, {machine()}\n\n{body.strip()}\n"
-    write_text(folder / f"{name}.md", text)
+    parts = [f"# {title}", f"`{command}`", f"{today}, {machine()}", describe(name, model), body]
+    text = "\n\n".join(part.strip() for part in parts if part)
+    write_text(folder / f"{name}.md", f"{text}\n")
     for page in (folder / "README.md", folder.parent.parent / "README.md"):
         if page.is_file():
             write_text(page, quote_figures(page.read_text(encoding="utf-8"), folder))

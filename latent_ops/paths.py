@@ -1,4 +1,4 @@
-"""Paths through many keyframes at constant speed: broken lines, arcs and smooth splines, loops."""
+"""Paths through many keyframes in equal steps: broken lines, arcs and smooth splines, loops."""
 
 from __future__ import annotations
 

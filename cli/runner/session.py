@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from ...models.errors import FaceLatentsError
+from ..torch_import import import_torch
 from .schema import schema_of
 from .validate import cast_value, range_problem
 
@@ -21,6 +22,7 @@ def set_up(args: argparse.Namespace) -> None:
     Raises:
         FaceLatentsError: CUDA is asked for and not there, or the models folder is missing.
     """
+    import_torch()
     from ...nodes.host import stand_alone
 
     if args.device == "cuda":

@@ -28,6 +28,7 @@ from ...nodes.model.decode import DecodeFace
 from ...nodes.model.encode import EncodeFace
 from ...nodes.model.paste_back import PasteBack
 from ..results import markdown_table
+from .cold import cold_benchmark, cold_report
 from .spectral import spectral_benchmark, spectral_report
 
 Step = Callable[[], Any]
@@ -42,6 +43,7 @@ class NodeBenchmark:
     """How often each step is timed."""
 
     rounds: Annotated[int, "pairs of runs per step, after one that warms up"] = 15
+    cold_rounds: Annotated[int, "runs of each command in a new process"] = 5
 
 
 def run_benchmark(photo: Tensor, settings: NodeBenchmark) -> dict[str, Any]:
@@ -52,8 +54,10 @@ def run_benchmark(photo: Tensor, settings: NodeBenchmark) -> dict[str, Any]:
         settings: see there.
 
     Returns:
-        For each step the median milliseconds of both ways and the median ratio node / direct;
-        `spectral`: what latent spectral decomposition costs.
+        For each step the median milliseconds of both ways, and median, least and most of the
+        ratio node / direct;
+        `spectral`: what latent spectral decomposition costs; `cold`: seconds of commands from
+        nothing.
     """
     model, rounds = load_face_model(bundled_face_model_path()), settings.rounds
     with torch.inference_mode():
@@ -65,21 +69,29 @@ def run_benchmark(photo: Tensor, settings: NodeBenchmark) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "steps": {name: _compare(*pair, rounds) for name, pair in pairs.items()},
             "spectral": spectral_benchmark(rounds),
+            "cold": cold_benchmark(photo, settings.cold_rounds),
         }
 
 
 def report(figures: Mapping[str, Any]) -> str:
     """The figures as a Markdown table."""
-    head = ("step", "node, ms", "direct calls, ms", "ratio")
+    head = ("step", "node, ms", "direct calls, ms", "ratio", "ratio of rounds")
     rows = (
-        (name, f"{step['node_ms']:.2f}", f"{step['direct_ms']:.2f}", f"{step['ratio']:.3f}")
+        (
+            name,
+            f"{step['node_ms']:.2f}",
+            f"{step['direct_ms']:.2f}",
+            f"{step['ratio']:.3f}",
+            f"{step['ratio_least']:.2f} to {step['ratio_most']:.2f}",
+        )
         for name, step in figures["steps"].items()
     )
     facts = (
         f"Photo {figures['photo']}, {figures['rounds']} alternating rounds, torch "
         f"{figures['torch']}, {figures['threads']} threads."
     )
-    return "\n\n".join([facts, markdown_table(head, rows), spectral_report(figures["spectral"])])
+    others = (spectral_report(figures["spectral"]), cold_report(figures["cold"]))
+    return "\n\n".join([facts, markdown_table(head, rows), *others])
 
 
 def _compare(node: Step, direct: Step, rounds: int) -> dict[str, float]:
@@ -95,6 +107,8 @@ def _compare(node: Step, direct: Step, rounds: int) -> dict[str, float]:
         "node_ms": 1000 * statistics.median(a for a, _ in pairs),
         "direct_ms": 1000 * statistics.median(b for _, b in pairs),
         "ratio": statistics.median(a / b for a, b in pairs),
+        "ratio_least": min(a / b for a, b in pairs),
+        "ratio_most": max(a / b for a, b in pairs),
     }
 
 

@@ -48,7 +48,7 @@ def spectral_benchmark(
     Returns:
         By step, for all codes: `seconds` and `seconds_best` (median and least), `cpu_seconds` of
         one thread (the least; unlike the others it does not grow when the machine is busy), and
-        the median `ratio` to the two matrix products of the same round.
+        the median `ratio` to the two matrix products of the same round, and all `ratios`.
     """
     with torch.inference_mode():
         steps = spectral_steps(codes, dimension)
@@ -66,6 +66,7 @@ def spectral_benchmark(
                 "seconds_best": min(one[name] for one in wall),
                 "cpu_seconds": min(one[name] for one in cpu),
                 "ratio": statistics.median(one[name] / one[PRODUCTS] for one in wall),
+                "ratios": sorted(one[name] / one[PRODUCTS] for one in wall),
             }
             for name in steps
         },
@@ -74,10 +75,22 @@ def spectral_benchmark(
 
 def spectral_report(figures: dict[str, Any]) -> str:
     """The figures as a paragraph and a Markdown table."""
-    head = ("step", "median, ms", "least, ms", "CPU time of one thread, ms", "ratio")
+    head = (
+        "step",
+        "median, ms",
+        "least, ms",
+        "CPU time of one thread, ms",
+        "ratio",
+        "ratio of rounds",
+    )
     times = ("seconds", "seconds_best", "cpu_seconds")
     rows = (
-        (name, *(f"{1000 * step[key]:.1f}" for key in times), f"{step['ratio']:.2f}")
+        (
+            name,
+            *(f"{1000 * step[key]:.1f}" for key in times),
+            f"{step['ratio']:.2f}",
+            f"{step['ratios'][0]:.2f} to {step['ratios'][-1]:.2f}",
+        )
         for name, step in figures["steps"].items()
     )
     facts = (

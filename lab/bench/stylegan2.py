@@ -24,7 +24,9 @@ from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from ...models.architectures.capabilities import cpu_convolves_in
 from ...models.architectures.stylegan2.file import load
 from ...models.architectures.stylegan2.net import StyleGAN2Net
 from ...models.errors import FaceLatentsError
@@ -114,21 +116,24 @@ def run_stylegan2(settings: StyleGAN2Benchmark) -> dict[str, Any]:
 
     Returns:
         By kind ("reference", "float32", "bfloat16"): median seconds, the median ratio reference /
-        kind, CPU seconds, peak memory in MB, and the largest difference from the reference as a
-        fraction of its range.
+        kind, CPU seconds, peak memory in MB, the largest difference from the reference as a
+        fraction of its range, and the share of the time that goes into convolutions. A kind that
+        this CPU has no convolutions for is left out.
     """
     directory, size = settings.reference.resolve(), settings.size
     theirs = reference_generator(directory, size)
     steps = _steps(theirs, network_of(theirs.state_dict()))
+    kinds = [kind for kind in KINDS if cpu_convolves_in(_DTYPES.get(kind, torch.float32))]
     with torch.inference_mode():
-        first = {kind: step() for kind, step in steps.items()}
+        first = {kind: steps[kind]() for kind in kinds}
         spread = float(first["reference"].max() - first["reference"].min())
         wall, cpu = [], []
         for number in range(settings.rounds):
-            order = KINDS if number % 2 else KINDS[::-1]
+            order = kinds if number % 2 else kinds[::-1]
             pairs = {kind: _timed(steps[kind]) for kind in order}
             wall.append({kind: pair[0] for kind, pair in pairs.items()})
             cpu.append({kind: pair[1] for kind, pair in pairs.items()})
+        shares = {kind: _convolution_share(steps[kind]) for kind in kinds}
     away = {kind: float((one - first["reference"]).abs().max()) for kind, one in first.items()}
     del theirs, steps, first
     gc.collect()
@@ -141,11 +146,13 @@ def run_stylegan2(settings: StyleGAN2Benchmark) -> dict[str, Any]:
             kind: {
                 "seconds": statistics.median(one[kind] for one in wall),
                 "ratio": statistics.median(one["reference"] / one[kind] for one in wall),
+                "ratios": sorted(one["reference"] / one[kind] for one in wall),
                 "cpu_seconds": statistics.median(one[kind] for one in cpu),
                 "peak_mb": _peak_apart(kind, directory, size),
                 "difference": away[kind] / spread,
+                "convolutions": shares[kind],
             }
-            for kind in KINDS
+            for kind in kinds
         },
     }
 
@@ -155,19 +162,33 @@ def stylegan2_report(figures: Mapping[str, Any]) -> str:
     columns = {
         "seconds": ("seconds", ".3f"),
         "times the reference's speed": ("ratio", ".2f"),
+        "of rounds": ("range", ""),
         "CPU seconds": ("cpu_seconds", ".2f"),
         "peak memory, MB": ("peak_mb", ".0f"),
         "largest difference, of the range": ("difference", ".2g"),
+        "share of convolutions": ("convolutions", ".0%"),
+        "times, were there nothing else": ("limit", ".2f"),
+    }
+    kinds = {
+        kind: {
+            **one,
+            "limit": one["ratio"] / one["convolutions"],
+            "range": f"{one['ratios'][0]:.2f} to {one['ratios'][-1]:.2f}",
+        }
+        for kind, one in figures["kinds"].items()
     }
     rows = (
         (kind, *(format(one[key], digits) for key, digits in columns.values()))
-        for kind, one in figures["kinds"].items()
+        for kind, one in kinds.items()
     )
     facts = (
         f"Synthesis of one picture of {figures['size']} px, {figures['rounds']} alternating "
         f"rounds, torch {figures['torch']}, {figures['threads']} threads, random weights. Peak "
-        "memory is that of a whole process, PyTorch and weights included."
+        "memory is that of a whole process, PyTorch and weights included. The last column is the "
+        "speed that the same convolutions would have without all other work."
     )
+    if left_out := set(KINDS) - set(kinds):
+        facts += f" This CPU has no convolutions in {', '.join(left_out)}: not measured."
     return f"{facts}\n\n{markdown_table(('kind', *columns), rows)}"
 
 
@@ -184,6 +205,33 @@ def _steps(theirs: nn.Module, ours: StyleGAN2Net) -> dict[str, Step]:
         "float32": lambda: run("float32"),
         "bfloat16": lambda: run("bfloat16"),
     }
+
+
+class _ConvolutionClock(TorchDispatchMode):
+    """Adds up the seconds that convolutions take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        start = time.perf_counter()
+        result = func(*args, **(kwargs or {}))
+        if "conv" in str(func):
+            self.seconds += time.perf_counter() - start
+        return result
+
+
+def _convolution_share(step: Step) -> float:
+    """Of a step's time."""
+    with _ConvolutionClock() as clock:
+        step()  # the first step under a clock is slow
+        clock.seconds = 0.0
+        seconds, _ = _timed(step)
+    share: float = clock.seconds / seconds
+    return share
 
 
 def _timed(step: Step) -> tuple[float, float]:

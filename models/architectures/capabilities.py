@@ -64,6 +64,18 @@ class Precision(Protocol):
     dtype: torch.dtype  # float32, bfloat16 or float16; may be set at any time
 
 
+def cpu_convolves_in(dtype: torch.dtype) -> bool:
+    """False where this CPU has no instructions for convolutions in `dtype`.
+
+    PyTorch then takes six to eight times as long as in float32.
+    """
+    names = {torch.bfloat16: "bf16", torch.float16: "fp16"}
+    if dtype not in names or not torch.backends.mkldnn.is_available():
+        return True
+    supported = getattr(torch.ops.mkldnn, f"_is_mkldnn_{names[dtype]}_supported", None)
+    return supported is None or bool(supported())
+
+
 @dataclass(frozen=True, eq=False)
 class Capabilities:
     """What a network can do. `(*s)` is the shape of one code; None says that it cannot.

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UnsupportedModelError
+from ..files.networks import without_numbers
 from ..files.tensors import TensorSpec
 from ..imaging.light import luminance
 from .capabilities import Capabilities, FaceNet
@@ -180,7 +181,7 @@ def detect(shapes: Mapping[str, tuple[int, ...]]) -> bool:
 
 def expected(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
     """The specification that belongs to a file for which `detect` is true."""
-    with torch.device("meta"):
+    with without_numbers():
         state = build(shapes).state_dict()
     return {
         f"digits.{name}": TensorSpec(tuple(tensor.shape), ("F16", "F32"))

@@ -156,8 +156,8 @@ def check_finite(name: str, tensor: Tensor, where: str) -> None:
     if not tensor.dtype.is_floating_point:
         return
     values = tensor.float() if tensor.element_size() == 1 else tensor
-    # one pass over the values; a sum of float64 may overflow, so only the count refuses
-    if bool(torch.isfinite(values.sum(dtype=torch.float64))):
+    # the extremes are NaN where any value is, and found in a fraction of the time of a count
+    if not values.numel() or bool(torch.isfinite(torch.stack(values.aminmax())).all()):
         return
     bad = int((~torch.isfinite(values)).sum())
     if bad:

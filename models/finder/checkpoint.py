@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..bundled import bundled_file
 from ..errors import UnsupportedModelError
+from ..files.networks import without_numbers
 from ..files.tensors import load_tensors
 from .faces import FaceFinder
 from .net import FinderNet, fold
@@ -36,10 +37,11 @@ def read_finder(path: str | Path) -> FaceFinder:
             f"{Path(path).name} is not a face finder: its metadata names the architecture "
             f"'{metadata.get('architecture', 'none')}', expected '{ARCHITECTURE}'."
         )
-    net = FinderNet(**_config(metadata, Path(path).name))
-    fold(net)
+    with without_numbers():
+        net = FinderNet(**_config(metadata, Path(path).name))
+        fold(net)
     try:
-        net.load_state_dict(tensors)
+        net.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
         raise UnsupportedModelError(
             f"{Path(path).name} does not fit the face finder's networks: {error}"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..bundled import bundled_file
 from ..errors import UnsupportedModelError
+from ..files.networks import without_numbers
 from ..files.tensors import load_tensors
 from ..geometry.similarity import similarity_transform
 from ..geometry.templates import WIDE
@@ -38,7 +39,7 @@ class DenseLandmarks(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.refine = LandmarkNet(), RefiningNet()
-        self.register_buffer("mirrored", torch.arange(POINTS), persistent=False)
+        self.register_buffer("mirrored", torch.tensor(range(POINTS)), persistent=False)
 
     @torch.no_grad()
     def find(self, crops: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,6 +86,11 @@ class DenseLandmarks(nn.Module):
 
 @lru_cache(maxsize=4)
 def load_dense_landmarks(path: str | Path | None = None) -> DenseLandmarks:
+    """As `read_dense_landmarks`, but each file is read only once."""
+    return read_dense_landmarks(path)
+
+
+def read_dense_landmarks(path: str | Path | None = None) -> DenseLandmarks:
     """From a checkpoint as `face-latents train landmarks` writes it; None: the bundled one.
 
     Raises:
@@ -97,10 +103,11 @@ def load_dense_landmarks(path: str | Path | None = None) -> DenseLandmarks:
             f"{path.name} holds no dense landmarks: its metadata names the architecture "
             f"'{metadata.get('architecture', 'none')}', expected '{ARCHITECTURE}'."
         )
-    landmarks = DenseLandmarks()
+    with without_numbers():
+        landmarks = DenseLandmarks()
     try:
         floats = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
-        landmarks.load_state_dict(floats)
+        landmarks.load_state_dict(floats, assign=True)
         mirrored = torch.tensor(json.loads(metadata["mirrored"]))
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UnsupportedModelError(

@@ -87,11 +87,12 @@ class RefiningNet(nn.Module):
         self.fine = nn.Sequential(convolution(12, FINE_WIDTH), nn.ReLU(), ResidualBlock(FINE_WIDTH))
         seen = FINE_WIDTH + WIDTHS[0] + WIDTHS[1]
         self.reduce = nn.Linear(seen, 64)
-        self.own = nn.Parameter(torch.randn(POINTS, 64, AT_POINT) / 8)
+        self.own = nn.Parameter(torch.empty(POINTS, 64, AT_POINT))
         self.own_shift = nn.Parameter(torch.zeros(POINTS, AT_POINT, 3))
         self.hidden = nn.Linear(POINTS * AT_POINT, HIDDEN)
         self.shape = nn.Linear(HIDDEN, SHAPES)
         self.points = nn.Linear(SHAPES, POINTS * 3, bias=False)
+        nn.init.normal_(self.own, std=1 / 8)
         nn.init.normal_(self.points.weight, std=1e-4)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,10 +9,12 @@ convolutions, which are what a CPU without matrix instructions runs well.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 DETECTOR_STRIDE = 8
 DETECTOR_UNIT = 16.0  # pixels per unit of the detector's landmark offsets
@@ -158,8 +160,20 @@ def fold(net: nn.Module) -> nn.Module:
     for module in net.modules():
         if not isinstance(module, nn.Sequential) or len(module) != 2:
             continue
-        first, second = module[0], module[1]
-        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-            module[0] = fuse_conv_bn_eval(first, second)
-            module[1] = nn.Identity()
+        conv, norm = module[0], module[1]
+        if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+            continue
+        if conv.weight.is_meta:
+            conv.bias = nn.Parameter(torch.empty(conv.out_channels))
+        else:
+            conv.weight, conv.bias = fuse_conv_bn_weights(
+                conv.weight,
+                conv.bias,
+                cast(Tensor, norm.running_mean),
+                cast(Tensor, norm.running_var),
+                norm.eps,
+                norm.weight,
+                norm.bias,
+            )
+        module[1] = nn.Identity()
     return net

@@ -24,9 +24,9 @@ STRIP = 8  # pictures in the preview
 
 @node("FaceLatentsMorph", "Morph", widgets.MIX)
 class Morph(Chart):
-    """Makes an animation through a batch of faces (the keyframes, see Join Face Latents), at
-    constant speed or easing in and out of each keyframe. Decode Face turns the frames into
-    pictures; Paste Back puts them into the first face's photo.
+    """Makes an animation through a batch of faces (the keyframes, see Join Face Latents), with
+    equal steps between two keyframes or easing in and out of each. Decode Face turns the frames
+    into pictures; Paste Back puts them into the first face's photo.
     """
 
     ALIASES = (

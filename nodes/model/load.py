@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from pathlib import Path
 
 import torch
 
+from ...models.architectures.capabilities import cpu_convolves_in
 from ...models.errors import FaceLatentsError
 from ...models.face_model import (
     FaceModel,
@@ -29,6 +31,8 @@ BUNDLED_DIGITS = "digits (bundled)"
 FLOAT32 = "float32"
 MOST_LAYERS, MOST_CLASSES = 18, 8191
 PRECISIONS = {FLOAT32: torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+logger = logging.getLogger(__name__)
 
 _FACTS = ("license", "licence", "source_format", "source", "training_data", "attribution")
 
@@ -70,7 +74,8 @@ class LoadFaceModel:
         "precision": widgets.choice(
             tuple(PRECISIONS),
             "StyleGAN2 models only: float32 is exact; bfloat16 and float16 are faster and need "
-            "less memory, with small differences in the picture.",
+            "less memory, with small differences in the picture. A CPU without instructions for "
+            "them computes in float32.",
         )
     }
 
@@ -196,7 +201,15 @@ def _set_precision(model: FaceModel, kind: str) -> FaceModel:
                 f"Load Face Model: model '{model.name}' only computes in float32. Set precision "
                 "to float32."
             )
-        precision.dtype = PRECISIONS[kind]
+        if host.compute_device().type == "cpu" and not cpu_convolves_in(PRECISIONS[kind]):
+            logger.warning(
+                "Load Face Model: this CPU has no convolutions in %s, which would take many times "
+                "as long. Model '%s' computes in float32.",
+                kind,
+                model.name,
+            )
+        else:
+            precision.dtype = PRECISIONS[kind]
     return model
 
 

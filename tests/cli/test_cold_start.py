@@ -10,7 +10,10 @@ import skimage.data
 from PIL import Image
 
 # Each takes half a second or more to import, and an edit needs none of them.
-SLOW = ("matplotlib", "skimage", "sympy", "torch._dynamo", "torchvision")
+SLOW = (
+    "dask", "distributed", "matplotlib", "scipy", "skimage", "sklearn", "sympy", "torch._dynamo",
+    "torch._inductor", "torchvision",
+)  # fmt: skip
 
 CODE = """
 import sys
@@ -34,3 +37,14 @@ def test_an_edit_imports_nothing_slow(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["edited.png"], "imported " + done.stdout
+
+
+def test_the_collector_runs_again_and_leaves_alone_what_pytorch_made() -> None:
+    code = """
+import gc
+from face_latents.cli.torch_import import import_torch
+import_torch()
+print(gc.isenabled(), gc.get_freeze_count() > 50_000)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from face_latents.cli.main import main
 from face_latents.lab import commands
 from face_latents.lab.commands import Evaluation
 from face_latents.lab.evaluation.lsd.run import LsdEvaluation
+from face_latents.lab.provenance import PAGES, describe
 from face_latents.lab.results import quote_figures, table, write_section
 from face_latents.models.errors import FaceLatentsError
 
@@ -54,6 +56,23 @@ def test_a_figure_is_found_by_row_and_column(tmp_path: Path) -> None:
         quote_figures(row.format("add", "seconds"), tmp_path)
 
 
+def test_every_page_says_what_its_figures_hold_for() -> None:
+    pages = [page for page in SHIPPED.glob("*.md") if page.stem != "README"]
+    assert len(pages) >= 12
+    for page in pages:
+        words = page.read_text(encoding="utf-8").split("\n\n")[3]
+        assert page.stem.partition("_")[0] in PAGES
+        assert re.fullmatch(r"Models \(SHA-256\): .* Data: .* Seeds: .* Spread: .*\.", words), page
+
+
+def test_a_model_of_ones_own_is_named_instead_of_the_bundled_one(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"weights")
+    own, bundled = describe("face", tmp_path / "mine.safetensors"), describe("face")
+    assert own.startswith("Models (SHA-256): mine.safetensors 9a12")
+    assert own.partition(",")[2] == bundled.partition(",")[2]
+    assert describe("unknown") == ""
+
+
 def test_the_shipped_first_page_is_true() -> None:
     page = (SHIPPED / "README.md").read_text(encoding="utf-8")
     assert page.count("): `") >= 10
@@ -90,7 +109,10 @@ def test_another_model_s_results_leave_those_of_the_bundled_one(
     given = ["evaluate", "lsd", "--results", str(tmp_path), "--data", str(tmp_path)]
     assert main(given) == 0
     bundled = (tmp_path / "lsd.md").read_text(encoding="utf-8")
-    told = ["encoders=/my/e.safetensors", "--model", "/my/gan.safetensors"]
+    model = tmp_path / "my" / "gan.safetensors"
+    model.parent.mkdir()
+    model.write_bytes(b"weights")
+    told = ["encoders=/my/e.safetensors", "--model", str(model)]
     assert main([*given[:2], *told, *given[2:]]) == 0
     assert (tmp_path / "lsd.md").read_text(encoding="utf-8") == bundled
     other = (tmp_path / "lsd_gan.md").read_text(encoding="utf-8")
@@ -98,6 +120,7 @@ def test_another_model_s_results_leave_those_of_the_bundled_one(
         "# Spectra: gan\n\n`face-latents evaluate lsd encoders=FILE --data DIR "
     )
     assert "--model gan.safetensors --results docs/results`" in other
+    assert "Models (SHA-256): gan.safetensors " in other
     monkeypatch.setitem(commands.EVALUATIONS, "lsd", measured._replace(needs_model=True))
     assert main([*given[:2], *told, *given[2:]]) == 0
     assert (tmp_path / "lsd.md").read_text(encoding="utf-8").startswith("# Spectra\n")

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...results import markdown_table
-from .denoise import best_methods
 
 Figures = Mapping[str, Any]
 
@@ -164,8 +163,7 @@ def _denoising(denoise: Figures, encoder: str) -> list[str]:
             pairs = ((one[measure], one["spread"][measure]) for one in found)
             cells = (f"{value:.{digits}f} ± {spread:.{digits}f}" for value, spread in pairs)
             rows.append((_METHODS[name], *cells))
-        best = (best_methods(denoise[n][level])[measure] for n, level in levels)
-        rows.append(("best", *(_METHODS[name] for name in best)))
+        rows.append(("best", *(_best(denoise[n][level], measure) for n, level in levels)))
         head = ("method", *(f"{noise.replace('_', ' ')} {level}" for noise, level in levels))
         tables += [
             f"{title}, {encoder}; mean and spread over the seeds:",
@@ -196,6 +194,18 @@ def _paired(denoise: Figures) -> str:
 def _interval(found: Figures, digits: int) -> str:
     low, high = (f"{found[end]:+.{digits}f}" for end in ("low", "high"))
     return f"{found['mean']:+.{digits}f} ({low} to {high})"
+
+
+def _best(found: Figures, measure: str) -> str:
+    """The method with the highest figure, where no other one comes within the spread of either."""
+    best = max(found, key=lambda name: found[name][measure])
+    spread = {name: one["spread"][measure] for name, one in found.items()}
+    near = [
+        name
+        for name, one in found.items()
+        if found[best][measure] - one[measure] <= max(spread[best], spread[name])
+    ]
+    return _METHODS[best] if near == [best] else f"none: {len(near)} within the spread"
 
 
 def _settings(denoise: Figures) -> str:

@@ -8,15 +8,15 @@ Tensors: `canon` and `triangles` (the mesh), `shape.*` (pose and basis of fronta
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from ...errors import UnsupportedModelError
+from ...files.networks import without_numbers
 from ...files.tensors import TensorSpec
-from ...finder.dense_landmarks import load_dense_landmarks
+from ...finder.dense_landmarks import read_dense_landmarks
 from ...finder.landmarks_net import POINTS
 from .mouth import painter_of
 from .net import FaceShapeAppearanceNet
@@ -77,8 +77,8 @@ def load(
         raise UnsupportedModelError(f"triangles must hold points from 0 to {POINTS - 1}.")
     net = _untrained({name: tuple(tensor.shape) for name, tensor in tensors.items()})
     net.load_state_dict({n: _as_computed(n, t) for n, t in tensors.items()}, assign=True)
-    # a copy: models move between devices each on its own
-    net.landmarks = copy.deepcopy(load_dense_landmarks())
+    # its own, not a shared one: models move between devices each on its own
+    net.landmarks = read_dense_landmarks()
     net.prepare()
     return net.eval().requires_grad_(False)
 
@@ -107,7 +107,7 @@ def _untrained(shapes: Mapping[str, tuple[int, ...]]) -> FaceShapeAppearanceNet:
         for part in (RENDERER, PAINTER)
     )
     try:
-        with torch.device("meta"):
+        with without_numbers():
             return FaceShapeAppearanceNet(
                 size,
                 shapes[_BASIS][0],

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import UnsupportedModelError
+from ...files.networks import without_numbers
 from ...files.tensors import TensorSpec
 from . import ir_se50
 
@@ -146,7 +147,7 @@ def load_encoder(encoder_type: str, tensors: Mapping[str, Tensor]) -> StyleEncod
             raise UnsupportedModelError(
                 f"The encoder's tensor '{name}' holds variances below 0: the file is damaged."
             )
-    with torch.device("meta"):
+    with without_numbers():
         net = StyleEncoder(encoder_type, layout)
     counters = {n: torch.zeros((), dtype=torch.long) for n in net.state_dict() if _COUNTER in n}
     net.load_state_dict({**state, **counters}, assign=True)
@@ -183,7 +184,7 @@ def encoder_specs(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec
     layout = layout_of(shapes)
     if layout is None:
         return None
-    with torch.device("meta"):
+    with without_numbers():
         state = StyleEncoder("psp", layout).state_dict()
     specs = {}
     for name, tensor in state.items():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...errors import UnsupportedModelError
+from ...files.networks import without_numbers
 from ...files.tensors import TensorSpec
 from .encoders import encoder_specs, load_encoder
 from .encoders import layout_of as encoder_layout_of
@@ -80,7 +81,7 @@ def load(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = Non
     layout = layout_of(shapes)
     if layout is None:
         raise UnsupportedModelError("These are not the tensors of a StyleGAN2 generator.")
-    with torch.device("meta"):
+    with without_numbers():
         net = StyleGAN2Net(layout)
     own = {n: t.float() for n, t in tensors.items() if not n.startswith(ENCODER_PREFIX)}
     encoder_avg, clamp = own.pop(ENCODER_AVG, None), own.pop(CLAMP, None)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 QUALITY = 95  # of lossy formats where the source has no tables of its own
+_COMPRESSION = 4  # of PNG, as ComfyUI saves: half the time of Pillow's 6 and 3% more bytes
 _LONGEST_MARKER = 65_500  # bytes of EXIF or XMP data in a JPEG
 _WITH_ALPHA = ("PNG", "WEBP", "TIFF", "GIF")
 _WITH_FRAMES = ("PNG", "WEBP", "TIFF", "GIF")
@@ -28,7 +29,9 @@ _WITH_GREY = ("PNG", "JPEG", "TIFF", "BMP")
 
 def format_of(path: Path) -> str:
     """Pillow's name of the format that a file name means, or an empty string."""
-    return Image.registered_extensions().get(path.suffix.lower(), "")
+    suffix = path.suffix.lower()
+    Image.preinit()  # the five common formats; all of Pillow's take 50 ms to import
+    return Image.EXTENSION.get(suffix) or Image.registered_extensions().get(suffix, "")
 
 
 def holds_frames(path: Path) -> bool:
@@ -140,6 +143,8 @@ def metadata_options(
 def _pixel_options(traits: PhotoTraits, kind: str) -> dict[str, Any]:
     if kind == "TIFF":
         return {"compression": "tiff_adobe_deflate"}
+    if kind == "PNG":
+        return {"compress_level": _COMPRESSION}
     if kind == "JPEG":
         return traits.jpeg or {"quality": QUALITY, "subsampling": 0}
     if kind == "WEBP":

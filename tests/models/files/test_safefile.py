@@ -310,3 +310,15 @@ def test_damaged_files_never_crash(
         load_tensors(path)
     except UnsupportedModelError:
         return  # refused in words; any other exception fails the test
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_values_that_are_not_finite_are_counted(bad: float) -> None:
+    for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+        safefile.check_finite("x", torch.full((9,), torch.finfo(dtype).max, dtype=dtype), "f")
+        values = torch.zeros(3, 5, dtype=dtype)
+        safefile.check_finite("x", values, "f")
+        values[1, 2:] = bad
+        with pytest.raises(UnsupportedModelError, match="3 values"):
+            safefile.check_finite("x", values, "f")
+    safefile.check_finite("x", torch.zeros(0, 4), "f")
