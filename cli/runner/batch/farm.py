@@ -23,8 +23,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import dask
 from distributed import Client, Future, LocalCluster, as_completed
-from distributed.protocol.pickle import loads
+from distributed.protocol.serialize import deserialize_bytes
 from distributed.scheduler import KilledWorker
 
 from ....models.errors import FaceLatentsError
@@ -39,6 +40,13 @@ _WAIT = 60  # seconds for the first worker
 _AHEAD = 4  # photos a worker thread that are under way: one is worked on, others wait
 _COUNT_EVERY = 2.0  # seconds
 _DASHBOARD = ":8787"
+_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
+# Of workers: glibc keeps freed memory for the next tensors, as it does unless it is told otherwise.
+# Dask tells it: then the system is asked for every tensor's memory anew, and a photo takes longer.
+KEEPING_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the largest there is
+}
 
 
 @contextmanager
@@ -51,7 +59,8 @@ def connect(args: argparse.Namespace) -> Iterator[Client]:
     logging.getLogger("distributed").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="(?s).*(Port 8787|Sending large graph)")
     if args.scheduler is None:
-        with _deaf_to_interrupts():
+        kept = {f"{_ENVIRONMENT}.{name}": value for name, value in KEEPING_MEMORY.items()}
+        with _deaf_to_interrupts(), dask.config.set(kept):
             cluster = LocalCluster(
                 n_workers=args.jobs,
                 threads_per_worker=1,
@@ -155,7 +164,7 @@ class _Field:
         self._client, self._told, self._store = client, told, store
         self._resources = resources
         self._done = as_completed()
-        self._told_of: dict[str, bytes] = {}  # pickles of `Done` by the folder's name
+        self._told_of: dict[str, bytes] = {}  # `Done` in bytes by the folder's name
         client.subscribe_topic(RESULTS, self._take)
         self._threads, self._counted = 1, 0.0
         self._by_bytes = False  # once a worker does not see the folders, photos are sent
@@ -223,7 +232,7 @@ class _Field:
             if told[future.key] is None and future.status == "finished"
         }
         results = self._client.gather(fetched, errors="skip") if fetched else {}
-        return results | {key: loads(result) for key, result in told.items() if result}
+        return results | {key: deserialize_bytes(result) for key, result in told.items() if result}
 
     def _supply(self, missing: Missing | None) -> bool:
         """Give a worker what it lacks; true if that is photos, which are sent from now on."""

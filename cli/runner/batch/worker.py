@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import tempfile
 import threading
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,16 +82,16 @@ def run_photo(key: str, photo: Path, content: bytes | None, staged: Path) -> Don
 
     Returns:
         None where what became of it, `Done`, is sent as an event of `RESULTS`: key, name of the
-        folder, result pickled. It goes with the message that the task is finished; to fetch a
+        folder, result in bytes. It goes with the message that the task is finished; to fetch a
         result takes four more.
     """
     from distributed import get_worker
-    from distributed.protocol.pickle import dumps
+    from distributed.protocol.serialize import serialize_bytes
 
     result = _work_on(key, photo, content, staged)
     if content is not None or isinstance(result, Missing):
         return result
-    get_worker().log_event(RESULTS, [key, staged.name, dumps(result)])
+    get_worker().log_event(RESULTS, [key, staged.name, serialize_bytes(result)])
     return None
 
 
@@ -119,18 +117,6 @@ def _work_on(key: str, photo: Path, content: bytes | None, staged: Path) -> Done
 def _sees(photo: Path, staged: Path) -> bool:
     """True where the folders of photos and results are shared with the run."""
     return photo.is_file() and staged.is_dir()
-
-
-def _keep_memory() -> None:
-    """Let glibc keep freed memory for the next tensors, as it does unless it is told otherwise.
-
-    Dask starts workers with MALLOC_TRIM_THRESHOLD_: then every tensor's memory is asked of the
-    system anew, and a photo takes twice as long. Other C libraries are left alone.
-    """
-    with suppress(AttributeError, OSError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, the largest there is
-        mallopt(-1, 64 << 20)  # M_TRIM_THRESHOLD
 
 
 def _keep(kept: dict[str, Any], key: str, value: Any) -> None:
@@ -178,7 +164,6 @@ class _Session:
 
     def _prepare(self, photo: Path) -> Job:
         told, home = self._told, Path(self._home.name)
-        _keep_memory()
         if told.threads is not None:
             import torch
 
