@@ -12,6 +12,7 @@ ORIENTATION = 0x0112
 _WIDTH, _HEIGHT = 0xA002, 0xA003  # of the picture, in the Exif part
 _XMP = 700  # TIFF tag
 _XMP_TEXT = "XML:com.adobe.xmp"  # PNG keyword
+_MOST_TABLES = 4  # of quantisation, that a JPEG can name; damaged ones define more, or none
 _COLOUR_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sRGB")  # of a PNG without a profile
 _LOSSY = ("JPEG", "MPO", "AVIF")
 # How a TIFF lays out its pixels. Its EXIF data holds these tags as well; they are true of that file
@@ -174,6 +175,8 @@ def _texts(picture: Image.Image) -> dict[str, str]:
 
 def _jpeg_options(picture: Image.Image) -> dict[str, Any]:
     if not isinstance(picture, JpegImagePlugin.JpegImageFile) or picture.mode == "CMYK":
+        return {}
+    if not 0 < len(picture.quantization) <= _MOST_TABLES:
         return {}
     options: dict[str, Any] = {"qtables": picture.quantization}
     sampling = JpegImagePlugin.get_sampling(picture)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from ...errors import FaceLatentsError
 from ..photos import map_rows, to_uint8
 from .deep import write_deep_png, write_deep_tiff
 from .read import Photo
@@ -47,6 +49,9 @@ def encode_photo(photo: Photo, path: Path) -> tuple[bytes, list[str]]:
 
     Returns:
         the file, and a phrase for each thing of the photo that is not in it.
+
+    Raises:
+        FaceLatentsError: the format cannot hold such a picture.
     """
     kind, count = format_of(path), len(photo.frames)
     frames = [_numbers(photo, kind, n) for n in range(count if kind in _WITH_FRAMES else 1)]
@@ -111,7 +116,13 @@ def _picture(numbers: np.ndarray) -> Image.Image:
 
 def _saved(picture: Image.Image, kind: str, options: dict[str, Any]) -> bytes:
     file = BytesIO()
-    picture.save(file, format=kind, **options)
+    try:
+        picture.save(file, format=kind, **options)
+    except (OSError, ValueError, OverflowError, struct.error) as error:
+        raise FaceLatentsError(
+            f"A picture of {picture.width} x {picture.height} pixels cannot be written as {kind} "
+            f"({error}). Give the result a name that ends in .png."
+        ) from error
     return file.getvalue()
 
 

@@ -182,6 +182,24 @@ def test_a_jpeg_keeps_its_tables_and_subsampling(tmp_path):
             assert float((back.frames - read_photo(path).frames).abs().max()) < 5 / 255
 
 
+def test_tables_that_no_jpeg_can_name_are_not_kept(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(numbers(16, 16, 3)).save(path, quality=80)
+    sound = path.read_bytes()
+    more = b"".join(b"\xff\xdb\x00\x43" + bytes([n]) + bytes([9] * 64) for n in range(2, 8))
+    path.write_bytes(sound[:2] + more + sound[2:])
+    photo = read_photo(path)
+    assert photo.traits.jpeg == {}
+    assert Image.open(BytesIO(encode_photo(photo, path)[0])).size == (16, 16)
+
+
+def test_a_size_that_the_format_cannot_hold_is_refused_with_advice(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(numbers(1, 16400, 3)).save(path)
+    with pytest.raises(FaceLatentsError, match=r"16400 x 1 .* as WEBP .*\.png"):
+        encode_photo(read_photo(path), tmp_path / "photo.webp")
+
+
 def test_what_a_format_cannot_hold_is_said(tmp_path):
     _, data = deep(4, "PNG", icc_profile=SRGB, exif=rights().tobytes(), dpi=(300, 300))
     (tmp_path / "a.png").write_bytes(data)
