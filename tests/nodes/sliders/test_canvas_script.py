@@ -289,3 +289,58 @@ def test_wires_of_the_pack_have_colours_and_those_of_a_palette_win(node):
     assert len(set(sockets.values())) == 4
     assert links["FACE_MODEL"] == "#123456"
     assert links["FACE_LATENT"] == sockets["FACE_LATENT"] != ""
+
+
+# A subgraph with Load Face Model, Load Direction and Add Direction, whose strength it shows.
+STRENGTH = """
+const of = (id, comfyClass, inputs, widgets = []) => ({ id, comfyClass, inputs, widgets });
+const links = { 1: { origin_id: 1 }, 2: { origin_id: 2 }, 3: { origin_id: -10, origin_slot: 1 } };
+for (const link of Object.values(links)) link.origin_slot ??= 0;
+const slider = (name, value) => ({ name, value, options: { min: -10, max: 10 } });
+const choice = { name: "direction", value: "smile" };
+const loader = of(2, "FaceLatentsLoadDirection", [{ name: "face_model", link: 1 }], [choice]);
+const add = of(3, "FaceLatentsAddDirection",
+  [{ name: "direction", link: 2 }, { name: "strength", link: 3 }], [slider("strength", 0)]);
+const model = of(1, "FaceLatentsLoadModel", [], [{ name: "model", value: "mine" }]);
+const nodes = [model, loader, add];
+const isInputConnected = function (slot) { return this.inputs[slot].link != null; };
+for (const node of nodes) node.isInputConnected = isInputConnected;
+const graph = { isRootGraph: false, nodes, links, getLink: (id) => links[id] };
+graph.getNodeById = (id) => nodes.find((node) => node.id === id);
+for (const node of nodes) node.graph = graph;
+const outer = { id: 9, subgraph: graph, inputs: [{ name: "photo" }, { name: "smile" }] };
+outer.widgets = [slider("smile", 0)];
+app.rootGraph = { isRootGraph: true, nodes: [outer], subgraphs: new Map([["a", graph]]) };
+const rows = [
+  { name: "smile", source: "model", low: -2, high: 3 },
+  { name: "mine_00001_", source: "file", low: -1, high: 1 },
+];
+api.fetchApi = async () => ({ ok: true, json: async () => ({ directions: rows }) });
+globalThis.requestAnimationFrame = (act) => setTimeout(act, 0);
+const wait = () => new Promise((resolve) => setTimeout(resolve, 20));
+await import("./strength_range.js");
+for (const { nodeCreated } of extensions) for (const node of [...nodes, outer]) nodeCreated(node);
+const ends = () => [outer, add].map(({ widgets: [{ options }] }) => [options.min, options.max]);
+"""
+
+
+def test_a_strength_goes_by_the_range_of_its_direction_also_outside_its_subgraph(node):
+    code = f"""
+    import {{ app, extensions }} from "../../../scripts/app.js";
+    import {{ api }} from "../../../scripts/api.js";
+    {STRENGTH}
+    await wait();
+    result = [ends()];
+    const change = async (act) => {{ act(); await wait(); result.push(ends()); }};
+    choice.value = "directions/mine_00001_.safetensors";
+    await change(() => choice.callback());
+    await change(() => {{ outer.widgets[0].value = 7.9; add.onConfigure(); }});
+    await change(() => {{ links[2].origin_id = 1; add.onConnectionsChange(); }});
+    result.push(outer.widgets[0].value);
+    """
+    natural, own, older, unknown, kept = node(code)
+    assert natural == [[-2, 3], [-4.5, 4.5]]
+    assert own == [[-1, 1], [-1.5, 1.5]]
+    assert older == [[-1, 7.9], [-1.5, 1.5]]
+    assert unknown == [[-10, 10], [-10, 10]]  # what the node itself takes
+    assert kept == 7.9

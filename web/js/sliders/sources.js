@@ -3,21 +3,36 @@
 import { app } from "../../../../scripts/app.js";
 import { api } from "../../../../scripts/api.js";
 import { executionId, sourceOf } from "./subgraph.js";
-import { inputIndex, isConnected } from "./wires.js";
+import { findWidget, inputIndex, isConnected } from "./wires.js";
 
 const LOADER = "FaceLatentsLoadModel";
+const DIRECTION_LOADER = "FaceLatentsLoadDirection";
 const REMEMBERED = 32; // runs that are looked through for the last one of a node
 const lists = new Map(); // model name -> promise of its rows
 
-// The file name of the face model, found by following the wire; null where it cannot be told.
-export function modelNameOf(node) {
-  let origin = sourceOf(node, inputIndex(node, "face_model"));
+// What is chosen on the node that an input comes from, where that is a node of `kind`; null where
+// it cannot be told.
+function chosenOn(node, input, kind, choice) {
+  let origin = sourceOf(node, inputIndex(node, input));
   for (let steps = 0; steps < 50 && origin?.type === "Reroute"; steps++) {
     origin = sourceOf(origin, 0);
   }
-  if (origin?.comfyClass !== LOADER) return null;
-  if (isConnected(origin, "model")) return null;
-  return origin.widgets?.find((widget) => widget.name === "model")?.value ?? null;
+  if (origin?.comfyClass !== kind || isConnected(origin, choice)) return null;
+  return { origin, value: findWidget(origin, choice)?.value ?? null };
+}
+
+// The file name of the face model, found by following the wire; null where it cannot be told.
+export function modelNameOf(node) {
+  return chosenOn(node, "face_model", LOADER, "model")?.value ?? null;
+}
+
+// The row of the direction that an input brings; undefined where it cannot be told.
+export async function directionOf(server, node, input) {
+  const chosen = chosenOn(node, input, DIRECTION_LOADER, "direction");
+  if (!chosen) return undefined;
+  const rows = await findDirections(server, modelNameOf(chosen.origin));
+  return rows.find(({ name, source }) =>
+    (source === "file" ? `directions/${name}.safetensors` : name) === chosen.value);
 }
 
 // The rows of a model as the server lists them; an empty list where it cannot.

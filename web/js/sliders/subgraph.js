@@ -1,5 +1,5 @@
-// Subgraphs around Attribute Sliders: where a wire comes from across their borders, and the panel
-// on the node that stands for them outside.
+// Subgraphs around a node: where a wire comes from across their borders, which widgets outside set
+// its inputs, and the panel of Attribute Sliders on the node that stands for them outside.
 
 import { app } from "../../../../scripts/app.js";
 
@@ -16,13 +16,30 @@ export function nodesOf(subgraph) {
     .filter((node) => node.subgraph === subgraph);
 }
 
+function linkInto({ graph, inputs }, slot) {
+  const id = inputs?.[slot]?.link;
+  return graph?.getLink ? graph.getLink(id) : graph?.links?.[id]; // hosts without subgraphs
+}
+
+function comesFromOutside(link) {
+  return `${link?.origin_id}` === OUTSIDE; // ids are numbers or texts, by the host's version
+}
+
+// The widgets that set an input: the node's own, and those of the subgraphs around it that show it.
+export function widgetsOf(node, name) {
+  const own = node.widgets?.filter((widget) => widget.name === name) ?? [];
+  const link = linkInto(node, node.inputs?.findIndex((input) => input.name === name));
+  if (!comesFromOutside(link)) return own;
+  return [...own, ...nodesOf(node.graph).flatMap((outer) =>
+    widgetsOf(outer, outer.inputs[link.origin_slot]?.name))];
+}
+
 // The node that feeds an input and the number of its output; null where there is none.
 export function sourceOf(node, slot) {
   const { graph } = node;
-  const id = node.inputs?.[slot]?.link;
-  const link = graph?.getLink ? graph.getLink(id) : graph?.links?.[id]; // hosts without subgraphs
+  const link = linkInto(node, slot);
   if (!link) return null;
-  if (`${link.origin_id}` === OUTSIDE) { // ids are numbers or texts, by the host's version
+  if (comesFromOutside(link)) {
     const [outer] = nodesOf(graph);
     return outer ? sourceOf(outer, link.origin_slot) : null;
   }
