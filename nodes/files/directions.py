@@ -133,7 +133,7 @@ def _draw_thumbnail(model: FaceModel, direction: Direction, path: Path) -> None:
     codes = torch.stack([mean + strength * vector for strength in (low, 0, high)])
     try:
         write_thumbnail(target, decode_codes(model, codes, "Drawing the direction"))
-    except (FaceLatentsError, OSError) as error:
+    except (FaceLatentsError, OSError, RuntimeError) as error:  # a device may fail too
         logger.warning("No picture of '%s': %s", direction.name, error)
 
 

@@ -338,7 +338,7 @@ def test_cancel_stops_every_loop(fake):
         fake.progress.clear()
         with pytest.raises(Interrupted):
             run(node, **inputs)
-        assert len(fake.progress) == 1
+        assert len(fake.progress) <= 1  # of 20 faces
     fake.polls, fake.interrupt_after = 0, 5
     with pytest.raises(Interrupted):
         encode(model, photos(20))

@@ -248,7 +248,8 @@ print(faults())
 """
 
     def count(settings):
-        told = {**os.environ, **settings}
+        own = {name: value for name, value in os.environ.items() if "MALLOC" not in name}
+        told = {**own, "OMP_NUM_THREADS": "1", **settings}
         command = [sys.executable, "-c", code]
         run = subprocess.run(command, env=told, capture_output=True, text=True, check=True)
         return int(run.stdout)

@@ -51,7 +51,7 @@ def test_faces_with_closed_mouths_teach_nothing(painter: MouthPainter) -> None:
 def test_a_painter_learns_the_colour_of_teeth(painter: MouthPainter, tmp_path: Path) -> None:
     mask = painter.mask
     mouths = (255 * (0.3 + 0.6 * mask)).expand(8, 3, -1, -1).to(torch.uint8)
-    training = MouthTraining(painter, mouths, torch.zeros(8, 3), 30, 4, 0)
+    training = MouthTraining(painter, mouths, torch.zeros(8, 3), 200, 4, 0)
 
     def error() -> float:
         seen = mouths.float() / 255
