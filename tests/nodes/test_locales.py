@@ -9,14 +9,20 @@ from pathlib import Path
 import face_latents
 import pytest
 from face_latents import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+from face_latents.nodes.model.load import BUNDLED
+from face_latents.nodes.sliders.panel import rows_of_model
 
-LOCALES = Path(face_latents.__file__).parent / "locales"
+PACK = Path(face_latents.__file__).parent
+LOCALES = PACK / "locales"
 LANGUAGES = ("ja", "zh")
 languages = pytest.mark.parametrize("language", LANGUAGES)
 
 # What the canvas would read as its own message syntax (values, links to messages, plurals).
 SYNTAX = re.compile(r"[{}@|]")
 SCRIPT = {"zh": re.compile(r"[\u4e00-\u9fff]"), "ja": re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")}
+# A text of the panel: translate("one " + "two", ...)
+TRANSLATED = re.compile(r'translate\(\s*((?:"[^"]*"(?:\s*\+\s*)?)+)')
+VALUE = re.compile(r"\{\w+\}")
 SAME_IN_EVERY_LANGUAGE = {"a", "b", "c", "d", "k", "t"}
 
 
@@ -84,3 +90,23 @@ def test_options_keep_the_words_that_stand_on_the_node(language):
             for option in map(str, kind):
                 if f"{option}:" in settings["tooltip"]:
                     assert option in entry["inputs"][name]["tooltip"], (node_id, name, option)
+
+
+def words_of_the_panel() -> set[str]:
+    """What the scripts of the panel say, and the names of its groups, sliders and presets."""
+    words = {"missing", "your own", "other"}  # the groups that the scripts name
+    for script in (PACK / "web" / "js" / "sliders").glob("*.js"):
+        for found in TRANSLATED.finditer(script.read_text("utf-8")):
+            words.add("".join(re.findall(r'"([^"]*)"', found[1])))
+    for row in rows_of_model(BUNDLED):
+        words |= {row["label"], row["group"]}
+    return words | set(json.loads((PACK / "web" / "presets.json").read_text("utf-8")))
+
+
+@languages
+def test_every_word_of_the_panel_is_translated_and_none_is_gone(language):
+    translated = load(language, "main")["faceLatents"]
+    assert set(translated) == words_of_the_panel()
+    for text, found in translated.items():
+        assert sorted(VALUE.findall(found)) == sorted(VALUE.findall(text)), text
+        assert SCRIPT[language].search(found) or text == "{label}: {low}, 0 and {high}", text

@@ -1,5 +1,6 @@
-// Add Direction and Remove Feature: how far the slider of the strength goes, on the node and wherever
-// a subgraph shows it. What a node accepts, by wire or in a saved workflow, stays as wide as it is.
+// Add Direction and Remove Feature: how far the slider of the strength goes, on the node and
+// wherever a subgraph shows it. What a node accepts, by wire or in a saved workflow, stays as wide
+// as it is.
 
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
@@ -16,8 +17,8 @@ const LOADER = "FaceLatentsLoadDirection";
 const strengths = new Set();
 
 // The ends of a slider for the direction of a row. On the node they are those of Attribute Sliders;
-// a subgraph's slider, which cannot show what lies beyond, ends where the face looks natural. A value
-// that lies farther out, of an older workflow, keeps its place.
+// a subgraph's slider, which cannot show what lies beyond, ends where the face looks natural. A
+// value that lies farther out, of an older workflow, keeps its place.
 function limitsOf(row, { value }, isInside) {
   const [low, high] = isInside ? [-reachOf(row), reachOf(row)] : [row.low, row.high];
   return { min: Math.min(low, value), max: Math.max(high, value) };

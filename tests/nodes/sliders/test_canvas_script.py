@@ -291,6 +291,46 @@ def test_wires_of_the_pack_have_colours_and_those_of_a_palette_win(node):
     assert links["FACE_LATENT"] == sockets["FACE_LATENT"] != ""
 
 
+@pytest.mark.parametrize(
+    ("language", "said", "label"),
+    [
+        ("zh", "+4，超出 -2 到 3 的自然范围", "微笑"),
+        ("ja", "+4、自然な範囲 -2 から 3 の外", "笑顔"),
+        ("en", "+4, beyond the natural range of -2 to 3", "smile"),
+        ("fr", "+4, beyond the natural range of -2 to 3", "smile"),
+    ],
+)
+def test_the_panel_speaks_the_language_of_the_host(node, language, said, label):
+    packs = {
+        folder.name: json.loads((folder / "main.json").read_text("utf-8"))
+        for folder in (JS.parents[1] / "locales").iterdir()
+    }
+    rows = [{"name": name, "label": name, "source": "model"} for name in ("smile", "constructor")]
+    rows.append({"name": "smile (file)", "label": "smile", "source": "file"})
+    code = f"""
+    import {{ app, extensions }} from "../../../scripts/app.js";
+    import {{ api }} from "../../../scripts/api.js";
+    import {{ describeValue }} from "./sliders/range.js";
+    import {{ findDirections }} from "./sliders/sources.js";
+    await import("./sliders/extension.js");
+    app.extensionManager = {{ setting: {{ get: () => {json.dumps(language)} }} }};
+    api.getCustomNodesI18n = async () => ({json.dumps(packs)});
+    for (const {{ init }} of extensions) await init?.();
+    const server = {{ fetchApi: async () => new Response(
+      {json.dumps(json.dumps({"directions": rows}))}) }};
+    const labels = (await findDirections(server, "mine")).map((row) => row.label);
+    result = [describeValue({{ low: -2, high: 3 }}, 4), labels];
+    """
+    assert node(code) == [said, [label, "constructor", "smile"]]
+
+
+@pytest.mark.parametrize("server", ["{}", "{ getCustomNodesI18n: async () => { throw 1; } }"])
+def test_a_host_without_translations_has_english(node, server):
+    code = 'import { loadTranslation, translate } from "./sliders/translate.js";'
+    code += f'await loadTranslation({server}, "zh"); result = translate("{{a}} moved", {{ a: 1 }});'
+    assert node(code) == "1 moved"
+
+
 # A subgraph with Load Face Model, Load Direction and Add Direction, whose strength it shows.
 STRENGTH = """
 const of = (id, comfyClass, inputs, widgets = []) => ({ id, comfyClass, inputs, widgets });
@@ -312,8 +352,8 @@ const outer = { id: 9, subgraph: graph, inputs: [{ name: "photo" }, { name: "smi
 outer.widgets = [slider("smile", 0)];
 app.rootGraph = { isRootGraph: true, nodes: [outer], subgraphs: new Map([["a", graph]]) };
 const rows = [
-  { name: "smile", source: "model", low: -2, high: 3 },
-  { name: "mine_00001_", source: "file", low: -1, high: 1 },
+  { name: "smile", label: "smile", source: "model", low: -2, high: 3 },
+  { name: "mine_00001_", label: "mine", source: "file", low: -1, high: 1 },
 ];
 api.fetchApi = async () => ({ ok: true, json: async () => ({ directions: rows }) });
 globalThis.requestAnimationFrame = (act) => setTimeout(act, 0);

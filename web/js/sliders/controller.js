@@ -13,11 +13,11 @@ import {
   reportInHistory, thumbnailOf,
 } from "./sources.js";
 import { hideOutside, showOutside } from "./subgraph.js";
+import { translate } from "./translate.js";
 import { addWire, chain, findWidget, isConnected, removeWire, wiredSliders } from "./wires.js";
 
 const WIDGET = { serialize: false, hideOnZoom: false, getMinHeight: () => 240 };
 const ownPresets = new OwnPresets(api);
-const QUEUE = "Queue the workflow to see the change.";
 
 // Makes what changed a step of the host's undo, which looks by itself only when the mouse is let go:
 // before a click is one.
@@ -132,7 +132,8 @@ export class Controller {
   read(show) {
     const values = this.values();
     if (values === null) {
-      this.panel.say('The strengths have to be JSON like {"smile": 1.5}.');
+      this.panel.say(translate("The strengths have to be JSON like {example}.",
+        { example: '{"smile": 1.5}' }));
       this.foldText();
       return;
     }
@@ -168,7 +169,7 @@ export class Controller {
 
   move(settled) {
     const ready = this.isReady();
-    if (!ready) this.panel.say(QUEUE);
+    if (!ready) this.panel.say(translate("Queue the workflow to see the change."));
     const values = ready && this.isLinked("strengths") ? this.ran.strengths : this.values();
     if (!ready || values === null) return;
     const known = new Set(this.ran.directions.map((row) => row.name));

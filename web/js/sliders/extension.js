@@ -1,8 +1,10 @@
 // Attribute Sliders: gives each of its nodes a panel, and keeps all of them up to date.
 
 import { app } from "../../../../scripts/app.js";
+import { api } from "../../../../scripts/api.js";
 import { Controller } from "./controller.js";
 import { forgetDirections } from "./sources.js";
+import { loadTranslation } from "./translate.js";
 import { chain } from "./wires.js";
 
 const NODE = "FaceLatentsSliders";
@@ -15,6 +17,7 @@ function refreshAll() {
 
 app.registerExtension({
   name: "FaceLatents.AttributeSliders",
+  init: () => loadTranslation(api, app.extensionManager?.setting?.get("Comfy.Locale")),
   nodeCreated(node) {
     if (node.comfyClass !== NODE) return;
     const controller = new Controller(node);

@@ -2,6 +2,7 @@
 // that folds one. Plain DOM, no host.
 
 import { make, makeButton } from "./dom.js";
+import { translate } from "./translate.js";
 
 const MISSING = "missing";
 const OWN = "your own";
@@ -38,7 +39,8 @@ export function openAtFirst(groups, values) {
 // Whether a slider has every word of a search in its name, what it does, or its group.
 export function isFound(direction, search) {
   const { name, label, unit } = direction;
-  const text = `${name} ${label} ${unit} ${groupOf(direction)}`.toLowerCase();
+  const group = groupOf(direction);
+  const text = `${name} ${label} ${unit} ${group} ${translate(group)}`.toLowerCase();
   return search.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
@@ -50,7 +52,8 @@ export class Group {
     this.rows = rows;
     this.element = make("div", "fls-group");
     this.element.setAttribute("role", "group");
-    this.element.setAttribute("aria-label", name);
+    const shown = translate(name);
+    this.element.setAttribute("aria-label", shown);
     this.element.dataset.group = name;
     this.body = make("div", "fls-rows", { id: `face-latents-group-${++count}` });
     this.body.append(...rows.map((row) => row.element));
@@ -58,8 +61,9 @@ export class Group {
     this.heading.setAttribute("aria-controls", this.body.id);
     this.heading.addEventListener("click", () => fold(!this.open));
     this.moved = make("span", "fls-count");
-    this.heading.append(make("span", "", { textContent: name }), this.moved);
-    this.reset = makeButton("fls-sign", "\u21ba", `Set all of ${name} to zero`, reset);
+    this.heading.append(make("span", "", { textContent: shown }), this.moved);
+    const hint = translate("Set all of {group} to zero", { group: shown });
+    this.reset = makeButton("fls-sign", "\u21ba", hint, reset);
     const top = make("div", "fls-top");
     top.append(this.heading, this.reset);
     this.element.append(top, this.body);
@@ -82,7 +86,7 @@ export class Group {
   // How many sliders are not at zero: a folded group does not hide that.
   showMoved() {
     const moved = this.rows.filter((row) => row.value !== 0).length;
-    this.moved.textContent = moved ? `${moved} moved` : "";
+    this.moved.textContent = moved ? translate("{count} moved", { count: moved }) : "";
     this.reset.disabled = moved === 0;
   }
 }

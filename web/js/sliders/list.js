@@ -3,9 +3,7 @@
 import { make } from "./dom.js";
 import { Group, groupDirections, openAtFirst } from "./groups.js";
 import { SliderRow } from "./row.js";
-
-const NONE = "No directions: connect a face model that has some, save one for it, or connect " +
-  "extra_1 and queue.";
+import { translate } from "./translate.js";
 
 export class SliderList {
   // change(name, value, settled); lock(name); wire(name, label); remove(name); reset(names).
@@ -24,10 +22,9 @@ export class SliderList {
     }, { passive: true });
     this.found = make("div", "fls-note fls-found");
     this.found.setAttribute("role", "status");
-    this.search = make("input", "fls-search", {
-      type: "search", placeholder: "Search sliders",
-    });
-    this.search.setAttribute("aria-label", "Search sliders");
+    const placeholder = translate("Search sliders");
+    this.search = make("input", "fls-search", { type: "search", placeholder });
+    this.search.setAttribute("aria-label", placeholder);
     this.search.addEventListener("input", () => this.searched());
     this.search.addEventListener("keydown", (event) => {
       event.stopPropagation(); // letters are shortcuts of the host
@@ -87,7 +84,10 @@ export class SliderList {
       });
     });
     this.element.classList.toggle("fls-flat", groups.size < 2);
-    const none = make("div", "fls-note", { textContent: NONE });
+    const none = make("div", "fls-note", {
+      textContent: translate("No directions: connect a face model that has some, save one for " +
+        "it, or connect extra_1 and queue."),
+    });
     const shown = this.groups.map((group) => group.element);
     this.element.replaceChildren(this.found, ...(shown.length ? shown : [none]));
     this.showGroups();
@@ -113,7 +113,8 @@ export class SliderList {
     let found = 0;
     for (const group of this.groups) found += group.show(this.isOpen(group.name), search);
     this.found.hidden = search === "";
-    this.found.textContent = search && `${found} of ${this.rows.size} sliders`;
+    const counts = { found, count: this.rows.size };
+    this.found.textContent = search && translate("{found} of {count} sliders", counts);
   }
 
   // The directions whose rows can be seen now, scrolled away or not.

@@ -6,6 +6,7 @@ import { PresetBar } from "./preset_bar.js";
 import { applyPreset, randomValues } from "./presets.js";
 import { Stage } from "./stage.js";
 import { Thumbnail } from "./thumbnail.js";
+import { translate } from "./translate.js";
 
 const STYLE = new URL("../../css/sliders.css", import.meta.url).href;
 
@@ -57,8 +58,10 @@ export class SliderPanel {
     }, own);
     this.status = make("div", "fls-status");
     this.status.setAttribute("role", "status");
-    this.resetAll = make("button", "fls-button", { type: "button", textContent: "Reset all" });
-    this.resetAll.title = "Set all sliders to zero that are not locked";
+    this.resetAll = make("button", "fls-button", {
+      type: "button", textContent: translate("Reset all"),
+    });
+    this.resetAll.title = translate("Set all sliders to zero that are not locked");
     this.resetAll.addEventListener("click", () => this.reset(Object.keys(this.values)));
     const bar = make("div", "fls-bar");
     bar.append(this.list.search, this.resetAll);
@@ -68,7 +71,7 @@ export class SliderPanel {
     layout.append(this.stage.element, side);
     this.element = make("div", "face-latents-sliders");
     this.element.setAttribute("role", "group");
-    this.element.setAttribute("aria-label", "Attribute sliders");
+    this.element.setAttribute("aria-label", translate("Attribute sliders"));
     this.element.append(layout);
     this.thumbnail = new Thumbnail(this.element, this.list.element,
       ({ dataset }) => picture(this.list.rows.get(dataset.name).direction));
@@ -151,7 +154,8 @@ export class SliderPanel {
     const all = [...this.list.rows.values()].map((row) => row.direction);
     const { changes, leftOut } = applyPreset(values, this.settable(all), this.memory.locked);
     this.changeSome(changes, true);
-    return leftOut.length ? `Left out, as it cannot be set here: ${leftOut.join(", ")}.` : "";
+    if (leftOut.length === 0) return "";
+    return translate("Left out, as it cannot be set here: {names}.", { names: leftOut.join(", ") });
   }
 
   randomise() {

@@ -3,9 +3,9 @@
 
 import { make } from "./dom.js";
 import { LONGEST_NAME, shippedPresets } from "./presets.js";
+import { translate } from "./translate.js";
 
 const OWN = "own:"; // tells the user's presets from shipped ones of the same name
-const FILE = "The presets in the folder of your ComfyUI user, face_latents/presets.json,";
 
 function textButton(text, title, press) {
   const button = make("button", "fls-button", { type: "button", textContent: text, title });
@@ -20,26 +20,30 @@ export class PresetBar {
     Object.assign(this, { apply, current, own });
     this.presets = new Map();
     this.select = make("select", "fls-select");
-    this.select.setAttribute("aria-label", "Preset");
+    this.select.setAttribute("aria-label", translate("Preset"));
     this.select.addEventListener("change", () => this.chosen());
-    this.save = textButton("Save", "Save the sliders as a preset of your own", () => this.ask(true));
-    this.remove = textButton("Delete", "Delete the chosen preset of your own", () => this.deleted());
-    const chance = textButton("Randomise",
-      "Set the sliders of the open groups by chance, within their natural range", randomise);
+    this.save = textButton(translate("Save"),
+      translate("Save the sliders as a preset of your own"), () => this.ask(true));
+    this.remove = textButton(translate("Delete"),
+      translate("Delete the chosen preset of your own"), () => this.deleted());
+    const chance = textButton(translate("Randomise"),
+      translate("Set the sliders of the open groups by chance, within their natural range"),
+      randomise);
     this.line = make("div", "fls-bar");
     this.line.append(this.select, this.save, this.remove, chance);
     this.name = make("input", "fls-search", {
-      type: "text", maxLength: LONGEST_NAME, placeholder: "Name of the preset",
+      type: "text", maxLength: LONGEST_NAME, placeholder: translate("Name of the preset"),
     });
-    this.name.setAttribute("aria-label", "Name of the preset");
+    this.name.setAttribute("aria-label", this.name.placeholder);
     this.name.addEventListener("keydown", (event) => {
       event.stopPropagation(); // letters are shortcuts of the host
       if (event.key === "Enter") this.named();
       if (event.key === "Escape") this.ask(false);
     });
     this.question = make("div", "fls-bar", { hidden: true });
-    this.question.append(this.name, textButton("Save preset", "", () => this.named()),
-      textButton("Cancel", "", () => this.ask(false)));
+    this.question.append(this.name,
+      textButton(translate("Save preset"), "", () => this.named()),
+      textButton(translate("Cancel"), "", () => this.ask(false)));
     this.note = make("div", "fls-note");
     this.note.setAttribute("role", "status");
     this.element = make("div", "fls-presets");
@@ -63,7 +67,8 @@ export class PresetBar {
     try {
       own = await this.own.load();
     } catch (error) {
-      this.say(`${FILE} cannot be read: ${error.message}.`);
+      this.say(translate("The presets in the folder of your ComfyUI user, " +
+        "face_latents/presets.json, cannot be read: {message}.", { message: error.message }));
     }
     this.presets = new Map([
       ...shipped, ...[...own].map(([name, values]) => [OWN + name, values]),
@@ -82,13 +87,14 @@ export class PresetBar {
     const { value } = this.select;
     const usable = [...this.presets].filter(([, values]) =>
       Object.keys(values).some((name) => this.sliders?.has(name)));
-    const groups = [["Presets", false], ["Your own", true]].map(([label, own]) => {
+    const labels = [[translate("Presets"), false], [translate("Your own"), true]];
+    const groups = labels.map(([label, own]) => {
       const group = make("optgroup", "", { label });
       group.append(...usable.filter(([key]) => key.startsWith(OWN) === own)
-        .map(([key]) => new Option(own ? key.slice(OWN.length) : key, key)));
+        .map(([key]) => new Option(own ? key.slice(OWN.length) : translate(key), key)));
       return group;
     });
-    this.select.replaceChildren(new Option("Presets ...", ""),
+    this.select.replaceChildren(new Option(translate("Presets ..."), ""),
       ...groups.filter((group) => group.children.length));
     this.select.value = usable.some(([key]) => key === value) ? value : "";
     this.allow();
@@ -135,7 +141,8 @@ export class PresetBar {
     try {
       await act();
     } catch (error) {
-      this.say(`${FILE} were not changed: ${error.message}.`);
+      this.say(translate("The presets in the folder of your ComfyUI user, " +
+        "face_latents/presets.json, were not changed: {message}.", { message: error.message }));
     }
   }
 }

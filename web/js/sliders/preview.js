@@ -1,6 +1,8 @@
 // Asks the server for the picture of the newest slider positions: one request at a time, at most one
 // per drawn frame, quick drafts while a slider moves and the exact picture when it rests.
 
+import { translate } from "./translate.js";
+
 const REST = 150; // ms without a move, after which the exact picture is asked for
 const MOST_RETRIES = 3;
 
@@ -61,7 +63,9 @@ export class LivePreview {
       const picture = answer.ok ? await answer.blob() : await answer.text();
       if (sequence > this.from) this.answered(answer, picture, body, settled);
     } catch (error) {
-      if (sequence > this.from) this.giveUp(`The preview cannot be reached (${error.message}).`);
+      if (sequence > this.from) {
+        this.giveUp(translate("The preview cannot be reached ({message}).", error));
+      }
     } finally {
       this.busy = false;
       if (this.wanted) this.schedule();

@@ -1,5 +1,7 @@
 // How far a slider goes and where it looks natural. No DOM, no host.
 
+import { translate } from "./translate.js";
+
 const FINE = 0.01;
 export const FARTHEST = 100; // as in nodes/sliders/move.py
 // A slider goes half as far again as looks natural: enough to exaggerate, and zero to natural still
@@ -26,7 +28,7 @@ export function describeValue(direction, value) {
   const short = Number(value.toFixed(2));
   const text = short > 0 ? `+${short}` : `${short}`;
   if (isNatural(direction, value)) return text;
-  return `${text}, beyond the natural range of ${direction.low} to ${direction.high}`;
+  return translate("{text}, beyond the natural range of {low} to {high}", { ...direction, text });
 }
 
 // A value's place on a slider, from 0 at its left end to 1.

@@ -2,6 +2,7 @@
 
 import { make, makeButton } from "./dom.js";
 import { describeValue, isNatural, placeOf, reachOf, roundValue } from "./range.js";
+import { translate } from "./translate.js";
 
 const STEP = 0.1;
 const FINE = 0.01;
@@ -15,10 +16,12 @@ const RESETS = new Set(["Home", "0", "Delete", "Backspace"]);
 let count = 0;
 
 function describe(direction, missing) {
-  if (missing) return "This direction does not exist for the model: it is left out.";
-  const file = direction.source === "file" ? `Your file ${direction.name}\n` : "";
-  return `${direction.unit || direction.name}\n${file}Looks natural from ${direction.low} to ` +
-    `${direction.high}; the coloured part lies beyond. Double-click for zero.`;
+  if (missing) return translate("This direction does not exist for the model: it is left out.");
+  const lines = [direction.unit || direction.name];
+  if (direction.source === "file") lines.push(translate("Your file {name}", direction));
+  lines.push(translate("Looks natural from {low} to {high}; the coloured part lies beyond. " +
+    "Double-click for zero.", direction));
+  return lines.join("\n");
 }
 
 export class SliderRow {
@@ -42,16 +45,16 @@ export class SliderRow {
     this.place("--fls-low", direction.low);
     this.place("--fls-high", direction.high);
     this.number = make("input", "fls-number", { type: "number", step: STEP });
-    this.number.setAttribute("aria-label", `${direction.label}, exact value`);
-    const { label } = direction;
-    this.reset = makeButton("fls-sign", "\u21ba", `Reset ${label}`, () => this.set(0, true));
-    this.padlock = makeButton("fls-sign fls-lock", "", `Lock ${label}`, lock);
-    this.padlock.title += ": presets, randomise and resets of many leave it";
+    this.number.setAttribute("aria-label", translate("{label}, exact value", direction));
+    const toZero = () => this.set(0, true);
+    this.reset = makeButton("fls-sign", "\u21ba", translate("Reset {label}", direction), toZero);
+    this.padlock = makeButton("fls-sign fls-lock", "", translate("Lock {label}", direction), lock);
+    this.padlock.title += `: ${translate("presets, randomise and resets of many leave it")}`;
     // Their keys on the slider are Home and L: Tab need not stop at them.
     this.reset.tabIndex = this.padlock.tabIndex = -1;
     this.button = missing
-      ? makeButton("fls-sign", "\u00d7", `Remove ${label}`, remove)
-      : makeButton("fls-sign", "\u25cb", `Set ${label} by wire`, wire);
+      ? makeButton("fls-sign", "\u00d7", translate("Remove {label}", direction), remove)
+      : makeButton("fls-sign", "\u25cb", translate("Set {label} by wire", direction), wire);
     this.element.append(
       this.label, this.range, this.number, this.reset, this.padlock, this.button,
     );

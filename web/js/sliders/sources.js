@@ -3,6 +3,7 @@
 import { app } from "../../../../scripts/app.js";
 import { api } from "../../../../scripts/api.js";
 import { executionId, sourceOf } from "./subgraph.js";
+import { translate } from "./translate.js";
 import { findWidget, inputIndex, isConnected } from "./wires.js";
 
 const LOADER = "FaceLatentsLoadModel";
@@ -42,7 +43,8 @@ export function findDirections(server, model) {
     const address = `/face_latents/directions?model=${encodeURIComponent(model)}`;
     const rows = server.fetchApi(address)
       .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(answer.status))))
-      .then((json) => json.directions)
+      .then((json) => json.directions.map((row) => (
+        row.source === "model" ? { ...row, label: translate(row.label) } : row)))
       .catch(() => {
         lists.delete(model); // asked again next time
         return [];
@@ -58,7 +60,7 @@ export function thumbnailOf(model, row) {
   const query = new URLSearchParams({ model, direction: row.thumbnail });
   return {
     url: api.apiURL(`/face_latents/thumbnail?${query}`),
-    text: `${row.label}: ${row.low}, 0 and ${row.high}`,
+    text: translate("{label}: {low}, 0 and {high}", row),
   };
 }
 

@@ -2,8 +2,8 @@
 // room. Plain DOM, no host.
 
 import { make } from "./dom.js";
+import { translate } from "./translate.js";
 
-const HINT = "Queue the workflow once: the face appears here and follows the sliders.";
 const SIDES = [256, 384, 512, 768]; // pixels of a face that are asked for
 
 export class Stage {
@@ -12,17 +12,30 @@ export class Stage {
   constructor({ changed, hold, remember }, memory) {
     Object.assign(this, { changed, hold, memory });
     this.side = SIDES[0];
-    this.picture = make("img", "fls-picture", { alt: "Preview of the edited faces", hidden: true });
-    this.former = make("img", "fls-picture", { alt: "The faces before the sliders", hidden: true });
+    const [after, former] = [
+      translate("Preview of the edited faces"), translate("The faces before the sliders"),
+    ];
+    this.picture = make("img", "fls-picture", { alt: after, hidden: true });
+    this.former = make("img", "fls-picture", { alt: former, hidden: true });
     this.picture.draggable = this.former.draggable = false;
-    this.hint = make("p", "fls-hint", { textContent: HINT });
+    this.hint = make("p", "fls-hint", {
+      textContent: translate(
+        "Queue the workflow once: the face appears here and follows the sliders.",
+      ),
+    });
     this.frame = make("div", "fls-frame");
     this.frame.append(this.hint, this.picture, this.former);
-    this.before = make("button", "fls-button", { type: "button", textContent: "Before" });
-    this.before.title = "Hold to see the faces before the sliders, or hold B on the panel";
+    this.before = make("button", "fls-button", {
+      type: "button", textContent: translate("Before"),
+    });
+    this.before.title = translate(
+      "Hold to see the faces before the sliders, or hold B on the panel",
+    );
     this.before.setAttribute("aria-keyshortcuts", "B");
-    this.whole = make("button", "fls-button", { type: "button", textContent: "Whole photo" });
-    this.whole.title = "Show the whole photo in place of the face";
+    this.whole = make("button", "fls-button", {
+      type: "button", textContent: translate("Whole photo"),
+    });
+    this.whole.title = translate("Show the whole photo in place of the face");
     this.whole.addEventListener("click", () => {
       remember({ photo: !this.memory.photo });
       this.recall();
