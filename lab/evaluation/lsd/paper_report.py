@@ -38,7 +38,15 @@ _NOTES = (
     "the ten that suits training digits best. Chance: what a code of independent equal numbers "
     "gives, and a guess of the label.",
     "judge: a classifier that took no part in any training labels decodes and measures every "
-    "accuracy.",
+    "accuracy, against the digit's true label.",
+    "readings: coefficients are compared without their signs, over the whole code unless ten are "
+    "named. Squared length is that from the origin: the mean that all codes share counts for label "
+    "vectors, not for principal axes, which are centred on it. 'Length restored': what is left is "
+    "stretched to the length of the whole code. PSNR in dB. A number without ± does not depend on "
+    "what is drawn. The deviation of a drawn number is the encoder's noise over the prior's.",
+    "random digits: coverage is the share of test digits that have a generated one nearer than "
+    "their fifth nearest test digit, in the judge's features (Naeem et al. 2020; higher is "
+    "better); Fréchet distance in the same features (lower is nearer).",
 )
 
 
