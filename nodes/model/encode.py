@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...models.face_model import FaceModel
+from ...models.finder.landmarks_net import POINTS
 from ...models.imaging.align import align_with_transform
 from ...models.refine import mean_codes
 from ...models.values import FaceLatent
@@ -174,6 +175,7 @@ def _encode(
     codes = mean_codes(model, len(placed)).to(device)
     aligned = torch.empty(len(placed), size, size, 3, device=device)
     doubts: dict[int, str] = {}
+    whole, unknown = torch.ones(1, size, size), torch.full((POINTS, 3), torch.nan)
     at_once = max(1, ENCODED_PIXELS // size**2)
     with host.Progress(len(placed), "Encoding faces") as progress:
         for start in range(0, len(placed), at_once):
@@ -183,8 +185,8 @@ def _encode(
             faces = [i for i in part if placed[i].context.has_face and placed[i].seen]
             if faces:
                 own = crops[[i - start for i in faces]]
-                points = _stack_points([placed[i].points for i in faces])
-                view = _stack_views([_find_visible(placed[i], ignore_mask) for i in faces], size)
+                points = _stack([placed[i].points for i in faces], unknown)
+                view = _stack([_find_visible(placed[i], ignore_mask) for i in faces], whole)
                 encoded = start_codes(model, own, points, view, refine_steps)
                 if refine_steps:
                     encoded = refine_codes(model, own, encoded, refine_steps, view)
@@ -223,17 +225,8 @@ def _find_visible(face: PlacedFace, ignore_mask: Tensor | None) -> Tensor | None
     return (crop[:1] < 0.1).float()  # a pixel that is hidden in part has a wrong colour too
 
 
-def _stack_points(points: Sequence[Tensor | None]) -> Tensor | None:
-    """Dense landmarks of crops, NaN where there are none; None where there are none at all."""
-    known = [each for each in points if each is not None]
-    if not known:
+def _stack(parts: Sequence[Tensor | None], missing: Tensor) -> Tensor | None:
+    """One tensor of all, with `missing` in place of None; None where there is none at all."""
+    if all(part is None for part in parts):
         return None
-    nothing = torch.full_like(known[0], torch.nan)
-    return torch.stack([nothing if each is None else each for each in points])
-
-
-def _stack_views(views: list[Tensor | None], size: int) -> Tensor | None:
-    if all(view is None for view in views):
-        return None
-    whole = torch.ones(1, size, size)
-    return torch.stack([whole if view is None else view for view in views])
+    return torch.stack([missing if part is None else part for part in parts])

@@ -22,10 +22,12 @@ from ....models.architectures.face.mouth import (
     mouth_shapes,
 )
 from ....models.architectures.face.pose import measure_pose
+from ....models.architectures.face.shape import lip_gap
 from ....models.charts import picture_grid
 from ....models.errors import FaceLatentsError
 from ....models.imaging.light import luminance
 from ....models.imaging.maps import gaussian_blur
+from ....models.paste.pixels import detail_energy
 from ...data.canonical import CanonicalFaces
 from ..loop import Run, Session, Stage
 from ..optimise import early_decay, set_rate, update_average
@@ -86,17 +88,16 @@ def open_mouths(
         Mouths `(M, 3, h, w)` uint8, their `mouth_shapes` `(M, 3)`, and how sharp they are `(M,)`.
     """
     pose, frontal = measure_pose(faces.points, mean)
-    gap = (frontal[:, 14] - frontal[:, 13]).norm(dim=1)
+    gap = lip_gap(frontal)
     front = (pose[:, 0].abs() < MOST_YAW) & (pose[:, 1].abs() < MOST_PITCH)
     chosen = ((gap > GAP[0]) & (gap < MOST_GAP) & front).nonzero().flatten()
     mouths = faces.pictures[chosen][painter.box].contiguous()
     inside = painter.mask[0, 1:-1, 1:-1]
     sharp = list[float]()
     for mouth in mouths:
-        light = luminance(mouth.float() / 255)[0]
-        ring = light[1:-1, 2:] + light[1:-1, :-2] + light[2:, 1:-1] + light[:-2, 1:-1]
-        light = light[1:-1, 1:-1]
-        energy = ((4 * light - ring).square() * inside).sum() / inside.sum()
+        picture = mouth.float() / 255
+        light, detail = (one[0, 1:-1, 1:-1] for one in (luminance(picture), detail_energy(picture)))
+        energy = (detail * inside).sum() / inside.sum()
         sharp.append(float(energy.sqrt() / ((light * inside).sum() / inside.sum() + 0.1)))
     return mouths, mouth_shapes(frontal[chosen]), torch.tensor(sharp)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ...imaging.maps import gaussian_blur
 from .mesh import polygon_mask
 from .points import INNER_LIPS
+from .shape import lip_gap
 
 BOX = (136 / 224, 68 / 224, 176 / 224, 156 / 224)  # top, left, bottom, right, in sides of the crop
 GAP = (0.03, 0.12)  # sides: of the mouths that it learns from
@@ -32,10 +33,9 @@ PLACES = 6  # learnt maps of where a place is
 
 def mouth_shapes(frontal: Tensor) -> Tensor:
     """How the lips of frontal shapes `(B, 478, 3)` are parted, about white: `(B, 3)`."""
-    gap = (frontal[:, 14] - frontal[:, 13]).norm(dim=1)
     width = (frontal[:, 291] - frontal[:, 61]).norm(dim=1)
-    lift = (frontal[:, [13, 14], 1].mean(1) - frontal[:, [61, 291], 1].mean(1)).clone()
-    readings = torch.stack([gap.clamp(*GAP), width, lift], 1)
+    lift = frontal[:, [13, 14], 1].mean(1) - frontal[:, [61, 291], 1].mean(1)
+    readings = torch.stack([lip_gap(frontal).clamp(*GAP), width, lift], 1)
     mean, spread = (readings.new_tensor(numbers) for numbers in SHAPES)
     return ((readings - mean) / spread).clamp(-3, 3)
 

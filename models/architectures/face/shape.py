@@ -68,11 +68,16 @@ def angle_readings(shape: FaceShape, numbers: int) -> tuple[Reading, ...]:
     return tuple(Reading(row, zero, "degrees") for row, zero in zip(rows, zeros, strict=True))
 
 
+def lip_gap(frontal: Tensor) -> Tensor:
+    """How far the lips of frontal shapes `(B, 478, 3)` are apart, `(B,)` in sides of the crop."""
+    gap: Tensor = (frontal[:, 14] - frontal[:, 13]).norm(dim=1)
+    return gap
+
+
 def parted(frontal: Tensor) -> Tensor:
     """How much of the mouth's inside frontal shapes `(B, 478, 3)` show, `(B,)` in [0, 1]."""
-    gap: Tensor = (frontal[:, 14] - frontal[:, 13]).norm(dim=1)
     low, high = PARTED
-    return ((gap - low) / (high - low)).clamp(0, 1)
+    return ((lip_gap(frontal) - low) / (high - low)).clamp(0, 1)
 
 
 def keep_apart(shapes: Tensor) -> Tensor:

@@ -53,6 +53,7 @@ def test_a_painter_learns_the_colour_of_teeth(painter: MouthPainter, tmp_path: P
     mouths = (255 * (0.3 + 0.6 * mask)).expand(8, 3, -1, -1).to(torch.uint8)
     training = MouthTraining(painter, mouths, torch.zeros(8, 3), 200, 4, 0)
 
+    @torch.no_grad()
     def error() -> float:
         seen = mouths.float() / 255
         shown = training.painter(painter.around(seen), torch.zeros(8, 3))
