@@ -9,6 +9,7 @@ from pathlib import Path
 import host_server
 import numpy as np
 import pytest
+from digits_support import gan_of_digits, labelled_digits
 from face_latents.cli.runner.graph import WorkflowError
 from face_latents.cli.runner.outcome import Outcome
 from face_latents.cli.runner.prepare import prepare
@@ -181,3 +182,44 @@ def test_a_clip_is_edited_in_every_frame(portrait_file, models, face_model, tmp_
             change = np.asarray(edited.convert("RGB")) - np.asarray(frame, dtype=float)
             mouth = change[95:145, 75 - 2 * number : 125 - 2 * number]
             assert np.abs(mouth).mean() > 3 * np.abs(change[:, -25:]).mean()
+
+
+def built_basis(model: str, folders: str, photos: Path, output: Path, *settings: str) -> str:
+    """Build a basis for a model by the template, and save it; what Load Basis calls it."""
+    build = "Build Quasi-Eigen Basis from Folders"
+    name = Path(model).stem
+    given = [f"Load Face Model.model={model}", f"{build}.folders={folders}",
+             f"Save Basis.filename_prefix={name}", *settings]  # fmt: skip
+    path = FOLDER / "With own photos - LSD basis from folders.json"
+    found = pictures(run(path, photos, output, *given))
+    assert [len(found["basis_spectrum"]), len(found)] == [1, 1]
+    return f"bases/{name}_00001_.safetensors"
+
+
+def test_the_lsd_templates_run_on_a_gan_of_digits(models, tmp_path):
+    models.mkdir()
+    gan_of_digits(models / "digits_gan.safetensors")
+    labelled_digits(tmp_path / "input" / "mine", ("0", "1", "2"))
+    photo = tmp_path / "input" / "mine" / "0" / "0.png"
+    basis = built_basis(
+        "digits_gan.safetensors", "mine", tmp_path / "input" / "any", tmp_path / "basis",
+        "Your photo.image=mine/0/0.png",
+    )  # fmt: skip
+    loaded = ["Load Face Model.model=digits_gan.safetensors", f"Load Basis.basis={basis}"]
+    clean = run(FOLDER / "LSD denoise digits.json", photo, tmp_path / "denoised", *loaded)
+    assert len(pictures(clean)["lsd_denoised"]) == 8
+    turn = [*loaded, "LSD Rotate.to_label=1, 2"]
+    turned = pictures(run(FOLDER / "LSD rotate digit.json", photo, tmp_path / "turned", *turn))
+    assert len({frame.tobytes() for frame in turned["lsd_rotation_frame"]}) > 5
+    assert turned["lsd_digit_spectrum"][0].std() > 3
+
+
+def test_the_lsd_templates_run_on_stylegan2(portrait_file, models, tmp_path):
+    host_server.add_stylegan2_model(models)
+    model = host_server.STYLEGAN2_FILE
+    centre = "Build Quasi-Eigen Basis from Folders.centre=model mean"
+    basis = built_basis(model, "serious, smiling", portrait_file, tmp_path / "basis", centre)
+    loaded = [f"Load Face Model.model={model}", f"Load Basis.basis={basis}"]
+    found = run(FOLDER / "LSD face spectrum.json", portrait_file, tmp_path / "face", *loaded)
+    few, everything = pictures(found)["face_from_spectrum"]
+    assert not np.array_equal(few, everything)

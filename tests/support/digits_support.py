@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
+from face_latents.lab.training.digits.export import save_digits
 from face_latents.models.architectures import digits
+from face_latents.models.architectures.statistics import CodeStatistics
+from PIL import Image
 
 # top, upper right, lower right, bottom, lower left, upper left, middle
 SEGMENTS = ("012345", "12", "01346", "01236", "1256", "02356", "023456", "012", "0123456", "012356")
@@ -33,3 +39,26 @@ def tiny_tensors(seed: int = 0) -> dict[str, torch.Tensor]:
     }
     tensors["digits.std"] += 0.75
     return tensors
+
+
+def gan_of_digits(file: Path) -> None:
+    """A file as `face-latents train digits-gan` writes it, with random weights."""
+    torch.manual_seed(0)
+    zeros, ones = torch.zeros(100), torch.ones(100)
+    prior = CodeStatistics(zeros, ones, torch.zeros(10, 100), torch.eye(100))
+    encoder = digits.DigitEncoder(100, 8, 8, 32)
+    torch.nn.init.normal_(encoder.code.weight, std=2)  # codes that tell pictures apart
+    net = digits.digit_net(encoder, digits.DigitGenerator(100, 32, 8, 8, 8), prior)
+    save_digits(file, net, {"name": "Digits GAN"})
+
+
+def labelled_digits(folder: Path, names: Sequence[str]) -> torch.Tensor:
+    """Six drawn digits of each of the first labels in a folder each; returns them as IMAGE."""
+    pictures, labels = drawn_digits(60)
+    for number, label in enumerate(labels.tolist()):
+        if label < len(names):
+            place = folder / names[label]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pictures[number, 0].numpy()).save(place / f"{number}.png")
+    chosen = pictures[labels < len(names)].float() / 255
+    return chosen.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).contiguous()

@@ -6,17 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from digits_support import drawn_digits
+from digits_support import gan_of_digits, labelled_digits
 from encoder_support import small_encoder
 from face_latents import latent_ops
-from face_latents.lab.training.digits.export import save_digits
-from face_latents.models.architectures.digits import DigitEncoder, DigitGenerator, digit_net
-from face_latents.models.architectures.statistics import CodeStatistics
 from face_latents.models.values import FaceLatent
 from face_latents.nodes import host
 from face_latents.nodes.model import cut
 from nodes_support import landmarks_for, mesh_face, run
-from PIL import Image
 from stylegan2_support import small_model_file
 
 BUILD = {
@@ -32,29 +28,6 @@ def folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.setattr(host.stand_alone, name, tmp_path / name)
         (tmp_path / name).mkdir()
     return tmp_path
-
-
-def gan_of_digits(file: Path) -> None:
-    """A file as `face-latents train digits-gan` writes it, with random weights."""
-    torch.manual_seed(0)
-    zeros, ones = torch.zeros(100), torch.ones(100)
-    prior = CodeStatistics(zeros, ones, torch.zeros(10, 100), torch.eye(100))
-    encoder = DigitEncoder(100, 8, 8, 32)
-    torch.nn.init.normal_(encoder.code.weight, std=2)  # codes that tell pictures apart
-    net = digit_net(encoder, DigitGenerator(100, 32, 8, 8, 8), prior)
-    save_digits(file, net, {"name": "Digits GAN"})
-
-
-def labelled_digits(folder: Path) -> torch.Tensor:
-    """Drawn digits 0, 1 and 2 in a folder of each label; returns them as IMAGE."""
-    pictures, labels = drawn_digits(60)
-    for number, label in enumerate(labels.tolist()):
-        if str(label) in LABELS:
-            place = folder / str(label)
-            place.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pictures[number, 0].numpy()).save(place / f"{number}.png")
-    chosen = pictures[labels < len(LABELS)].float() / 255
-    return chosen.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).contiguous()
 
 
 def check_nodes(model: object, basis: object, faces: FaceLatent) -> None:
@@ -88,7 +61,7 @@ def check_nodes(model: object, basis: object, faces: FaceLatent) -> None:
 def test_a_gan_of_digits_with_a_basis_from_labelled_folders(folders: Path) -> None:
     gan_of_digits(folders / "models" / "digits_gan.safetensors")
     (model, *_) = run("FaceLatentsLoadModel", model="digits_gan.safetensors")
-    image = labelled_digits(folders / "input" / "mine")
+    image = labelled_digits(folders / "input" / "mine", LABELS)
     basis, info = run(
         "FaceLatentsBuildBasisFolders", face_model=model, folders="mine", centre="origin", **BUILD
     )
@@ -112,7 +85,7 @@ def test_stylegan2_with_a_basis_from_labelled_folders_in_w(
     file = folders / "models" / "style.safetensors"
     small_model_file(file, 32, dim=32, extra=encoder, metadata={"encoder_type": "e4e"})
     (model, *_) = run("FaceLatentsLoadModel", model="style.safetensors")
-    image = labelled_digits(folders / "input" / "mine")
+    image = labelled_digits(folders / "input" / "mine", LABELS)
     basis, _ = run(
         "FaceLatentsBuildBasisFolders", face_model=model, folders="mine", centre="model mean",
         **BUILD,
