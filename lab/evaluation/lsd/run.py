@@ -37,8 +37,8 @@ NOTES = {
     "paper's construction and measures every accuracy",
     "paper": "eta_1..K: mean codes of training digits by the judge's label of their decode; the "
     "others: class means of z ~ N(0, I) by the label of their decode; modified Gram-Schmidt in "
-    "that order; nothing centred. Two things differ from the paper: its encoder is stochastic, and "
-    "N(0, I) is the prior of its GAN, while the codes of the bundled model are ten Gaussians",
+    "that order; nothing centred. The codes are an encoder's mean codes; the paper draws them from "
+    "a stochastic encoder",
     "noise": "pixels in [0, 1], clipped to [0, 1] after damage as in a picture file; "
     "denoise_clipping has the figures of the input with and without clipping; occlusion is a black "
     "square whose centre lies on ink",
@@ -58,7 +58,8 @@ NOTES = {
 BUNDLED_NOTE = (
     "the bundled digits model was trained with labels, which shaped its code space; the "
     "paper's GAN was not. High readings say that a basis finds the label directions of this space, "
-    "not that every space has them"
+    "not that every space has them. Its codes are ten Gaussians, where N(0, I) is the prior of the "
+    "paper's GAN"
 )
 BUNDLED_ENCODERS = {
     "": "the bundled encoder, trained on damaged digits too",
