@@ -18,6 +18,7 @@ from PIL import Image
 EVERY = sorted((host_server.PACK / "subgraphs").glob("*.json"))
 EDIT = host_server.PACK / "subgraphs" / "Edit a Face.json"
 MORPH = host_server.PACK / "subgraphs" / "Morph Two Photos.json"
+COPY = host_server.PACK / "subgraphs" / "Copy an Expression.json"
 
 every = pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 
@@ -73,8 +74,8 @@ def run(workflow: dict[str, Any], portrait: Path, folder: Path) -> list[np.ndarr
     return [np.asarray(Image.open(path).convert("RGB")) for path in saved]
 
 
-def test_there_is_one_for_an_edit_and_one_for_a_morph():
-    assert {EDIT, MORPH} <= set(EVERY)
+def test_there_is_one_for_an_edit_a_morph_and_an_expression():
+    assert {EDIT, MORPH, COPY} <= set(EVERY)
 
 
 @every
@@ -117,3 +118,19 @@ def test_a_morph_has_as_many_frames_as_asked_for(portrait_file, tmp_path):
     frames = run(workflow, portrait_file, tmp_path)
     assert len(frames) == 3
     assert all(min(frame.shape[:2]) >= 64 and frame.std() > 3 for frame in frames)
+
+
+@pytest.mark.usefixtures("face_model")
+def test_an_expression_is_taken_over_as_far_as_asked_for(portrait_file, tmp_path):
+    """The photo's mirror image has another expression, if only by a little."""
+    pictures = {}
+    for strength in (0.0, 1.25, 3.0):
+        workflow = in_a_workflow(COPY, strength=strength)
+        loaders = [node for node in workflow["nodes"] if node["type"] == "LoadImage"]
+        loaders[1]["widgets_values"][0] = "mirrored/example.png"
+        folder = tmp_path / f"{strength}"
+        folder.mkdir()
+        (pictures[strength],) = run(workflow, portrait_file, folder)
+    assert np.array_equal(pictures[0.0], np.asarray(Image.open(portrait_file).convert("RGB")))
+    changes = [np.abs(pictures[s].astype(float) - pictures[0.0]).mean() for s in (1.25, 3.0)]
+    assert 0 < changes[0] < changes[1]
