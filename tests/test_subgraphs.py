@@ -9,16 +9,20 @@ from typing import Any
 import host_server
 import numpy as np
 import pytest
+import torch
 from face_latents import NODE_CLASS_MAPPINGS
 from face_latents.cli.runner.prepare import prepare
 from face_latents.models.threads import one_thread
 from face_latents.nodes import host
+from nodes_support import run as run_node
 from PIL import Image
 
 EVERY = sorted((host_server.PACK / "subgraphs").glob("*.json"))
 EDIT = host_server.PACK / "subgraphs" / "Edit a Face.json"
 MORPH = host_server.PACK / "subgraphs" / "Morph Two Photos.json"
 COPY = host_server.PACK / "subgraphs" / "Copy an Expression.json"
+# The host's search looks at names before aliases: "age" would list all that has to do with images.
+AGE = host_server.PACK / "subgraphs" / "Age in Years.json"
 
 every = pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 
@@ -74,8 +78,8 @@ def run(workflow: dict[str, Any], portrait: Path, folder: Path) -> list[np.ndarr
     return [np.asarray(Image.open(path).convert("RGB")) for path in saved]
 
 
-def test_there_is_one_for_an_edit_a_morph_and_an_expression():
-    assert {EDIT, MORPH, COPY} <= set(EVERY)
+def test_there_is_one_for_an_edit_a_morph_an_expression_and_an_age():
+    assert {EDIT, MORPH, COPY, AGE} <= set(EVERY)
 
 
 @every
@@ -134,3 +138,17 @@ def test_an_expression_is_taken_over_as_far_as_asked_for(portrait_file, tmp_path
     assert np.array_equal(pictures[0.0], np.asarray(Image.open(portrait_file).convert("RGB")))
     changes = [np.abs(pictures[s].astype(float) - pictures[0.0]).mean() for s in (1.25, 3.0)]
     assert 0 < changes[0] < changes[1]
+
+
+def test_an_age_is_set_in_years(face_model, portrait_file, tmp_path):
+    reading = face_model.directions["age"].reading
+    ages = []
+    for years in (30.0, 60.0):
+        folder = tmp_path / f"{years:.0f}"
+        folder.mkdir()
+        (picture,) = run(in_a_workflow(AGE, years=years), portrait_file, folder)
+        image = torch.from_numpy(picture / np.float32(255))[None]
+        faces = {"faces": "largest", "index": 0, "min_score": 0.5}
+        latent, _ = run_node("FaceLatentsEncode", image=image, face_model=face_model, **faces)
+        ages.append(float(reading.of(latent.samples)))
+    assert ages[1] > ages[0] + 10
