@@ -80,13 +80,15 @@ await seen("search ended", await expanded(), folded);
 
 // Pictures of directions: where the pointer rests, where the keyboard is, and on Load Direction.
 const tip = page.getByRole("tooltip");
+const loaded = (selector) => page.waitForFunction((one) =>
+  document.querySelector(one)?.naturalWidth > 0, selector, { timeout: 20000 }).catch(() => {});
 const pictured = () => page.evaluate(() => {
   const picture = document.querySelector(".fls-tip img");
   return picture.checkVisibility() && picture.complete && [picture.naturalWidth, picture.alt];
 });
 await slider("head turn").hover();
 await tip.waitFor({ timeout: 5000 });
-await page.waitForTimeout(1000);
+await loaded(".fls-tip img");
 await seen("the picture of a slider", await pictured(), [216, "head turn: -2.75, 0 and 2.75"]);
 await shot("3_pictured");
 await page.mouse.move(5, 5);
@@ -106,8 +108,9 @@ await page.evaluate(() => {
   const choice = node.widgets.find((one) => one.name === "direction");
   choice.value = "glasses";
   choice.callback("glasses");
+  node.widgets.find((one) => one.name === "thumbnail").element.dataset.test = "thumbnail";
 });
-await page.waitForTimeout(2000);
+await loaded("[data-test=thumbnail]");
 await seen("the picture on Load Direction", await page.evaluate(() => {
   const node = window.app.graph._nodes.find((one) => one.type === "FaceLatentsLoadDirection");
   const { element } = node.widgets.find((one) => one.name === "thumbnail");
