@@ -133,7 +133,7 @@ def run_stylegan2(settings: StyleGAN2Benchmark) -> dict[str, Any]:
             pairs = {kind: _timed(steps[kind]) for kind in order}
             wall.append({kind: pair[0] for kind, pair in pairs.items()})
             cpu.append({kind: pair[1] for kind, pair in pairs.items()})
-        shares = {kind: _convolution_share(steps[kind]) for kind in kinds}
+        shares = {kind: _convolution_share(steps[kind], settings.rounds) for kind in kinds}
     away = {kind: float((one - first["reference"]).abs().max()) for kind, one in first.items()}
     del theirs, steps, first
     gc.collect()
@@ -224,14 +224,16 @@ class _ConvolutionClock(TorchDispatchMode):
         return result
 
 
-def _convolution_share(step: Step) -> float:
-    """Of a step's time."""
+def _convolution_share(step: Step, rounds: int) -> float:
+    """Of a step's time, median of the rounds."""
+    shares: list[float] = []
     with _ConvolutionClock() as clock:
         step()  # the first step under a clock is slow
-        clock.seconds = 0.0
-        seconds, _ = _timed(step)
-    share: float = clock.seconds / seconds
-    return share
+        for _ in range(rounds):
+            clock.seconds = 0.0
+            seconds, _ = _timed(step)
+            shares.append(clock.seconds / seconds)
+    return statistics.median(shares)
 
 
 def _timed(step: Step) -> tuple[float, float]:

@@ -55,8 +55,8 @@ def test_the_report_tells_every_kind() -> None:
 def test_the_share_of_convolutions_is_that_of_their_time() -> None:
     x, kernel = torch.randn(1, 64, 64, 64), torch.randn(64, 64, 3, 3)
     with torch.inference_mode():
-        convolving = _convolution_share(lambda: torch.conv2d(x, kernel))
-        adding = _convolution_share(lambda: x + x)
+        convolving = _convolution_share(lambda: torch.conv2d(x, kernel), 3)
+        adding = _convolution_share(lambda: x + x, 3)
     assert adding == 0
     assert 0 < convolving <= 1
 
