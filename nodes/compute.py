@@ -18,8 +18,8 @@ from . import host
 
 logger = logging.getLogger(__name__)
 
-# Pixels decoded at once: small batches cost a linear model speed, large ones cost memory.
-CPU_BATCH_PIXELS = 1 << 20  # 64 faces of 128 pixels, 1 of 1024
+# Pixels decoded at once: a CPU decodes ten faces at a time as fast as twenty, in less memory.
+CPU_BATCH_PIXELS = 1 << 19  # 10 faces of 224 pixels, 1 of 1024
 GPU_BATCH_PIXELS = 1 << 23
 WORKING_COPIES = 96  # full-size feature maps a network holds at once, generously
 

@@ -10,7 +10,7 @@ from ...models.refine import can_encode, mean_codes, refine
 from .. import compute, host
 
 # Refining keeps every feature map of a pass, so fewer faces fit than in decoding.
-CPU_BATCH_PIXELS = compute.CPU_BATCH_PIXELS // 4
+CPU_BATCH_PIXELS = compute.CPU_BATCH_PIXELS // 2
 GPU_BATCH_PIXELS = compute.GPU_BATCH_PIXELS // 4
 WORKING_COPIES = 4 * compute.WORKING_COPIES
 PREVIEWS = 25  # of a batch, at most

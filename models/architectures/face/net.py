@@ -271,8 +271,10 @@ class FaceShapeAppearanceNet(FaceNet):
         `(3 S S / 4, K)`."""
         identity = torch.eye(self.code_shape[0], device=self.canon.device)
         origin = F.avg_pool2d(self.quick_decode(identity[:1] * 0), 2)
-        parts = [F.avg_pool2d(self.quick_decode(p), 2) - origin for p in identity.split(64)]
-        return torch.cat(parts).flatten(1).T
+        weight = origin.new_empty(len(identity), origin.numel())  # one block: a hundred megabytes
+        for rows, codes in zip(weight.split(16), identity.split(16), strict=True):
+            rows.copy_((F.avg_pool2d(self.quick_decode(codes), 2) - origin).flatten(1))
+        return weight.T
 
     def edit(self, photos: Tensor, before: Tensor, after: Tensor, *, draft: bool = False) -> Tensor:
         """What edits do to photos `(B, 3, S, S)`, see `editor.edit_maps`."""

@@ -24,7 +24,7 @@ from ..panel import Panel
 from .views import FACES, View, Views
 
 MOST_FACES = 4  # shown side by side
-MOST_SESSIONS = 32
+MOST_SESSIONS = 8  # the canvas moves the faces of the last run of each of its nodes
 MOST_BYTES = 128 * 1024 * 1024
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from face_latents.models.architectures.face.net import FITTING, POSES, FaceShapeAppearanceNet
 from face_latents.models.face_model import FaceModel
 from face_support import COUNT, LOOKS, SHAPES, SIZE, random_codes, small_net
+from live_support import LiveBytes
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,12 @@ def test_the_style_weight_is_what_codes_add_to_the_soft_picture(
     looks = torch.cat([torch.zeros(1, POSES + SHAPES), random_codes(1)[:, -LOOKS:]], 1)
     small = F.avg_pool2d(net.quick_decode(looks) - net.quick_decode(looks * 0), 2)
     torch.testing.assert_close((weight @ looks[0]).view_as(small), small, atol=1e-4, rtol=0)
+
+
+def test_the_style_weight_of_the_bundled_model_is_held_once(face_model: FaceModel) -> None:
+    with torch.inference_mode(), LiveBytes() as live:
+        weight = face_model.module.style_weight()
+    assert live.most < 1.5 * weight.numel() * weight.element_size()
 
 
 def test_random_faces_are_upright_and_plain(net: FaceShapeAppearanceNet) -> None:
