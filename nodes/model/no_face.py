@@ -26,9 +26,11 @@ def refuse(missing: Mapping[int, NoFaceError], count: int) -> NoFaceError:
     first = next(iter(missing.values()))
     if count == 1:
         return first
+    if len(missing) == 1:
+        return NoFaceError(f"{first} To go on without it, set no_face to '{LEAVE}'.")
     return NoFaceError(
-        f"{first} Of {count} photos, {list_numbers(missing)} show no such face. To go on without "
-        f"{'it' if len(missing) == 1 else 'them'}, set no_face to '{LEAVE}'."
+        f"{first} Photos {list_numbers(missing)} of {count} show no such face. To go on without "
+        f"them, set no_face to '{LEAVE}'."
     )
 
 
