@@ -14,12 +14,15 @@ from ....models.judge import Judge, read
 from ...directions.measures import EXPRESSIVE, MEASURES, gradients, measure
 from ...directions.recipes import EXPRESSION, POSE
 from .edits import as_probability
+from .outside import Measure
 from .points import find_points
 from .subjects import Subjects, median, share
 
 STRENGTH = 2.0  # or the end of the range, where that is nearer
 AIMED = 0.5  # share of the largest wanted change from which a measure is an aim
 REACHED = 0.5  # share of a wanted change that counts as reached
+LIDS = ("left_lids", "right_lids")
+UNSEEN = ("gaze_x", "gaze_y", "eye_tilt")  # of closed eyes
 CLOSED = 0.25  # share of an eye's height below which it is closed
 MOUTHS = ("smile", "mouth_open")  # what the judge may see of a mouth that is meant to move
 # Pose direction -> number of the pose, degrees, name of the figure.
@@ -46,7 +49,8 @@ class Aim:
 
 
 def aim_of(net: FaceShapeAppearanceNet, vector: Tensor, end: float) -> Aim:
-    """What a direction `(K,)` is about: the measures that it changes most.
+    """What a direction `(K,)` is about: the measures that it changes most, without those that eyes
+    do not show which close.
 
     Args:
         net: whose codes they are.
@@ -57,7 +61,12 @@ def aim_of(net: FaceShapeAppearanceNet, vector: Tensor, end: float) -> Aim:
     strength = min(STRENGTH, end)
     shape = vector[POSES : POSES + len(net.shape.std)]
     wanted = strength * (rows @ shape) / rows.norm(dim=1)
-    return Aim(wanted, wanted.abs() >= AIMED * wanted.abs().max(), strength)
+    aims = wanted.abs() >= AIMED * wanted.abs().max()
+    names = list(MEASURES)
+    lids = [names.index(name) for name in LIDS]
+    if bool((aims & (wanted < 0))[lids].any()):
+        aims[[names.index(name) for name in UNSEEN]] = False
+    return Aim(wanted, aims, strength)
 
 
 def frontal_measures(net: FaceShapeAppearanceNet, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +85,7 @@ def reached(aim: Aim, before: Tensor, after: Tensor, spread: Tensor) -> Tensor:
         spread: `(M,)`, their standard deviations.
     """
     done = (after - before) / spread * aim.wanted.sign() >= REACHED * aim.wanted.abs()
-    for name in ("left_lids", "right_lids"):
+    for name in LIDS:
         column = list(MEASURES).index(name)
         if float(aim.wanted[column]) < 0:
             done[:, column] = after[:, column] < CLOSED * before[:, column]
@@ -93,6 +102,7 @@ def evaluate_expressions(
     subjects: Subjects,
     judge: Judge,
     truth: Tensor,
+    find: Measure,
     progress: Callable[[str, int, int], None],
 ) -> dict[str, dict[str, object]]:
     """Follow every direction of the group "expression".
@@ -101,6 +111,7 @@ def evaluate_expressions(
         subjects: the faces; their model is one of shape and appearance.
         judge: reads attributes, for side effects.
         truth: `(N, 478, 3)`, a teacher's points of the unedited faces.
+        find: sees the dense landmarks, see `points.find_points`.
         progress: called with (stage, done, total).
 
     Returns:
@@ -114,7 +125,7 @@ def evaluate_expressions(
     net = _net_of(subjects)
     model, everyone = subjects.model, torch.arange(len(subjects))
     spread = gradients(net.shape).norm(dim=1)
-    _, before = frontal_measures(net, find_points(subjects.crops, model.template))
+    _, before = frontal_measures(net, find_points(subjects.crops, model.template, find))
     slopes = seen(before, frontal_measures(net, truth)[1])
     reference = read(judge, subjects.crops, model.template)
     start = as_probability(reference, reference)
@@ -124,7 +135,7 @@ def evaluate_expressions(
         progress("expressions", number, len(chosen))
         aim = aim_of(net, direction.vector, direction.safe_range[1])
         edited = subjects.edited(everyone, aim.strength * direction.vector)
-        _, after = frontal_measures(net, find_points(edited, model.template))
+        _, after = frontal_measures(net, find_points(edited, model.template, find))
         readings = as_probability(read(judge, edited, model.template), reference)
         figures[name] = {
             "strength": aim.strength,
@@ -156,8 +167,12 @@ def _worst(
     return {key: round(values[worst], 3), f"{key}_on": worst}
 
 
-def evaluate_pose(subjects: Subjects) -> dict[str, object]:
+def evaluate_pose(subjects: Subjects, find: Measure) -> dict[str, object]:
     """Turn heads by 15 degrees and nod them by 10, to both sides.
+
+    Args:
+        subjects: the faces; their model is one of shape and appearance.
+        find: sees the dense landmarks, see `points.find_points`.
 
     Returns:
         `identity_yaw15`, `identity_pitch10`: median distances to the unedited face; `error_deg`:
@@ -165,7 +180,7 @@ def evaluate_pose(subjects: Subjects) -> dict[str, object]:
     """
     net = _net_of(subjects)
     template, everyone = subjects.model.template, torch.arange(len(subjects))
-    before, _ = frontal_measures(net, find_points(subjects.crops, template))
+    before, _ = frontal_measures(net, find_points(subjects.crops, template, find))
     figures: dict[str, object] = {}
     wrong = []
     for name, (number, degrees, key) in TURNS.items():
@@ -176,7 +191,7 @@ def evaluate_pose(subjects: Subjects) -> dict[str, object]:
         identities = []
         for sign in (1, -1):
             edited = subjects.edited(everyone, sign * degrees / unit * direction.vector)
-            after, _ = frontal_measures(net, find_points(edited, template))
+            after, _ = frontal_measures(net, find_points(edited, template, find))
             wrong.append((after - before)[:, number] - sign * degrees)
             identities.append(subjects.identity(everyone, edited))
         figures[key] = median(torch.cat(identities))

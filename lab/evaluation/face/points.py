@@ -10,6 +10,7 @@ from ....models.finder.dense_landmarks import load_dense_landmarks
 from ....models.geometry.similarity import similarity_transform, transform_points
 from ....models.geometry.templates import WIDE, AlignmentTemplate
 from ....models.imaging.align import reframe
+from .outside import Measure
 
 SIDE = 224  # pixels of the crops that are looked at
 BATCH = 50
@@ -17,15 +18,25 @@ EYES = (33, 133, 362, 263)  # corners, which stay when a mouth moves or a gaze t
 _AWAY = ((-0.68, 0.0), (-0.32, 0.0), (0.32, 0.0), (0.68, 0.0))  # where they usually are
 
 
-def find_points(crops: Tensor, template: AlignmentTemplate) -> Tensor:
+def find_points(crops: Tensor, template: AlignmentTemplate, find: Measure | None = None) -> Tensor:
     """Dense landmarks of crops that a template frames.
+
+    Args:
+        crops: `(B, 3, S, S)` in [0, 1].
+        template: frames them.
+        find: another judge than the bundled network: a function from crops of template "wide", 224
+            px, to what this one returns.
 
     Returns:
         `(B, 478, 3)` as `DenseLandmarks.find` gives them, in shares of the side of template "wide".
     """
-    landmarks, wide = load_dense_landmarks(), WIDE.resized(SIDE)
-    parts = [landmarks.find(reframe(part, template, wide))[0] for part in crops.split(BATCH)]
-    return torch.cat(parts)
+    find, wide = find or bundled_points, WIDE.resized(SIDE)
+    return torch.cat([find(reframe(part, template, wide)) for part in crops.split(BATCH)])
+
+
+def bundled_points(crops: Tensor) -> Tensor:
+    """What the bundled network finds in crops `(B, 3, 224, 224)`."""
+    return load_dense_landmarks().find(crops)[0]
 
 
 def in_eye_distances(points: Tensor) -> Tensor:

@@ -9,18 +9,15 @@ conditions. To measure with one, write the function in a module that Python find
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
-
 import torch
 from torch import Tensor
 
-from ....models.errors import FaceLatentsError
 from ....models.geometry.templates import TIGHT, WIDE, AlignmentTemplate
 from ....models.imaging.align import reframe
 from ....models.imaging.features import gradient_descriptor
+from .outside import Measure, load_function
 
-Recogniser = Callable[[Tensor], Tensor]
+Recogniser = Measure
 
 FRAMING = WIDE.resized(224)
 BATCH = 64
@@ -34,20 +31,7 @@ def load_recogniser(recogniser: Recogniser | str | None) -> Recogniser:
     """
     if recogniser is None:
         return gradient_descriptor
-    if not isinstance(recogniser, str):
-        return recogniser
-    module, _, name = recogniser.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise FaceLatentsError(
-            f"recogniser={recogniser} was not found ({error}). Write MODULE:FUNCTION, and let "
-            "PYTHONPATH name the folder of the module."
-        ) from error
-    if not callable(found):
-        raise FaceLatentsError(f"recogniser={recogniser} is no function.")
-    function: Recogniser = found
-    return function
+    return load_function("recogniser", recogniser)
 
 
 def embed(recogniser: Recogniser, crops: Tensor, template: AlignmentTemplate) -> Tensor:

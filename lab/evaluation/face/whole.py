@@ -23,6 +23,8 @@ from .expressions import evaluate_expressions, evaluate_pose, evaluate_ranges
 from .figures import Reconstruction, draw_pictures
 from .invented import evaluate_morphs, evaluate_samples
 from .landmarks import SETS, evaluate_landmarks, has_landmarks
+from .outside import load_function
+from .points import bundled_points
 from .recogniser import load_recogniser
 from .smiles import SMILE, evaluate_smiles
 from .speed import measure_speed
@@ -43,6 +45,7 @@ class FaceEvaluation:
 
     parts: Annotated[str, "what to measure"] = ",".join(PARTS)
     recogniser: Annotated[str | None, "MODULE:FUNCTION from crops to embeddings"] = None
+    points: Annotated[str | None, "MODULE:FUNCTION from crops to dense landmarks"] = None
     split: Annotated[str, "rows of the table to use"] = "val"
     faces: Annotated[int, "of a set that are decoded or searched for landmarks, and samples"] = 1000
     edit_faces: Annotated[int, "of a set that are edited"] = 250
@@ -106,6 +109,7 @@ class _Run:
     ) -> None:
         self.data_dir, self.settings, self.model = data_dir, settings, model
         self.progress, self.recogniser = progress, load_recogniser(settings.recogniser)
+        self.find = load_function("points", settings.points or bundled_points)
         self.result: dict[str, object] = {}
         most, edited = settings.faces, settings.edit_faces
         self.parts: dict[str, Callable[[], dict[str, object]]] = {
@@ -115,10 +119,14 @@ class _Run:
             "smiles": lambda: {
                 "smiles": evaluate_smiles(model, data_dir, self.judge, self.recogniser, edited)
             },
-            "pose": lambda: {"pose": evaluate_pose(self.sharp)},
+            "pose": lambda: {"pose": evaluate_pose(self.sharp, self.find)},
             "expressions": lambda: {
                 "expressions": evaluate_expressions(
-                    self.sharp, self.judge, torch.stack([p.points for p in self.photos]), progress
+                    self.sharp,
+                    self.judge,
+                    torch.stack([p.points for p in self.photos]),
+                    self.find,
+                    progress,
                 )
             },
             "ranges": lambda: {"ranges": evaluate_ranges(self.sharp[:ENDS], progress)},

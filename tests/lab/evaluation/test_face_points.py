@@ -67,6 +67,8 @@ def test_points_are_found_whatever_the_framing(face_model: FaceModel) -> None:
     again = find_points(reframe(crops, wide, FFHQ.resized(400)), FFHQ.resized(400))
     assert float((found - again).abs().mean()) < 0.004
     assert find_points(crops[:1], wide).shape == (1, 478, 3)
+    own = find_points(crops, wide, lambda framed: torch.full((len(framed), 478, 3), 0.5))
+    assert torch.equal(own, torch.full((len(crops), 478, 3), 0.5))
 
 
 class Known:
