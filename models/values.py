@@ -185,11 +185,13 @@ class Reading:
         weights: `(*shape)`, what each number of a code adds.
         zero: what a code of zeros reads.
         unit: e.g. "years" or "degrees".
+        least: what faces without the attribute read, where there is no less of it than none.
     """
 
     weights: Tensor
     zero: float
     unit: str
+    least: float | None = None
 
     def __post_init__(self) -> None:
         if not self.weights.is_floating_point() or not math.isfinite(self.zero):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 POSE, EXPRESSION, FACE_SHAPE, LOOK, LIGHT = "pose", "expression", "face shape", "look", "light"
 CLOSING = {"left_lids": -1.5, "right_lids": -1.5}
+BLINK = {"eyeBlinkLeft": 0.6, "eyeBlinkRight": 0.6}
 BROWS_UP = {"left_brow": 0.7, "right_brow": 0.7}
 RIGHT = "towards the picture's right"
 
@@ -22,6 +23,8 @@ class Recipe:
         pose: index of a pose number, and degrees.
         measures: changes of measures of the shape (`measures.py`) in standard deviations; others
             stay. In the group "expression" the appearance changes as it goes with them.
+        scores: changes of a teacher's scores of expressions, in [0, 1]; the shape changes as it
+            does with them in faces. Their "left" is that of the person seen.
         label: one of `labels.LABELS`, and its change.
         pairs: share of the mean change between photos of the same people, neutral and smiling.
         typical: a label whose faces are grouped by their looks; the most distinct group is shown.
@@ -34,6 +37,7 @@ class Recipe:
     plus: str
     pose: tuple[int, float] | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
     label: tuple[str, float] | None = None
     pairs: float = 0.0
     typical: tuple[str, float] | None = None
@@ -49,8 +53,14 @@ def _shape(name: str, plus: str, **measures: float) -> Recipe:
     return Recipe(name, FACE_SHAPE, plus, measures=measures)
 
 
-def _one_side(name: str, plus: str, side: int, measures: Mapping[str, float]) -> Recipe:
-    return Recipe(name, EXPRESSION, plus, measures=measures, side=side, parity=0)
+def _scored(
+    name: str, plus: str, scores: Mapping[str, float], parity: int = 1, side: int = 0
+) -> Recipe:
+    return Recipe(name, EXPRESSION, plus, scores=scores, side=side, parity=parity)
+
+
+def _one_brow(name: str, plus: str, side: int) -> Recipe:
+    return Recipe(name, EXPRESSION, plus, measures=BROWS_UP, side=side, parity=0)
 
 
 RECIPES: tuple[Recipe, ...] = (
@@ -60,17 +70,19 @@ RECIPES: tuple[Recipe, ...] = (
     _expression("mouth_corners", "corners of the mouth up", mouth_lift=0.6),
     _expression("lips_wide", "lips drawn wide", mouth_width=0.6),
     _expression("lips_pucker", "lips pursed", mouth_width=-0.6, mouth_forward=0.6),
-    _expression("lips_pressed", "lips pressed together", upper_lip=-0.7, lower_lip=-0.7),
-    _expression("mouth_left_right", f"mouth {RIGHT}", -1, mouth_shift=0.7),
-    _expression("blink", "eyes closing; 2 closes most", **CLOSING),
-    _one_side("wink_left", "the eye at the picture's left closing", -1, CLOSING),
-    _one_side("wink_right", "the eye at the picture's right closing", 1, CLOSING),
-    _expression("gaze_left_right", f"looking {RIGHT}", -1, gaze_x=0.8),
-    _expression("gaze_up_down", "looking down", gaze_y=1.5),
+    _scored("lips_pressed", "lips pressed together",
+            {"mouthRollLower": 0.35, "mouthRollUpper": 0.35}),
+    _scored("mouth_left_right", f"mouth {RIGHT}", {"mouthLeft": 0.18, "mouthRight": -0.18}, -1),
+    _scored("blink", "eyes closing; 2 closes most", BLINK),
+    _scored("wink_left", "the eye at the picture's left closing", BLINK, 0, -1),
+    _scored("wink_right", "the eye at the picture's right closing", BLINK, 0, 1),
+    _expression("gaze_left_right", f"looking {RIGHT}", -1, gaze_x=1.0),
+    _expression("gaze_up_down", "looking down", gaze_y=2.2),
     _expression("brows", "eyebrows up", **BROWS_UP),
-    _one_side("brow_left", "the eyebrow at the picture's left up", -1, BROWS_UP),
-    _one_side("brow_right", "the eyebrow at the picture's right up", 1, BROWS_UP),
-    _expression("brows_inner", "inner ends of the eyebrows up, as in worry", brows_slope=0.7),
+    _one_brow("brow_left", "the eyebrow at the picture's left up", -1),
+    _one_brow("brow_right", "the eyebrow at the picture's right up", 1),
+    _scored("brows_inner", "inner ends of the eyebrows up, as in worry",
+            {"browInnerUp": 0.5, "browOuterUpLeft": -0.25, "browOuterUpRight": -0.25}),
     Recipe("head_turn", POSE, f"the nose {RIGHT}, by 5 degrees", pose=(0, 5.0), parity=-1),
     Recipe("head_nod", POSE, "the nose down, by 4 degrees", pose=(1, 4.0)),
     Recipe("head_tilt", POSE, "clockwise, by 4 degrees", pose=(2, 4.0), parity=-1),

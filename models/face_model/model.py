@@ -138,6 +138,30 @@ class FaceModel:
         moved = (t.to(self.device, torch.float32) for t in (crops, before, after))
         return editor.edit(*moved, draft=draft)
 
+    def possible(self, before: Tensor, after: Tensor) -> Tensor:
+        """Codes after edits that take away no more of an attribute than there is.
+
+        A face without glasses, minus glasses, would have bright rims. Where a direction's reading
+        has a least value, edits along it end there, or where the face was before.
+
+        Args:
+            before, after: `(B, *space.shape)`, codes of faces, and after the edit.
+
+        Returns:
+            `(B, *space.shape)` float32 on the device of `after`.
+        """
+        before, after = before.float(), after.float()
+        for direction in self.directions.values():
+            reading = direction.reading
+            if reading is None or reading.least is None:
+                continue
+            vector = direction.vector.to(after)
+            gained = reading.of(vector[None]) - reading.zero
+            least = reading.of(before.to(after)).clamp(max=reading.least)
+            missing = (least - reading.of(after)).clamp(min=0) / gained
+            after = after + missing.view(-1, *[1] * vector.dim()) * vector
+        return after
+
     def to_decodable(self, codes: Tensor, space: LatentSpace) -> Tensor:
         """Codes of any of the model's spaces in its own one.
 

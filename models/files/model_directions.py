@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -92,7 +92,11 @@ def describe_direction(direction: Direction) -> dict[str, object]:
         "group": direction.group,
     }
     if direction.reading is not None:
-        facts["reading"] = {"unit": direction.reading.unit, "zero": direction.reading.zero}
+        facts["reading"] = {
+            "unit": direction.reading.unit,
+            "zero": direction.reading.zero,
+            "least": direction.reading.least,
+        }
     return facts
 
 
@@ -124,7 +128,15 @@ def direction_from_facts(
             accuracy=None if accuracy is None else float(accuracy),
             method=str(facts.get("method", "")),
             group=str(facts.get("group", "")),
-            reading=None
-            if weights is None or reading is None
-            else Reading(weights.float(), float(reading["zero"]), str(reading["unit"])),
+            reading=None if weights is None or reading is None else _reading(weights, reading),
         )
+
+
+def _reading(weights: Tensor, facts: Mapping[str, Any]) -> Reading:
+    least = facts.get("least")
+    return Reading(
+        weights.float(),
+        float(facts["zero"]),
+        str(facts["unit"]),
+        None if least is None else float(least),
+    )

@@ -134,11 +134,12 @@ def plan_edits(
     edits: list[FaceEdit | None] = [None] * len(faces)
     if not changed:
         return edits
-    chosen, edited = [faces[n] for n in changed], codes[changed]
+    chosen = [faces[n] for n in changed]
+    before = torch.stack([face.code for face in chosen])
+    edited = model.possible(before, codes[changed])
     editor = model.capabilities.editor
     if editor is not None and method == WARP and pictures is None:
         own = torch.stack([face.crop for face in chosen])
-        before = torch.stack([face.code for face in chosen])
         edit = partial(model.edit_photos, draft=draft)
         for n, maps in zip(changed, run("Editing faces", edit, own, before, edited), strict=True):
             edits[n] = PhotoEdit(EditMaps.unstacked(maps.float().cpu(), editor.extent))

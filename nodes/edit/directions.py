@@ -132,8 +132,8 @@ class SetAttribute:
         "unit": widgets.choice(
             UNITS,
             "standard: units of the direction from the average face. own: the attribute's own, "
-            "where it has one: years for age, degrees for turned heads (Load Direction tells). "
-            "Others keep the standard unit.",
+            "where it has one: years for age, degrees for turned heads, shares for glasses and "
+            "beards (Load Direction tells). Others keep the standard unit.",
         )
     }
 

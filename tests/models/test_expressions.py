@@ -48,7 +48,7 @@ def test_expressions_of_another_size_are_refused() -> None:
 
 def test_a_model_file_keeps_expressions_and_readings(tmp_path: Path) -> None:
     path, model = tmp_path / "face.safetensors", face_model_of(small_net())
-    reading = Reading(torch.randn(COUNT), 37.0, "years")
+    reading = Reading(torch.randn(COUNT), 37.0, "years", 18.0)
     age = Direction(torch.randn(COUNT), model.space, "age", reading=reading)
     tensors = random_tensors()
     expressions = made_up()
@@ -62,6 +62,7 @@ def test_a_model_file_keeps_expressions_and_readings(tmp_path: Path) -> None:
     assert found is not None
     assert (found.zero, found.unit) == (37.0, "years")
     assert torch.equal(found.weights, reading.weights)
+    assert found.least == 18
     # they are no part of the network
     save_face_model(path, tensors, {}, model.template)
     assert load_face_model(path).space.model_id == loaded.space.model_id

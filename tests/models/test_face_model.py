@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from face_latents.models.files.tensors import load_tensors, save_tensors
 from face_latents.models.geometry.templates import TIGHT, WIDE
 from face_latents.models.imaging.align import align
 from face_latents.models.space import LatentSpace
-from face_latents.models.values import Direction
+from face_latents.models.values import Direction, Reading
 from face_support import COUNT, LOOKS, SIZE, random_tensors
 
 
@@ -293,6 +294,66 @@ def test_bundled_directions_do_what_they_say(face_model: FaceModel) -> None:
     for change, own, other in ((left, 105, 334), (right, 334, 105)):
         assert (change[:, own, 1] < -0.003).all()
         assert (change[:, other, 1].abs() < 0.5 * change[:, own, 1].abs()).all()
+
+
+def test_bundled_blink_closes_eyes_and_winks_one(face_model: FaceModel) -> None:
+    net, codes = face_model.module, face_model.sample(40, seed=0, truncation_psi=0.7)
+
+    def heights(name: str) -> torch.Tensor:
+        """Of both eyes, at strength 2 over those at 0."""
+        before, after = (
+            net.shape.frontal(c[:, face_model.module.parts["shape"]])
+            for c in (codes, codes + 2 * face_model.directions[name].vector)
+        )
+        eyes = [(145, 159), (374, 386)]
+        return torch.stack(
+            [(after[:, low, 1] - after[:, up, 1]) / (before[:, low, 1] - before[:, up, 1])
+             for low, up in eyes], 1
+        )  # fmt: skip
+
+    assert (heights("blink") < 0.25).float().mean() >= 0.9
+    for name, own in (("wink_left", 0), ("wink_right", 1)):
+        eyes = heights(name)
+        assert (eyes[:, own] < 0.25).float().mean() >= 0.9
+        assert eyes[:, 1 - own].median() > 0.75
+
+
+def test_nothing_is_taken_away_that_is_not_there(model: FaceModel) -> None:
+    reading = Reading(torch.eye(COUNT)[0] * 0.5, 0.0, "shares", 0.0)
+    smile = replace(model.directions["smile"], reading=reading)
+    model = replace(model, directions={**model.directions, "smile": smile})
+    before = torch.zeros(3, COUNT)
+    before[:, 0] = torch.tensor([2.0, 0.2, -1.0])
+    after = before - 3 * smile.vector + 2 * model.directions["age"].vector
+    kept = model.possible(before, after)
+    torch.testing.assert_close(kept[:, 0], torch.tensor([0.0, 0.0, -1.0]))
+    assert torch.equal(kept[:, 1:], after[:, 1:])
+    more = before + smile.vector
+    assert torch.equal(model.possible(before, more), more)
+    with_none = replace(model, directions={"age": model.directions["age"]})
+    assert torch.equal(with_none.possible(before, after), after)
+
+
+def test_bundled_faces_without_glasses_or_beard_lose_none(face_model: FaceModel) -> None:
+    codes = face_model.sample(40, seed=0, truncation_psi=0.7)
+    for name in ("glasses", "beard"):
+        direction = face_model.directions[name]
+        reading = direction.reading
+        assert reading is not None
+        assert reading.least == 0
+        taken, given = (
+            reading.of(face_model.possible(codes, codes + s * direction.vector)) for s in (-2, 2)
+        )
+        before = reading.of(codes)
+        torch.testing.assert_close(
+            taken,
+            before.clamp(max=0).maximum(
+                before - 2 * (reading.of(direction.vector[None]) - reading.zero)
+            ),
+            atol=1e-4,
+            rtol=0,
+        )
+        assert ((given - before) > 0.4).all()
 
 
 def test_bundled_looks_are_lit_as_they_say(face_model: FaceModel) -> None:

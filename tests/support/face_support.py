@@ -38,7 +38,10 @@ from torch import Tensor
 
 SIZE, SHAPES, LOOKS = 32, 6, 8
 COUNT = 6 + SHAPES + LOOKS
-SCORES = ("_neutral", "browInnerUp", "eyeBlinkLeft", "eyeBlinkRight", "jawOpen")
+SCORES = (
+    "_neutral", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "eyeBlinkLeft",
+    "eyeBlinkRight", "jawOpen", "mouthLeft", "mouthRight", "mouthRollLower", "mouthRollUpper",
+)  # fmt: skip
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])
 
 

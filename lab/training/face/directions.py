@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ....models.architectures.face.net import POSES, FaceShapeAppearanceNet
+from ....models.face_model.expressions import EYES as EYE_SCORES
+from ....models.face_model.expressions import Expressions
 from ...directions.measures import EXPRESSIVE, EYES, MEASURES, change_measures, gradients
 from ...directions.recipes import EXPRESSION, Recipe
 from .geometry import one_sided
@@ -53,8 +56,10 @@ class DirectionFit:
     and gender, age and glasses.
     """
 
-    def __init__(self, net: FaceShapeAppearanceNet, seen: Observed) -> None:
-        self.net, self.seen = net, seen
+    def __init__(
+        self, net: FaceShapeAppearanceNet, seen: Observed, expressions: Expressions
+    ) -> None:
+        self.net, self.seen, self.expressions = net, seen, expressions
         yaw, pitch, roll = seen.poses[:, :3].unbind(1)
         expressive = [list(MEASURES).index(name) for name in EXPRESSIVE]
         turned = torch.stack([yaw, yaw.square(), pitch, pitch.square(), roll], 1)
@@ -84,16 +89,24 @@ class DirectionFit:
         else:
             if recipe.pairs:
                 shape = recipe.pairs * self.seen.pairs.mean(0)[POSES : POSES + shapes]
+            elif recipe.scores:
+                shape = self.scored(recipe.scores)[POSES : POSES + shapes]
             else:
                 shape = change_measures(net.shape, recipe.measures)
-                if recipe.side:
-                    shape = self.on_one_side(shape, recipe.side)
+            if recipe.side:
+                shape = self.on_one_side(shape, recipe.side)
             code[POSES : POSES + shapes] = shape
-            if recipe.group == EXPRESSION and not recipe.side:
+            moved = any(name.startswith(EYE_SCORES) for name in recipe.scores)
+            if recipe.group == EXPRESSION and not recipe.side and not moved:
                 code[POSES + shapes :] = self.look_of(shape)
         if recipe.parity:
             code = code * (net.parity == recipe.parity)
         return code
+
+    def scored(self, scores: Mapping[str, float]) -> Tensor:
+        """What changes in codes with scores of expressions, `(K,)`."""
+        rows = [self.expressions.names.index(name) for name in scores]
+        return torch.tensor([*scores.values()]) @ self.expressions.effects[rows]
 
     def on_one_side(self, shape: Tensor, side: int) -> Tensor:
         """A change of white shape `(K,)` on one side of the face."""

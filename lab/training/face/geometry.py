@@ -8,7 +8,7 @@ import torch
 from scipy.spatial import Delaunay
 from torch import Tensor
 
-from ....models.architectures.face.points import HOLLOWS, SIDES
+from ....models.architectures.face.points import COVERED, HOLLOWS, SIDES
 from ....models.architectures.face.pose import measure_pose
 from ....models.architectures.face.shape import POSE_PARITY
 from ....models.finder.dense_landmarks import FIVE
@@ -48,8 +48,12 @@ def canonical_face(shapes: Tensor, order: Tensor) -> Tensor:
 
 def triangulate(canon: Tensor) -> Tensor:
     """Triangles `(T, 3)` int64 of the canonical face (Delaunay); first those within lips and lids,
-    over which others lie when mouth and eyes close."""
-    triangles = torch.from_numpy(Delaunay(canon[:, :2].numpy()).simplices).long()
+    over which others lie when mouth and eyes close.
+
+    What lids cover of an iris would tie it to the skin beyond them, and hold the lids up.
+    """
+    seen = torch.tensor([point for point in range(len(canon)) if point not in COVERED])
+    triangles = seen[torch.from_numpy(Delaunay(canon[seen, :2].numpy()).simplices).long()]
     u, v = (canon[triangles[:, i], :2] - canon[triangles[:, 0], :2] for i in (1, 2))
     clockwise = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0] > 0
     triangles = torch.where(clockwise[:, None], triangles, triangles.flip(1))

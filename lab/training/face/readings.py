@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,8 @@ from .labels import LABELS
 
 # Ridges in faces. On faces kept from training a tenth of them changes the error in years and the
 # expression carried over by 1%; ten times as much carries 5% less over.
-AGE_RIDGE, SCORE_RIDGE, EFFECT_RIDGE = 1000.0, 200.0, 500.0
+AGE_RIDGE, SCORE_RIDGE, EFFECT_RIDGE, PRESENCE_RIDGE = 1000.0, 200.0, 500.0, 1000.0
+PRESENT = ("glasses", "beard")  # what there is no less of than none
 # Labels that scores of expressions do not say themselves, and how a mirrored face has them.
 _KEPT = {"age": 1, "gender": 1, "glasses": 1, "beard": 1, "light": -1, "brightness": 1,
          "contrast": 1, "sharpness": 1}  # fmt: skip
@@ -35,6 +38,35 @@ def fit_age(net: FaceShapeAppearanceNet, seen: Observed) -> Reading:
     weights = torch.zeros(seen.codes.shape[1])
     weights[used] = fitted.float()
     return Reading(weights, float(age.mean() - codes.mean(0) @ fitted), "years")
+
+
+def fit_presence(
+    net: FaceShapeAppearanceNet, seen: Observed, directions: Mapping[str, Tensor]
+) -> dict[str, Reading]:
+    """How much glasses or beard a face has, 0 being none, by ridge regression on the appearance.
+
+    Blind to what the other directions change, so that edits of age or gender do not count.
+
+    Args:
+        net: whose codes they are.
+        seen: of N faces.
+        directions: all of them, `(K,)` each.
+    """
+    used = net.parity > 0
+    used[: POSES + len(net.shape.std)] = False
+    readings = {}
+    for name in PRESENT:
+        others = torch.stack([v[used] for n, v in directions.items() if n != name]).double()
+        _, sizes, rows = torch.linalg.svd(others, full_matrices=False)
+        rows = rows[sizes > 1e-6 * sizes[0]]
+        codes = seen.codes[:, used].double()
+        codes = codes - (codes @ rows.T) @ rows
+        mean, label = codes.mean(0), seen.labels[:, LABELS.index(name)].double()
+        fitted = _ridge(codes - mean, label - label.mean(), PRESENCE_RIDGE)
+        weights = torch.zeros(seen.codes.shape[1])
+        weights[used] = (fitted - (rows @ fitted) @ rows).float()
+        readings[name] = Reading(weights, float(label.mean() - mean @ fitted), "shares", 0.0)
+    return readings
 
 
 def fit_expressions(

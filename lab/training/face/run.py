@@ -33,7 +33,7 @@ from .export import export_face
 from .geometry import add_one_sided, canonical_face, fit_shapes, mean_face, triangulate
 from .labels import read_labels
 from .mouth import MouthTraining, draw_mouths, mouths_to_learn
-from .readings import fit_age, fit_expressions
+from .readings import fit_age, fit_expressions, fit_presence
 from .render import Faces, RenderTraining, draw_samples
 
 OPEN_MOUTHS = 0.8  # label above which a mouth is open
@@ -106,7 +106,8 @@ def train_face(
     codes = {name: encode_canonical(net, part) for name, part in (("f", faces), ("s", sharp))}
     seen = observe(net, faces, codes["f"], pairs_of(sharp, codes["s"]))
     scores = read_scores(data_dir / "faces", [photo.name for photo in photos["faces"]])
-    fit = DirectionFit(net, seen)
+    expressions = fit_expressions(net, seen, *scores)
+    fit = DirectionFit(net, seen, expressions)
     directions = {recipe.name: fit.direction(recipe) for recipe in RECIPES}
     lessons = lessons_of(net, (faces, codes["f"]), (sharp, codes["s"]), directions, settings.sharp)
     training = RenderTraining(net, lessons, settings.steps, settings.batch, settings.seed)
@@ -121,7 +122,7 @@ def train_face(
         "settings": json.dumps(asdict(settings)),
         "data_checksum": checksum([photo.name for photo in photos["faces"]], points),
     }
-    readings, expressions = {"age": fit_age(net, seen)}, fit_expressions(net, seen, *scores)
+    readings = {"age": fit_age(net, seen)} | fit_presence(net, seen, directions)
     export_face(out_file, net, directions, codes["f"], facts, readings, expressions)
     return load_face_model(out_file)
 

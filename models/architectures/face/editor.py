@@ -34,6 +34,7 @@ FACE_EDGE = 0.02  # sides: softness of the outline within which appearance chang
 FRAME = 0.12  # share of the maps over which they fall to 0 at their frame
 LIT = 0.4  # of the way to the frame: how far light around a face is whole
 MISFIT = 0.5  # log-odds of brightness by which the drawing of the photo errs where it is hidden
+DARKER = 0.8  # log-odds by which brightness falls where none of the tint is left
 PARTED = 0.012  # sides of the crop by which lips have to part for the inside to be drawn
 STRETCHED = 1.6  # times that a mouth's own inside may be stretched
 PATCHES = 28  # a side, whose colours are compared
@@ -110,7 +111,8 @@ def appearance_change(
     """Shift of log-odds `(B, 3, S, S)` on the canonical face.
 
     Brightness shifts all channels alike, so that a grey photo stays grey, and the rest is left out
-    as far as the photo has a single tone. Where the drawing of the unedited face is far from the
+    as far as the photo has a single tone, and where it gets darker: hair takes on the warmth of the
+    skin, and would be grey on a light one. Where the drawing of the unedited face is far from the
     photo, something hides the face, and nothing changes.
 
     Args:
@@ -120,7 +122,7 @@ def appearance_change(
     """
     brightness = log_odds_change(luminance(before), luminance(after))
     tint = log_odds_change(before, after) - brightness
-    tint = tint * colours[:, None, None, None]
+    tint = tint * colours[:, None, None, None] * (1 + brightness / DARKER).clamp(0, 1)
     misfit = log_odds_change(luminance(before), luminance(own))[:, 0]
     side = own.shape[-1]
     misfit = gaussian_blur(misfit - misfit.mean((1, 2), keepdim=True), 0.012 * side)
@@ -178,7 +180,7 @@ def _maps(
     old, new = points
     mesh = map_mesh(new, net.triangles.long(), side, EXTENT, REACH)
     values = torch.cat([(old - new)[:, :2], (net.canon - new)[:, :2]], 1)
-    fields = gaussian_blur(mesh.spread(values[None])[0], SMOOTH) * frame_mask(side, FRAME).to(old)
+    fields = mesh.smooth(mesh.spread(values[None])[0], SMOOTH) * frame_mask(side, FRAME).to(old)
     motion, to_canon = fields.split(2)
     motion = end_motion(motion)
     grid = (grid_places(side, EXTENT, new.device) + to_canon.permute(1, 2, 0)) * 2

@@ -14,9 +14,13 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from .points import OVAL
+from ...finder.landmarks_net import POINTS
+from ...imaging.maps import gaussian_blur
+from .points import OPENINGS, OVAL
 
 LEAST_FADE = 0.003  # below which nothing follows any more
+SEAMS = tuple({point for pairs in OPENINGS for pair in pairs for point in pair})
+AT_SEAMS = 0.6  # share of the blur there
 SHARPEST = 2e-4  # squared distance at which the nearest point of the outline does not yet rule
 
 
@@ -108,6 +112,22 @@ class MeshMap:
         within = (self.weights[..., None] * values[:, self.corners]).sum(2)
         result = beyond.flatten(2).index_copy(2, self.inside, within.mT)
         return result.view(count, channels, self.side, self.side)
+
+    def smooth(self, fields: Tensor, sigma: float) -> Tensor:
+        """Fields `(C, side, side)` without the facets of the triangles.
+
+        Less blurred along lips and lids: what lies between them would be dragged out where they
+        meet.
+
+        Args:
+            fields: made by `spread`.
+            sigma: places.
+        """
+        seams = fields.new_zeros(1, POINTS, 1)
+        seams[:, list(SEAMS)] = 1
+        sharp = (2 * self.spread(seams)[0]).clamp(max=1)
+        blurred, less = gaussian_blur(fields, sigma), gaussian_blur(fields, sigma * AT_SEAMS)
+        return blurred + sharp * (less - blurred)
 
 
 def map_mesh(points: Tensor, triangles: Tensor, side: int, extent: float, reach: float) -> MeshMap:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ...finder.dense_landmarks import DenseLandmarks
 from ...finder.landmarks_net import POINTS
-from ...imaging.maps import gaussian_blur
 from ...threads import check_interrupt
 from ..capabilities import Capabilities, FaceNet
 from .doubts import find_doubts
@@ -235,7 +234,7 @@ class FaceShapeAppearanceNet(FaceNet):
             check_interrupt()
             mesh = map_mesh(own, self.triangles.long(), side, 1.0, REACH)
             # blurred, as the edges of triangles show where a turned head folds
-            shift = gaussian_blur(mesh.spread((self.canon - own)[None, :, :2])[0], side / self.size)
+            shift = mesh.smooth(mesh.spread((self.canon - own)[None, :, :2])[0], side / self.size)
             grid = (places + shift.permute(1, 2, 0)) * 2
             moved.append(
                 F.grid_sample(texture[None], grid[None], padding_mode="border", align_corners=False)

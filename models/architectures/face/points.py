@@ -25,12 +25,14 @@ RIGHT_LOWER_LID = (263, 249, 390, 373, 374, 380, 381, 382, 362)
 LEFT_EYE = LEFT_UPPER_LID + LEFT_LOWER_LID[-2:0:-1]  # closed contours
 RIGHT_EYE = RIGHT_UPPER_LID + RIGHT_LOWER_LID[-2:0:-1]
 LEFT_IRIS, RIGHT_IRIS = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)
+# Tops and bottoms of the irises, which lids cover: they lie in no face of the mesh.
+COVERED = (470, 472, 475, 477)
 # Closed contours, and what lies in them, over which lips and lids meet.
 HOLLOWS = (INNER_LIPS, (*LEFT_EYE, *LEFT_IRIS), (*RIGHT_EYE, *RIGHT_IRIS))
 # What no expression moves much: forehead, bridge of the nose, corners of the eyes, sides.
 RIGID = (
     10, 338, 297, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 33, 133, 362, 263, 127, 356, 234, 454,
-    93, 323, 2, 98, 327,
+    93, 323, 2, 98, 327, 109, 67,
 )  # fmt: skip
 # Points that meet when lips and the lids of each eye close: (upper, lower).
 OPENINGS = tuple(
@@ -41,4 +43,3 @@ OPENINGS = tuple(
         (RIGHT_UPPER_LID, RIGHT_LOWER_LID),
     )
 )
-MEETING = tuple(pair for pairs in OPENINGS for pair in pairs)

@@ -7,10 +7,15 @@ from torch import Tensor, nn
 
 from ...finder.landmarks_net import POINTS
 from ...values import Reading
-from .points import MEETING
+from .points import OPENINGS
 from .pose import ANGLES, POSE_NAMES, measure_pose, place
 
-_UPPER, _LOWER = (torch.tensor(points) for points in zip(*MEETING, strict=True))
+_UPPER, _LOWER = (
+    torch.tensor(points)
+    for points in zip(*(pair for pairs in OPENINGS for pair in pairs), strict=True)
+)
+# How far from upper to lower they meet: lips halfway, lids at the lower one, which hardly moves.
+_MEET = torch.cat([torch.full((len(OPENINGS[0]), 1), 0.5), torch.ones(len(OPENINGS[1]) * 2, 1)])
 PARTED = (0.019, 0.035)  # sides: gaps of lips up to which all of the inside is hidden, and none
 POSE_PARITY = (-1, 1, -1, -1, 1, 1)  # of yaw, pitch, roll, x, y, size in a mirrored picture
 
@@ -81,13 +86,13 @@ def parted(frontal: Tensor) -> Tensor:
 
 
 def keep_apart(shapes: Tensor) -> Tensor:
-    """Frontal shapes `(B, 478, 3)` whose lips and lids do not cross: they meet halfway."""
+    """Frontal shapes `(B, 478, 3)` whose lips and lids do not cross: they meet."""
     upper, lower = shapes[:, _UPPER], shapes[:, _LOWER]
     crossed = (upper[..., 1:2] > lower[..., 1:2]) & torch.tensor(
         [False, True, False], device=shapes.device
     )
     if not bool(crossed.any()):
         return shapes
-    middle = (upper + lower) / 2
-    shapes = shapes.index_copy(1, _UPPER.to(shapes.device), torch.where(crossed, middle, upper))
-    return shapes.index_copy(1, _LOWER.to(shapes.device), torch.where(crossed, middle, lower))
+    met = upper + _MEET.to(shapes) * (lower - upper)
+    shapes = shapes.index_copy(1, _UPPER.to(shapes.device), torch.where(crossed, met, upper))
+    return shapes.index_copy(1, _LOWER.to(shapes.device), torch.where(crossed, met, lower))

@@ -21,9 +21,9 @@ from face_latents.lab.training.face.labels import LABELS
 from face_latents.lab.training.face.ranges import MOST, MOST_DEGREES, MOST_LOOK, natural_range
 from face_latents.models.architectures.face.net import POSES
 from face_latents.models.architectures.face.shape import FaceShape
-from face_latents.models.face_model import FaceModel
+from face_latents.models.face_model import Expressions, FaceModel
 from face_latents.models.finder.landmarks_net import POINTS
-from face_support import COUNT, LOOKS, MIRROR, SHAPES, geometry, random_codes, small_net
+from face_support import COUNT, LOOKS, MIRROR, SCORES, SHAPES, geometry, random_codes, small_net
 
 SKIP = POSES + SHAPES
 GROUPS = {recipes.POSE, recipes.EXPRESSION, recipes.FACE_SHAPE, recipes.LOOK, recipes.LIGHT}
@@ -46,7 +46,9 @@ def test_every_recipe_has_a_group_a_sentence_and_one_way_to_make_it() -> None:
         assert recipe.name.isidentifier()
         assert len(recipe.plus) >= 5, recipe.name
         assert not recipe.plus.endswith("."), recipe.name
-        ways = (recipe.pose, recipe.measures, recipe.label, recipe.pairs, recipe.typical)
+        ways = (
+            recipe.pose, recipe.measures, recipe.scores, recipe.label, recipe.pairs, recipe.typical,
+        )  # fmt: skip
         assert sum(bool(way) for way in ways) == 1, recipe.name
         assert set(recipe.measures) <= set(MEASURES), recipe.name
         for labelled in (recipe.label, recipe.typical):
@@ -141,7 +143,9 @@ def fit() -> DirectionFit:
     codes[:, -2] += 50 * measures[:, list(MEASURES).index("left_lids")]
     poses = torch.randn(count, POSES, generator=generator)
     pairs = torch.ones(5, COUNT)
-    return DirectionFit(net, Observed(labels, poses, measures, codes, pairs))
+    effects = torch.randn(len(SCORES), COUNT, generator=generator)
+    expressions = Expressions(SCORES, torch.zeros_like(effects), effects)
+    return DirectionFit(net, Observed(labels, poses, measures, codes, pairs), expressions)
 
 
 def test_a_label_moves_what_goes_with_it_alone(fit: DirectionFit) -> None:
@@ -193,6 +197,15 @@ def test_lids_and_irises_move_and_are_not_redrawn(fit: DirectionFit) -> None:
 def test_pairs_give_their_mean_change_of_shape(fit: DirectionFit) -> None:
     smile = fit.direction(Recipe("s", recipes.EXPRESSION, "smile", pairs=0.5, parity=0))
     torch.testing.assert_close(smile[POSES:SKIP], torch.full((SHAPES,), 0.5))
+
+
+def test_scores_move_the_shape_as_they_do_in_faces(fit: DirectionFit) -> None:
+    recipe = Recipe("s", recipes.EXPRESSION, "x", scores={SCORES[1]: 0.5, SCORES[2]: -1}, parity=0)
+    effects = fit.expressions.effects
+    vector = fit.direction(recipe)
+    wanted = (0.5 * effects[1] - effects[2])[POSES:SKIP]
+    torch.testing.assert_close(vector[POSES:SKIP], wanted)
+    assert (vector[:POSES] == 0).all()
 
 
 def test_one_side_of_the_face_moves_alone(fit: DirectionFit) -> None:

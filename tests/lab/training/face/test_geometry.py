@@ -13,8 +13,16 @@ from face_latents.lab.training.face.geometry import (
     mean_face,
     one_sided,
     triangulate,
+    within_hollows,
 )
-from face_latents.models.architectures.face.points import INNER_LIPS, LEFT_EYE, OVAL
+from face_latents.models.architectures.face.points import (
+    COVERED,
+    INNER_LIPS,
+    LEFT_EYE,
+    LEFT_IRIS,
+    OVAL,
+    RIGHT_IRIS,
+)
 from face_latents.models.architectures.face.pose import measure_pose
 from face_latents.models.architectures.face.shape import FaceShape, parted
 from face_latents.models.geometry.templates import WIDE
@@ -55,7 +63,7 @@ def test_the_mesh_covers_the_face_once_and_its_hollows_come_first() -> None:
     triangles = triangulate(canon)
     assert triangles.dtype == torch.int64
     assert len({tuple(sorted(each)) for each in triangles.tolist()}) == len(triangles)
-    assert set(triangles.flatten().tolist()) == set(range(len(canon)))
+    assert set(triangles.flatten().tolist()) == set(range(len(canon))) - set(COVERED)
     u, v = (canon[triangles[:, i], :2] - canon[triangles[:, 0], :2] for i in (1, 2))
     area = (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).abs().sum() / 2
     outline = canon[list(OVAL), :2]
@@ -143,3 +151,13 @@ def test_closed_mouths_are_filled_by_what_the_face_makes_likely(
     inside, likely = filled[::2, 0, 17, 13].float(), tone[::2, 0, 0, 0] / 2
     assert torch.corrcoef(torch.stack([inside, likely]))[0, 1] > 0.9
     assert (inside - likely).abs().max() < 40
+
+
+def test_no_triangle_ties_an_iris_to_the_skin() -> None:
+    """Irises whose tops lids cover would hold lids up that close."""
+    canon = geometry()["canon"].clone()
+    canon[[470, 475], 1] -= 0.03  # above the upper lids
+    triangles = triangulate(canon)
+    irises = torch.isin(triangles, torch.tensor(LEFT_IRIS + RIGHT_IRIS)).any(1)
+    assert irises.any()
+    assert within_hollows(triangles)[irises].all()

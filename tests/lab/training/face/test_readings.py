@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from face_latents.lab.training.face.directions import Observed
 from face_latents.lab.training.face.labels import LABELS
-from face_latents.lab.training.face.readings import fit_age, fit_expressions
+from face_latents.lab.training.face.readings import fit_age, fit_expressions, fit_presence
 from face_latents.models.architectures.face.net import POSES
 from face_support import COUNT, SCORES, SHAPES, small_net
 
@@ -59,3 +59,22 @@ def test_an_expression_is_told_from_how_a_face_is_built() -> None:
     assert expressions.readings[:, POSES + SHAPES :].abs().max() == 0
     mirrored = expressions.change(net.mirror(calm), net.mirror(open_mouth))
     torch.testing.assert_close(net.mirror(mirrored)[0], change, atol=1e-4, rtol=1e-3)
+
+
+def test_glasses_are_read_whatever_else_is_edited() -> None:
+    net, codes = small_net(), random_codes()
+    seen = observed(codes)
+    even = [i for i in range(POSES + SHAPES, COUNT) if net.parity[i] > 0]
+    directions = {name: torch.zeros(COUNT) for name in ("glasses", "beard", "age")}
+    directions["glasses"][even[-1]] = directions["beard"][even[-2]] = 1.0
+    directions["age"][even] = 0.5
+    for name in ("glasses", "beard"):
+        seen.labels[:, LABELS.index(name)] = 0.3 + codes @ directions[name]
+    readings = fit_presence(net, seen, directions)
+    for name, reading in readings.items():
+        assert reading.least == 0
+        error = reading.of(codes) - seen.labels[:, LABELS.index(name)]
+        assert error.std() < 0.7
+        gained = {n: float(reading.of(v[None])) - reading.zero for n, v in directions.items()}
+        assert gained.pop(name) > 0.3
+        assert max(abs(gain) for gain in gained.values()) < 1e-4

@@ -224,3 +224,16 @@ def test_the_extent_is_what_the_maps_cover(net: FaceShapeAppearanceNet) -> None:
     editor = net.capabilities().editor
     assert editor is not None
     assert editor.extent == EXTENT > 1
+
+
+def test_what_darkens_takes_on_the_warmth_of_the_skin(net: FaceShapeAppearanceNet) -> None:
+    skin = torch.tensor([0.8, 0.6, 0.5]).view(1, 3, 1, 1).expand(1, 3, SIZE, SIZE).contiguous()
+    cold = torch.tensor([0.6, 0.8, 1.0]).view(1, 3, 1, 1)
+
+    def spread(after: torch.Tensor) -> float:
+        change = appearance_change(net, skin, torch.ones(1), skin, after)
+        return float((change.amax(1) - change.amin(1)).max())
+
+    assert spread(skin * cold * 0.4) < 1e-5  # a grey beard
+    assert spread(skin * cold) > 0.1
+    assert spread(torch.ones_like(skin) * 0.9) > 0.1

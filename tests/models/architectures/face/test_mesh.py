@@ -133,3 +133,19 @@ def test_a_polygon_is_filled_by_its_area() -> None:
     assert mask[2, 2] == 0
     lips = polygon_mask(geometry()["canon"], INNER_LIPS, 112, 1.0)
     assert lips.mean() > 0.003  # the canonical mouth is open
+
+
+def test_fields_are_smoothed_less_where_lips_and_lids_meet() -> None:
+    canon, side = geometry()["canon"], 96
+    mesh = map_mesh(canon, geometry()["triangles"].long(), side, 1.0, 0.2)
+    noise = torch.randn(1, side, side, generator=torch.Generator().manual_seed(0))
+    smooth = mesh.smooth(noise, 1.5)[0]
+
+    def near(point: int) -> torch.Tensor:
+        x, y = ((canon[point, :2] + 0.5) * side).long().tolist()
+        return smooth[y - 2 : y + 3, x - 2 : x + 3].std()
+
+    cheek = near(50)
+    assert cheek < 0.4
+    for seam in (159, 386, 13):
+        assert near(seam) > 1.4 * cheek

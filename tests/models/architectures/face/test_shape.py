@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from face_latents.models.architectures.face.shape import FaceShape
+from face_latents.models.architectures.face.shape import FaceShape, keep_apart
 from face_support import MIRROR, SHAPES, geometry, shape_tensors
 
 
@@ -59,3 +59,15 @@ def test_signs_of_the_parity_mirror_a_face() -> None:
     points = made.points(pose, form)
     mirrored = made.points(pose * signs, form * made.parity)
     torch.testing.assert_close(mirrored, points[:, geometry()["order"]] * MIRROR, atol=1e-4, rtol=0)
+
+
+def test_lips_meet_halfway_and_lids_at_the_lower_one() -> None:
+    face = shape().mean[None].clone()
+    lower_lip, lower_lid = float(face[0, 14, 1]), float(face[0, 145, 1])
+    face[0, 13, 1], face[0, 159, 1] = lower_lip + 0.02, lower_lid + 0.02
+    met = keep_apart(face)[0]
+    torch.testing.assert_close(met[[13, 14], 1], torch.full((2,), lower_lip + 0.01))
+    torch.testing.assert_close(met[[159, 145], 1], torch.full((2,), lower_lid))
+    others = [point for point in range(len(met)) if point not in (13, 14, 159, 145)]
+    assert torch.equal(met[others], face[0, others])
+    assert torch.equal(keep_apart(shape().mean[None]), shape().mean[None])
