@@ -74,8 +74,8 @@ PAGES = {
         ("digits", "digits", "basis_digits"),
         "MNIST: bases from training digits, readings of test digits",
         "named below",
-        "± is the standard deviation over the seeds, of what is drawn; of 300 decoded digits a "
-        "share has one of at most 0.03",
+        "± is the standard deviation over the seeds, of what is drawn; that over digits is named "
+        "below",
     ),
     "nodes": Provenance(
         _ALIGNED,
@@ -138,7 +138,9 @@ def describe(page: str, model: Path | None = None) -> str:
     found = PAGES.get(page) or PAGES.get(page.partition("_")[0])
     if found is None:
         return ""
-    named = [f"{name} {_digest(bundled_file(f'{name}.safetensors'))}" for name in found.models]
+    other = model is not None and page not in PAGES  # a basis of the bundled model is not its own
+    used = [name for name in found.models if not (other and name.startswith("basis_"))]
+    named = [f"{name} {_digest(bundled_file(f'{name}.safetensors'))}" for name in used]
     if model is not None and named:
         named[0] = f"{model.name} {_digest(model)}"
     models = ", ".join(named) or "none"

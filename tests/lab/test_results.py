@@ -121,6 +121,8 @@ def test_another_model_s_results_leave_those_of_the_bundled_one(
     )
     assert "--model gan.safetensors --results docs/results`" in other
     assert "Models (SHA-256): gan.safetensors " in other
+    assert "basis_digits" in bundled
+    assert "basis_digits" not in other  # it is the bundled model's
     monkeypatch.setitem(commands.EVALUATIONS, "lsd", measured._replace(needs_model=True))
     assert main([*given[:2], *told, *given[2:]]) == 0
     assert (tmp_path / "lsd.md").read_text(encoding="utf-8").startswith("# Spectra\n")
