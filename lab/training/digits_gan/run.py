@@ -51,7 +51,7 @@ class DigitsGanTraining:
 
     classifier_steps: Annotated[int, "of the classifier that the encoders are trained with"] = 600
     gan_steps: Annotated[int, "of generator and discriminator"] = 4000
-    encoder_steps: Annotated[int, "of each encoder"] = 1200
+    encoder_steps: Annotated[int, "of each encoder"] = 5000
     seed: Annotated[int, "of the initial weights, the batches and all noise"] = 0
     minutes: Annotated[float | None, "pause after so many; the same command goes on"] = None
     resume: Annotated[bool, "go on from the state beside the model where there is one"] = True
@@ -69,8 +69,8 @@ def train_digits_gan(
 
     Beside `out_file` (stem S) it keeps state and curve (`lab/training/loop.py`), `S.samples.png`,
     and `S_encoders.safetensors`. A run that is stopped goes on from its last state, with the same
-    result as one that was not. With the defaults it took 77 minutes, on one core that another
-    training shared.
+    result as one that was not. With the defaults it took 91 minutes, on one core that other
+    work shared.
 
     Args:
         data_dir: root of `torchvision.datasets.MNIST`; the data is downloaded there if missing.
