@@ -1,6 +1,6 @@
 """Measure the pack inside a real ComfyUI and write the figures as JSON.
 
-    COMFYUI_DIR=... python tests/host_report.py --out host.json [--photo PHOTO]
+    COMFYUI_DIR=... python tests/support/host_report.py --out host.json [--photo PHOTO]
 
 Starts the host with the pack linked in, runs every shipped workflow through it and through the
 stand-alone runner under the same interpreter, and compares the saved pictures pixel by pixel.
@@ -13,6 +13,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
 from dataclasses import asdict
@@ -25,8 +26,8 @@ from face_latents.lab.results import markdown_table, write_section
 from host_server import PACK, Host
 
 
-def measure(base: Path, photo: Path | None) -> dict[str, Any]:
-    """All figures of the host that COMFYUI_DIR names."""
+def measure(base: Path, photo: Path | None, only: str) -> dict[str, Any]:
+    """The figures of the host that COMFYUI_DIR names, of workflows whose names match `only`."""
     host = Host(base)
     if photo is None:
         host_server.save_astronaut(host.base / "input" / "example.png")
@@ -41,6 +42,8 @@ def measure(base: Path, photo: Path | None) -> dict[str, Any]:
         listed = set(host.get_json("/object_info"))
         workflows = []
         for path in sorted((PACK / "workflows").glob("*.json")):
+            if not re.match(only, path.stem):
+                continue
             facts: dict[str, Any] = {"workflow": path.stem}
             try:
                 facts = asdict(host_server.compare_with_runner(host, path, base / path.stem))
@@ -74,6 +77,8 @@ def table(figures: dict[str, Any]) -> str:
         f"Photo: {figures['photo']}. Seconds in the host include loading on first use, those of "
         "the runner the start of Python and torch."
     )
+    if figures.get("in_parts"):
+        facts += " The host was started anew for some of the workflows."
     rows = []
     for run in figures["workflows"]:
         if run.get("error"):
@@ -90,17 +95,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the pack inside a real ComfyUI.")
     parser.add_argument("--out", type=Path, help="a JSON file to write")
     parser.add_argument("--results", type=Path, help="write hosts.md in this folder")
+    parser.add_argument("--only", default="", help="workflows whose names begin so (a pattern)")
+    parser.add_argument("--add", type=Path, help="a JSON file of another run with its workflows")
     parser.add_argument("--photo", type=Path, help="the photo to run on (default: the astronaut)")
     arguments = parser.parse_args()
     if reason := host_server.missing_host():
         parser.error(reason)
     with tempfile.TemporaryDirectory() as base:
-        figures = measure(Path(base), arguments.photo)
+        figures = measure(Path(base), arguments.photo, arguments.only)
+    if arguments.add:
+        earlier = json.loads(arguments.add.read_text("utf-8"))
+        both = [*earlier["workflows"], *figures["workflows"]]
+        figures["workflows"] = sorted(both, key=lambda facts: str(facts["workflow"]))
+        figures["clean_log"] = figures["clean_log"] and earlier["clean_log"]
+        figures["in_parts"] = True
     text = json.dumps(figures, indent=2) + "\n"
     if arguments.out:
         arguments.out.write_text(text, "utf-8")
     if arguments.results:
-        command = "COMFYUI_DIR=DIR python tests/host_report.py --results docs/results"
+        command = "COMFYUI_DIR=DIR python tests/support/host_report.py --results docs/results"
         command += " --photo PHOTO" if arguments.photo else ""
         title = f"ComfyUI {figures['comfyui']}"
         write_section(arguments.results, "hosts", title, command, table(figures))
