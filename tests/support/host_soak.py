@@ -24,6 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import host_memory
 import host_server
 from face_latents.cli.runner.convert import to_prompt
 from face_latents.lab.results import markdown_table, write_section
@@ -38,6 +39,10 @@ CANCELLED = 0.15  # share of prompts
 WINDOW = 100  # prompts after which memory has to stay as it is
 FLAT = 0.05  # growth of memory after them
 QUICK = 0.5  # seconds from Cancel to the end
+MEMORY = (
+    "In use: resident memory without what the C library keeps free between blocks in use. "
+    "ComfyUI's lists: its history, and its cache's keys, of which those of failed prompts stay."
+)
 OURS = re.compile(r"(FaceLatents|NoFace|SpaceMismatch|Host)Error$")
 
 
@@ -91,6 +96,8 @@ class Soak:
         self.outcomes: Counter[str] = Counter()
         self.runs: Counter[str] = Counter()  # by template
         self.memory: list[float] = []  # MB after each prompt
+        self.used: list[float] = []  # the same without what the C library keeps free
+        self.lists: list[float] = []  # MB of ComfyUI's own after each WINDOW prompts
         self.waits: list[tuple[float, float, str]] = []  # from Cancel: seconds, CPU seconds, where
         self.odd: list[str] = []
         self.spent: dict[str, float] = {}  # seconds of a template's last run
@@ -154,6 +161,9 @@ class Soak:
         if not pressed:
             self.spent[name] = time.monotonic() - began
         self.memory.append(self._held())
+        self.used.append(self.memory[-1] - host_memory.free_of(self.host))
+        if len(self.memory) % WINDOW == 0:
+            self.lists.append(host_memory.lists_of(self.host))
 
     def _cancel(self, pressed: list[tuple[float, float]]) -> None:
         pressed.append((time.time(), self._worked()))
@@ -207,25 +217,24 @@ class Soak:
 
     def details(self) -> str:
         """Memory by hundreds, and where Cancel took longest."""
-        hundreds = [self.memory[at : at + WINDOW] for at in range(0, len(self.memory), WINDOW)]
-        rows = [
-            (
-                f"{n * WINDOW + 1} to {n * WINDOW + len(part)}",
-                f"{median(part):.0f}",
-                f"{max(part):.0f}",
-            )
-            for n, part in enumerate(hundreds)
-        ]
+        rows = []
+        for number, at in enumerate(range(0, len(self.memory), WINDOW)):
+            part, used = (each[at : at + WINDOW] for each in (self.memory, self.used))
+            own = f"{self.lists[number]:.1f}" if number < len(self.lists) else ""
+            middle = (f"{median(part):.0f}", f"{max(part):.0f}", f"{median(used):.0f}", own)
+            rows.append((f"{at + 1} to {at + len(part)}", *middle))
         slowest = sorted(self.waits, key=lambda wait: -wait[1])[:5]
         waits = [(where, f"{clock:.2f}", f"{work:.2f}") for clock, work, where in slowest]
-        memory = markdown_table(("prompts", "median memory, MB", "most, MB"), rows)
+        head = ("median memory, MB", "most, MB", "median in use, MB", "ComfyUI's lists, MB")
+        memory = markdown_table(("prompts", *head), rows)
         where = ("longest after Cancel, template and node", "s", "s of CPU time")
-        return "\n\n".join([memory, markdown_table(where, waits)])
+        return "\n\n".join([MEMORY, memory, markdown_table(where, waits)])
 
 
 def soak(base: Path, arguments: argparse.Namespace) -> tuple[Soak, str]:
     """Run prompts until their number or the time is reached; what was seen, the host's version."""
     host = Host(base)
+    host_memory.add_probe(host)
     host_server.save_astronaut(base / "input" / "example.png")
     if not arguments.quick:
         host_server.add_example_folders(base / "input")
