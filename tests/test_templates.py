@@ -114,6 +114,8 @@ def test_an_app_shows_inputs_and_outputs_that_are_there(path):
         widgets = {found["widget"]["name"] for found in node["inputs"] if "widget" in found}
         drawn = node["type"] == "FaceLatentsSliders" and name == "sliders"  # by the canvas script
         assert name in widgets or drawn, (number, name)
+    told = [(name, str(more)) for _, name, *more in app["inputs"]] if app else []
+    assert len(set(told)) == len(told)  # two photos, both of an input "image", by a description
     for number in app["outputs"] if app else ():
         kind = nodes[number]["type"]
         assert kind.startswith("Save") or NODE_CLASS_MAPPINGS[kind].OUTPUT_NODE

@@ -238,5 +238,14 @@ const box = await page.locator(".fls-frame").boundingBox();
 check(box.width > 500 && box.height > 380, `a large node's picture is ${JSON.stringify(box)}`);
 await shot("8_large");
 
+// Among the inputs of an app there is little room: a slider is still long enough to drag.
+await open(graph);
+await page.evaluate(() =>
+  window.app.extensionManager.command.execute("Comfy.ToggleLinear"));
+await page.waitForTimeout(3000);
+const lengthOfSlider = await page.evaluate(() => window.flt.range("smile").clientWidth);
+check(lengthOfSlider > 120, `a slider of an app is ${lengthOfSlider} pixels long`);
+await shot("9_app");
+
 await browser.close();
 fs.writeFileSync(path.join(job.out, "report.json"), JSON.stringify(report, null, 2));
