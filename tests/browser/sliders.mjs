@@ -141,6 +141,20 @@ check(await page.evaluate(() => window.flt.range("beard").disabled), "a wired sl
 check((await page.locator(".fls-status").innerText()).includes("gone"), "the node does not name it");
 await shot("5_wired");
 
+// A wire that is taken away while a slider moves: no picture of what is not connected any more.
+await open(graph);
+await run();
+await page.evaluate(() => {
+  const node = window.flt.node();
+  window.flt.set("smile", 2);
+  node.disconnectInput(node.inputs.findIndex((input) => input.name === "face_model"));
+  window.flt.set("smile", 1, "change");
+});
+await page.waitForTimeout(4000);
+check((await page.locator(".fls-status").innerText()).includes("Queue"),
+  "a preview in vain: the panel does not say to queue");
+check(await page.evaluate(() => window.flt.values().smile) === 1, "a drag without a model is lost");
+
 // Undo removes the node and makes it anew: what is on the page belongs to the new one.
 await open(graph);
 await run();

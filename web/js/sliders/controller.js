@@ -169,7 +169,10 @@ export class Controller {
 
   move(settled) {
     const ready = this.isReady();
-    if (!ready) this.panel.say(translate("Queue the workflow to see the change."));
+    if (!ready) {
+      this.preview.drop(); // its answer would clear what is said
+      this.panel.say(translate("Queue the workflow to see the change."));
+    }
     const values = ready && this.isLinked("strengths") ? this.ran.strengths : this.values();
     if (!ready || values === null) return;
     const known = new Set(this.ran.directions.map((row) => row.name));
