@@ -17,8 +17,8 @@ EXPRESSION, WITH_POSE, POSE, MOUTH, EYES = PARTS = (
     "expression", "expression and pose", "pose", "mouth", "eyes and brows",
 )  # fmt: skip
 TURNS = "pose"  # group of directions
-# Landmarks see expressions a little too small. Over 20 pairs of people, both ways, the expression came
-# about as near to the other photo's at this strength as at 1.25, and the person stayed more alike.
+# Landmarks see expressions a little too small. Over 20 pairs of people, both ways, the expression
+# came about as near to the other photo's at this strength as at 1.25, and people stayed more alike.
 STRENGTH = 1.1
 
 

@@ -91,7 +91,7 @@ class AttributeSliders:
 
     @classmethod
     def IS_CHANGED(cls, **inputs: object) -> str:
-        return state_of_files()
+        return f"{state_of_files()} {sessions.missed}"
 
 
 def _start_preview(session: Session, positions: Positions) -> dict[str, Any]:

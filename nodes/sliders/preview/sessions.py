@@ -104,12 +104,18 @@ def session_of(
 
 
 class Sessions:
-    """Sessions by an id that cannot be guessed; the least recently used ones are forgotten."""
+    """Sessions by an id that cannot be guessed; the least recently used ones are forgotten.
+
+    Attributes:
+        missed: how often one was wanted that is no longer there. A run has to make it anew, though
+            nothing else of its node changed: ComfyUI would answer from its cache.
+    """
 
     def __init__(self, most: int = MOST_SESSIONS, most_bytes: int = MOST_BYTES) -> None:
         self._most, self._most_bytes = most, most_bytes
         self._lock = threading.Lock()
         self._held: OrderedDict[str, Session] = OrderedDict()
+        self.missed = 0
 
     def add(self, session: Session) -> str:
         """Keep a session; returns its id."""
@@ -124,8 +130,11 @@ class Sessions:
         """The session of an id, or None."""
         with self._lock:
             session = self._held.get(key)
-            if session is not None:
-                self._held.move_to_end(key)
+            if session is None or session.model() is None:
+                self._held.pop(key, None)
+                self.missed += 1
+                return None
+            self._held.move_to_end(key)
             return session
 
     def _too_much(self) -> bool:

@@ -8,10 +8,12 @@ import threading
 
 import pytest
 import torch
+from face_latents import NODE_CLASS_MAPPINGS
 from face_latents.nodes import host
 from face_latents.nodes.model import load as load_model
 from face_latents.nodes.sliders.panel import panel_of
 from face_latents.nodes.sliders.preview.sessions import Sessions, session_of
+from face_latents.nodes.sliders.preview.sessions import sessions as host_sessions
 from nodes_support import encode, mesh_face, photos, random_latent, run, tiny_model
 from preview_support import HEADERS, Bench, answer_of, as_bytes, pixels
 from skimage import data
@@ -226,3 +228,17 @@ def test_a_session_larger_than_the_limit_still_works_alone():
     sessions = Sessions(most_bytes=1)
     key = sessions.add(session_of(model, panel_of(model), random_latent(model), {}))
     assert sessions.find(key) is not None
+
+
+def test_a_run_makes_a_session_anew_that_was_wanted_in_vain():
+    """Else ComfyUI answers a run of the same inputs from its cache, and queueing does not help."""
+    model = tiny_model()
+    key = host_sessions.add(session_of(model, panel_of(model), random_latent(model), {}))
+    node = NODE_CLASS_MAPPINGS["FaceLatentsSliders"]
+    stamp = node.IS_CHANGED()
+    assert host_sessions.find(key) is not None
+    assert node.IS_CHANGED() == stamp
+    del model
+    gc.collect()
+    assert host_sessions.find(key) is None
+    assert node.IS_CHANGED() != stamp
