@@ -247,5 +247,19 @@ const lengthOfSlider = await page.evaluate(() => window.flt.range("smile").clien
 check(lengthOfSlider > 120, `a slider of an app is ${lengthOfSlider} pixels long`);
 await shot("9_app");
 
+// Another language, without loading the page anew.
+const speak = (language) => page.evaluate((one) =>
+  window.app.extensionManager.setting.set("Comfy.Locale", one), language);
+await open(graph);
+await speak("ja");
+await page.waitForTimeout(3000);
+await page.evaluate((json) => window.app.loadGraphData(json), graph);
+await page.waitForTimeout(3000);
+const headings = await page.evaluate(() => window.flt.panel().innerText);
+check(headings.includes("\u8868\u60c5"), "the panel does not follow the language");
+await shot("10_japanese");
+await speak("en");
+await page.waitForTimeout(1000);
+
 await browser.close();
 fs.writeFileSync(path.join(job.out, "report.json"), JSON.stringify(report, null, 2));

@@ -15,9 +15,16 @@ function refreshAll() {
   for (const controller of controllers) controller.refresh();
 }
 
+const LANGUAGE = "Comfy.Locale";
+const translateAll = () => loadTranslation(api, app.extensionManager?.setting?.get(LANGUAGE));
+
 app.registerExtension({
   name: "FaceLatents.AttributeSliders",
-  init: () => loadTranslation(api, app.extensionManager?.setting?.get("Comfy.Locale")),
+  init: translateAll,
+  setup() { // panels made from then on speak the new language
+    app.ui.settings.addEventListener(`${LANGUAGE}.change`, () =>
+      setTimeout(() => translateAll().then(forgetDirections), 100));
+  },
   nodeCreated(node) {
     if (node.comfyClass !== NODE) return;
     const controller = new Controller(node);
