@@ -79,7 +79,7 @@ def test_missing_frames_are_interpolated_and_named():
 
 def test_longer_gaps_are_left_as_they_are_or_refused():
     frames = [[] if 2 <= t < 20 else [mesh_face(80, 60)] for t in range(22)]
-    with pytest.raises(NoFaceError, match=r"photo 3, nor.*Of 22 photos, 3 to 20 show"):
+    with pytest.raises(NoFaceError, match=r"photo 3, nor.*Photos 3 to 20 of 22 show"):
         encode_clip(still(22), *frames)
     latent, _, text = encode_clip(still(22), *frames, no_face=LEAVE)
     assert text.startswith("No face in photos 3 to 20 of 22: left as they are.")
