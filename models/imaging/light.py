@@ -50,8 +50,8 @@ def apply_log_odds(values: Tensor, change: Tensor) -> Tensor:
     and nothing is sent out of range.
     """
     inside = values.clamp(0, 1)
-    lost = torch.expm1(change).mul(inside)  # (g - 1) v
-    return lost.mul(1 - inside).div(lost + 1).add(values)
+    lost = change.exp().sub_(1) * inside  # (g - 1) v
+    return (1 - inside).mul_(lost).div_(lost.add_(1)).add_(values)
 
 
 def light_of(change: Tensor, mask: Tensor, least: float = LEAST_LIGHT) -> Tensor:

@@ -78,7 +78,9 @@ def sample_maps(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
     Returns:
         `(C, H, W)`.
     """
-    grid = torch.stack([x * 2 - 1, y * 2 - 1], dim=-1)[None].to(maps.dtype)
+    grid = torch.empty(*x.shape, 2, dtype=maps.dtype, device=maps.device)
+    for axis, fractions in enumerate((x, y)):
+        torch.sub(fractions * 2, 1, out=grid[..., axis])
     return F.grid_sample(
-        maps[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False
+        maps[None], grid[None], mode="bilinear", padding_mode="zeros", align_corners=False
     )[0]

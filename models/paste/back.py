@@ -8,7 +8,7 @@ changes, the photo is returned bit for bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import torch
@@ -18,7 +18,6 @@ from ..errors import FaceLatentsError
 from ..geometry.similarity import invert_transform, transform_points, transform_scale
 from ..imaging.edit_maps import EditMaps
 from ..imaging.light import apply_log_odds
-from ..imaging.maps import prepare_maps, sample_maps
 from ..threads import map_in_threads
 from ..values import PhotoContext
 from .edit import FaceEdit, PhotoEdit, PictureEdit
@@ -29,15 +28,17 @@ from .pixels import (
     CELL,
     DETAIL_REACH,
     Box,
-    crop_fractions,
+    PlacedMaps,
+    common_box,
     end_before_border,
     move_photo,
     photo_box,
+    pixels_of,
     square_around,
 )
 from .whole import paste_whole
 
-_TILE = 384  # photo pixels a side, a multiple of `CELL`, worked on at once by a thread
+_TILE = 512  # photo pixels a side at most, worked on at once by a thread
 
 
 def paste_back(
@@ -127,59 +128,51 @@ def _paste_maps(
         strength: share of it all.
         mask: `(H, W)` shares in [0, 1].
     """
-    box = photo_box(transform, square, photo.shape[0], photo.shape[1])
-    if box is None:
+    drawn = [maps.change, maps.weight, maps.face] if bool(maps.weight.amax() > 0) else [maps.change]
+    motion, drawing = layers = [
+        PlacedMaps.over(each, photo, transform, square, strength)
+        for each in (maps.motion, torch.cat(drawn))
+    ]
+
+    def edit(tile: Box) -> None:
+        """Write the tile's own pixels after the edit."""
+        own = photo[tile[1] : tile[3], tile[0] : tile[2], :3].permute(2, 0, 1)
+        edited = own.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        if (inner := common_box(tile, motion.box)) is not None:
+            wide = _widen(inner, photo)
+            shift = end_before_border(motion.read(wide, mask), photo, wide, to_photo)
+            moved = move_photo(photo, wide, shift, to_photo)
+            edited[pixels_of(inner, tile)] = moved[pixels_of(inner, wide)]
+        if (inner := common_box(tile, drawing.box)) is not None:
+            place = pixels_of(inner, tile)
+            edited[place] = _draw(edited[place], drawing.read(inner, mask))
+        finite = bool(edited.sum().isfinite())
+        if not finite or photo.dtype == torch.float64:  # float32 has not all of its digits
+            acting = [one.read(tile, mask)[:4].ne(0).any(0) for one in layers]
+            touched = torch.stack(acting).any(0)
+            if not finite and not bool(edited[:, touched].isfinite().all()):
+                raise FaceLatentsError(
+                    "Paste Back: the photo has pixels that are not numbers (NaN or infinity) on "
+                    "the face or close to it. Load the photo again or repair it first."
+                )
+            edited = torch.where(touched, edited.to(photo.dtype), own)
+        result[tile[1] : tile[3], tile[0] : tile[2], :3] = edited.permute(1, 2, 0)
+
+    for _ in map_in_threads(edit, list(_tiles([one.box for one in layers if one.box]))):
+        pass
+
+
+def _tiles(boxes: Sequence[Box]) -> Iterator[Box]:
+    """The box around some, in tiles of about equal sides up to `_TILE`."""
+    if not boxes:
         return
-    stacked = prepare_maps(maps.stacked(), square / float(transform_scale(transform)))
-    if not bool(maps.weight.any()):
-        stacked = stacked[:5]  # no face is laid over
-
-    def edit(tile: Box) -> Tensor:
-        """The tile's own pixels `(h, w, 3)` after the edit."""
-        wide = _widen(tile, photo)
-        values = sample_maps(stacked, *crop_fractions(transform, square, wide, photo.device))
-        allowed = values.new_tensor(strength)
-        if mask is not None:
-            inside = mask[wide[1] : wide[3], wide[0] : wide[2]].to(values)
-            allowed = allowed * inside.clamp(0, 1)
-        edited, touched = _edit_tile(photo, wide, values, allowed, to_photo)
-        left, top = tile[0] - wide[0], tile[1] - wide[1]
-        down, across = slice(top, top + tile[3] - tile[1]), slice(left, left + tile[2] - tile[0])
-        edited, touched = edited[:, down, across].permute(1, 2, 0), touched[down, across]
-        finite = torch.isfinite(edited)
-        if not bool(finite.all() or finite[touched].all()):
-            raise FaceLatentsError(
-                "Paste Back: the photo has pixels that are not numbers (NaN or infinity) on the "
-                "face or close to it. Load the photo again or repair it first."
-            )
-        window = photo[tile[1] : tile[3], tile[0] : tile[2], :3]
-        return torch.where(touched[..., None], edited.to(photo.dtype), window)
-
-    tiles = list(_active_tiles(stacked, transform, square, box))
-    for (left, top, right, bottom), edited in zip(tiles, map_in_threads(edit, tiles), strict=True):
-        result[top:bottom, left:right, :3] = edited
-
-
-def _active_tiles(stacked: Tensor, transform: Tensor, square: float, box: Box) -> Iterator[Box]:
-    """Tiles of a box of photo pixels to which maps over a square do anything."""
-    acts = (stacked[:6] != 0).any(0).cpu()
-    side = len(acts)
-    for top, left in product(
-        range(box[1] // _TILE * _TILE, box[3], _TILE), range(box[0] // _TILE * _TILE, box[2], _TILE)
-    ):
-        tile = (
-            max(left, box[0]),
-            max(top, box[1]),
-            min(left + _TILE, box[2]),
-            min(top + _TILE, box[3]),
-        )
-        corners = torch.tensor(list(product(tile[::2], tile[1::2])), dtype=torch.float64)
-        places = (transform_points(transform, corners) + 0.5) * (side / square)
-        (x0, y0), (x1, y1) = places.amin(0).tolist(), places.amax(0).tolist()
-        across = slice(max(0, math.floor(x0) - 2), max(0, math.ceil(x1) + 2))
-        down = slice(max(0, math.floor(y0) - 2), max(0, math.ceil(y1) + 2))
-        if bool(acts[down, across].any()):
-            yield tile
+    left, top = (min(box[n] for box in boxes) for n in (0, 1))
+    right, bottom = (max(box[n] for box in boxes) for n in (2, 3))
+    wide, high = (
+        math.ceil(side / math.ceil(side / _TILE)) for side in (right - left, bottom - top)
+    )
+    for y, x in product(range(top, bottom, high), range(left, right, wide)):
+        yield x, y, min(x + wide, right), min(y + high, bottom)
 
 
 def _widen(tile: Box, photo: Tensor) -> Box:
@@ -194,29 +187,18 @@ def _widen(tile: Box, photo: Tensor) -> Box:
     )
 
 
-def _edit_tile(
-    photo: Tensor, tile: Box, maps: Tensor, allowed: Tensor, to_photo: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Edited pixels `(3, h, w)` of a tile, and where `(h, w)` the edit acts at all.
+def _draw(moved: Tensor, maps: Tensor) -> Tensor:
+    """Pixels `(3, h, w)` with a change of colour, and a face laid over.
 
     Args:
-        photo: `(H, W, 3 or 4)`.
-        tile: of it.
-        maps: `(5 or 9, h, w)`: motion and change, and a face that is laid over and its weight.
-        allowed: `()` or `(h, w)`, share of it all.
-        to_photo: see `_paste_maps`.
+        moved: the photo's.
+        maps: `(3 or 7, h, w)`: the change, and the face's weight and the face.
     """
-    motion = end_before_border(maps[:2] * allowed, photo, tile, to_photo)
-    change, weight = maps[2:5] * allowed, (maps[5:6] * allowed).clamp(0, 1)
-    touched = torch.stack([each.ne(0) for each in (*motion, *change, *weight)]).sum(0) > 0
-    moved = edited = move_photo(photo, tile, motion, to_photo)
-    if bool(change.any()):
-        edited = apply_log_odds(edited, change)
-    if len(weight):
-        edited = edited + weight * (maps[6:] - edited)
+    drawn = apply_log_odds(moved, maps[:3])
+    if len(maps) > 3:
+        drawn.lerp_(maps[4:], maps[3].clamp(0, 1))
     # Rounding may end a few 1e-8 outside; a pixel that began outside keeps what it had.
-    edited = torch.minimum(torch.maximum(edited, moved.clamp(max=0)), moved.clamp(min=1))
-    return edited, touched
+    return torch.minimum(torch.maximum(drawn, moved.clamp(max=0)), moved.clamp(min=1))
 
 
 def _check(photo: Tensor, strength: float, mask: Tensor | None) -> None:

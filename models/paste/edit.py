@@ -49,7 +49,7 @@ class PhotoEdit:
     maps: EditMaps
 
     def __post_init__(self) -> None:
-        if not bool(torch.isfinite(self.maps.stacked()).all()):
+        if not bool(self.maps.stacked().sum().isfinite()):
             raise FaceLatentsError(_NOT_FINITE.format("edit"))
 
 

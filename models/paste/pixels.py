@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -24,17 +26,82 @@ _GRAIN_FLOOR = 1e-6  # (0.001)^2: below this there is no detail to restore
 Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels; right, bottom excluded
 
 
-def photo_box(transform: Tensor, size: float, height: int, width: int) -> Box | None:
-    """Photo pixels under the square of a crop of `size`; None if there are none."""
-    low, high = -0.5, size - 0.5
-    corners = torch.tensor(
-        [[low, low], [high, low], [low, high], [high, high]], dtype=torch.float64
-    )
-    corners = transform_points(invert_transform(transform), corners)
+def photo_box(
+    transform: Tensor, size: float, height: int, width: int, acting: Tensor | None = None
+) -> Box | None:
+    """Photo pixels under the square of a crop of `size`; None if there are none.
+
+    Args:
+        transform: `(2, 3)`, photo pixels to those of the crop.
+        size: of the crop.
+        height, width: of the photo.
+        acting: `(N, N)` over the square; only pixels about where it is true, somewhere, count.
+    """
+    edges = [(0.0, 1.0)] * 2  # of x and y
+    if acting is not None:
+        if not bool(acting.any()):
+            return None
+        side = len(acting)
+        lines = [acting.any(axis).nonzero() for axis in (0, 1)]
+        edges = [((int(line[0]) - 1) / side, (int(line[-1]) + 2) / side) for line in lines]
+    corners = torch.tensor(list(product(*edges)), dtype=torch.float64)
+    corners = transform_points(invert_transform(transform), corners * size - 0.5)
     (x0, y0), (x1, y1) = corners.amin(0).tolist(), corners.amax(0).tolist()
     left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
     right, bottom = min(width, math.ceil(x1) + 1), min(height, math.ceil(y1) + 1)
     return None if left >= right or top >= bottom else (left, top, right, bottom)
+
+
+def common_box(one: Box, other: Box | None) -> Box | None:
+    """The pixels that are in both boxes; None if there are none."""
+    if other is None:
+        return None
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right, bottom = min(one[2], other[2]), min(one[3], other[3])
+    return None if left >= right or top >= bottom else (left, top, right, bottom)
+
+
+def pixels_of(box: Box, around: Box) -> tuple[slice, slice, slice]:
+    """Where a box is in the pixels `(C, h, w)` of a larger one."""
+    left, top = around[:2]
+    return slice(None), slice(box[1] - top, box[3] - top), slice(box[0] - left, box[2] - left)
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedMaps:
+    """Maps over a square of a photo, fit to be read at its pixels.
+
+    Attributes:
+        maps: `(C, N, N)`; the first four say what is done.
+        transform: `(2, 3)`, photo pixels to those of the square.
+        square: its side.
+        box: the photo's pixels to which anything is done; None: none.
+    """
+
+    maps: Tensor
+    transform: Tensor
+    square: float
+    box: Box | None
+
+    @classmethod
+    def over(
+        cls, maps: Tensor, photo: Tensor, transform: Tensor, square: float, strength: float
+    ) -> PlacedMaps:
+        """Maps `(C, M, M)` for a photo `(H, W, C)`, of which a share is done."""
+        if bool(maps[:4].abs().amax() > 0):
+            maps = prepare_maps(maps, square / float(transform_scale(transform)))
+            maps[:4] *= strength
+        acting = (maps[:4].abs().amax(0) > 0).cpu()
+        box = photo_box(transform, square, photo.shape[0], photo.shape[1], acting)
+        return cls(maps, transform, square, box)
+
+    def read(self, box: Box, mask: Tensor | None) -> Tensor:
+        """The maps `(C, h, w)` at pixels of a box; as much as a mask `(H, W)` allows is done."""
+        fractions = crop_fractions(self.transform, self.square, box, self.maps.device)
+        values = sample_maps(self.maps, *fractions)
+        if mask is not None:
+            values[:4] *= mask[box[1] : box[3], box[0] : box[2]].to(values).clamp(0, 1)
+        return values
 
 
 def square_around(transform: Tensor, size: float, extent: float) -> Tensor:
@@ -58,9 +125,9 @@ def crop_fractions(
     left, top, right, bottom = box
     px = torch.arange(left, right, dtype=torch.float64, device=device)
     py = torch.arange(top, bottom, dtype=torch.float64, device=device)[:, None]
-    (a, b, tx), (c, d, ty) = transform.tolist()
-    x = (a * px + b * py + tx + 0.5) / size
-    y = (c * px + d * py + ty + 0.5) / size
+    (a, b, tx), (c, d, ty) = (transform / size).tolist()
+    x = (a * px + (tx + 0.5 / size)) + b * py
+    y = c * px + (d * py + (ty + 0.5 / size))
     return x.float(), y.float()
 
 
@@ -102,14 +169,16 @@ def end_before_border(motion: Tensor, photo: Tensor, box: Box, to_photo: Tensor)
     """
     left, top, right, bottom = box
     height, width = photo.shape[:2]
-    x = torch.arange(left, right, device=motion.device)
-    y = torch.arange(top, bottom, device=motion.device)
+    reach = 3 * float(to_photo[:, 0].norm())  # a similarity
+    if min(left, top, width - right, height - bottom) > 1.5 * reach * float(motion.abs().amax()):
+        return motion  # no border is near
+    x = torch.arange(left, right, device=motion.device, dtype=motion.dtype)
+    y = torch.arange(top, bottom, device=motion.device, dtype=motion.dtype)
     near = torch.minimum(
         torch.minimum(x, width - 1 - x)[None], torch.minimum(y, height - 1 - y)[:, None]
     )
-    scale = float(to_photo[:, 0].norm())  # a similarity
-    length = (motion[0].square() + motion[1].square()).sqrt_()
-    return motion * (near / (3 * scale * length + 1e-6)).clamp_(max=1)
+    length = motion.square().sum(0).sqrt_()
+    return motion * near.div_(length.mul_(reach).add_(1e-6)).clamp_(max=1)
 
 
 def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Tensor:
@@ -127,34 +196,32 @@ def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Ten
         `(3, bottom - top, right - left)` float32.
     """
     left, top, right, bottom = box
-    window = photo[top:bottom, left:right, :3].permute(2, 0, 1).float()
-    moving = motion[0].ne(0) | motion[1].ne(0)
-    if not bool(moving.any()):
-        return window
-    matrix = to_photo.to(motion)
-    dx = matrix[0, 0] * motion[0] + matrix[0, 1] * motion[1]
-    dy = matrix[1, 0] * motion[0] + matrix[1, 1] * motion[1]
-    reach = math.ceil(float(torch.maximum(dx.abs().amax(), dy.abs().amax()))) + 2
+    dx, dy = (to_photo.to(motion) @ motion.flatten(1)).view_as(motion)
+    reach = math.ceil(max(float(dx.abs().amax()), float(dy.abs().amax()))) + 2
     height, width = photo.shape[:2]
     north, south = max(0, top - reach), min(height, bottom + reach)
     west, east = max(0, left - reach), min(width, right + reach)
     source = photo[north:south, west:east, :3].permute(2, 0, 1).float().contiguous()
-    x = torch.arange(left - west, right - west, device=photo.device) + dx
-    y = torch.arange(top - north, bottom - north, device=photo.device)[:, None] + dy
-    grid = torch.stack(
-        [(x + 0.5) * 2 / (east - west) - 1, (y + 0.5) * 2 / (south - north) - 1], dim=-1
-    )[None]
+    window = source[pixels_of(box, (west, north, east, south))]
+    moving = motion.abs().sum(0).sign_()
+    if not bool(moving.amax() > 0):
+        return window
+    x = torch.arange(left - west, right - west, device=photo.device) + 0.5
+    y = torch.arange(top - north, bottom - north, device=photo.device)[:, None] + 0.5
+    grid = torch.empty(*dx.shape, 2, device=photo.device)
+    for axis, place, shift, side in ((0, x, dx, east - west), (1, y, dy, south - north)):
+        torch.add(place * (2 / side) - 1, shift, alpha=2 / side, out=grid[..., axis])
     moved = F.grid_sample(
-        source[None], grid, mode="bicubic", padding_mode="border", align_corners=False
+        source[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False
     )[0]
     energy = F.grid_sample(
-        detail_energy(source)[None], grid, padding_mode="border", align_corners=False
+        detail_energy(source)[None], grid[None], padding_mode="border", align_corners=False
     )[0]
     moved = restore_detail(moved, energy)
     # Cubic interpolation overshoots at edges; it must not leave the range of the pixels it read.
     low, high = source.aminmax()
-    moved = moved.clamp(min(0.0, float(low)), max(1.0, float(high)))
-    return torch.where(moving, moved, window)
+    moved.clamp_(min(0.0, float(low)), max(1.0, float(high)))
+    return window.lerp(moved, moving)
 
 
 def restore_detail(picture: Tensor, energy: Tensor) -> Tensor:
