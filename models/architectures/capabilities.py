@@ -10,8 +10,21 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..values import Reading
+from ..values import Direction, Reading
 from .statistics import CodeStatistics
+
+
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """An attribute that edits take away.
+
+    Attributes:
+        direction: the attribute; its reading has a least value.
+        share: `(B,)` in [0, 1], how much of it goes from each face.
+    """
+
+    direction: Direction
+    share: Tensor
 
 
 class PhotoEditor(Protocol):
@@ -23,12 +36,21 @@ class PhotoEditor(Protocol):
 
     extent: float
 
-    def edit(self, photos: Tensor, before: Tensor, after: Tensor, *, draft: bool = False) -> Tensor:
+    def edit(
+        self,
+        photos: Tensor,
+        before: Tensor,
+        after: Tensor,
+        removals: Sequence[Removal] = (),
+        *,
+        draft: bool = False,
+    ) -> Tensor:
         """What edits do to photos.
 
         Args:
             photos: aligned crops `(B, 3, S, S)` in [0, 1].
             before, after: `(B, *s)`, codes of the crops, and after the edit.
+            removals: what is taken away beside that.
             draft: at half the resolution.
 
         Returns:

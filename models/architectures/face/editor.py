@@ -16,11 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...imaging.edit_maps import EditMaps
-from ...imaging.light import light_of, log_odds_change, luminance
+from ...imaging.light import apply_log_odds, light_of, log_odds_change, luminance
 from ...imaging.maps import gaussian_blur
 from ...threads import check_interrupt
+from ..capabilities import Removal
 from .mesh import grid_places, map_mesh, polygon_mask
 from .points import INNER_LIPS, OVAL
+from .removal import remove
 
 if TYPE_CHECKING:
     from .net import FaceShapeAppearanceNet
@@ -46,6 +48,7 @@ def edit_maps(
     photos: Tensor,
     before: Tensor,
     after: Tensor,
+    removals: Sequence[Removal] = (),
     *,
     draft: bool = False,
 ) -> Tensor:
@@ -55,6 +58,7 @@ def edit_maps(
         net: the model.
         photos: aligned crops `(B, 3, S, S)` in [0, 1].
         before, after: codes `(B, K)`.
+        removals: what is taken away beside that.
         draft: half the resolution throughout, drawings not sharpened.
 
     Returns:
@@ -63,24 +67,29 @@ def edit_maps(
     old, new = net.points(before), net.points(after)
     appearances = net.split(before)[2], net.split(after)[2]
     parted = _parted(old, new)
-    change, picture = torch.zeros_like(photos), torch.zeros_like(photos)
+    change = picture = bare = torch.zeros_like(photos)
+    cover = torch.zeros_like(photos[:, :1])
     drawn = bool((appearances[0] != appearances[1]).any())
-    opened = bool((parted > 0).any())
-    if drawn or opened:  # else nothing of a drawing is seen
+    opened, removed = bool((parted > 0).any()), any(bool(r.share.any()) for r in removals)
+    if drawn or opened or removed:  # else nothing of a drawing is seen
         own = net.read_canonical(photos, old, draft=draft)
         colours = colourfulness(own)
-        change = picture = torch.zeros_like(own)
+        change = picture = bare = torch.zeros_like(own)
+        cover = torch.zeros_like(own[:, :1])
         if drawn:
             change = appearance_change(net, own, colours, *_draw(net, appearances, draft))
         if opened:
             picture = tone_of(own, colours, net.paint_mouth(own, after))
+        if removed:
+            bare, cover = remove(net, own, before, removals)
+            bare = apply_log_odds(tone_of(own, colours, bare), change)
     mask = _mask_of(net, change.shape[-1])
     light = light_of(change.mean(1), mask)
     change = change - light[:, None, None, None] * mask
     side = DRAFT_GRID if draft else GRID
+    layers = torch.cat([change, picture, bare, cover], 1)
     maps = (
-        _maps(net, (old[i], new[i]), change[i], picture[i], float(parted[i]), side)
-        for i in range(len(photos))
+        _maps(net, (old[i], new[i]), layers[i], float(parted[i]), side) for i in range(len(photos))
     )
     stacked = torch.stack([each.stacked() for each in maps])
     if not bool((light != 0).any()):
@@ -170,12 +179,16 @@ def tone_of(own: Tensor, colours: Tensor, pictures: Tensor) -> Tensor:
 def _maps(
     net: FaceShapeAppearanceNet,
     points: tuple[Tensor, Tensor],
-    change: Tensor,
-    picture: Tensor,
+    layers: Tensor,
     parted: float,
     side: int,
 ) -> EditMaps:
-    """The maps of one face, whose points `(478, 3)` move from the first to the second ones."""
+    """The maps of one face, whose points `(478, 3)` move from the first to the second ones.
+
+    Args:
+        layers: `(10, S, S)` on the canonical face: the change, the face with its mouth painted, the
+            face without what is removed, and how much that covers.
+    """
     check_interrupt()
     old, new = points
     mesh = map_mesh(new, net.triangles.long(), side, EXTENT, REACH)
@@ -184,12 +197,15 @@ def _maps(
     motion, to_canon = fields.split(2)
     motion = end_motion(motion)
     grid = (grid_places(side, EXTENT, new.device) + to_canon.permute(1, 2, 0)) * 2
-    drawings = torch.cat([change, picture]) if parted > 0 else change
-    seen = F.grid_sample(drawings[None], grid[None], align_corners=False)[0]
+    removed = bool((layers[9] > 0).any())
+    used = 10 if removed else 6 if parted > 0 else 3
+    seen = F.grid_sample(layers[None, :used], grid[None], align_corners=False)[0]
     weight, face = torch.zeros_like(seen[:1]), torch.zeros_like(seen[:3])
     if parted > 0:
         inside = polygon_mask(new, INNER_LIPS, side, EXTENT)
-        weight, face = parted * gaussian_blur(inside[None], 0.7), seen[3:].clamp(0, 1)
+        weight, face = parted * gaussian_blur(inside[None], 0.7), seen[3:6].clamp(0, 1)
+    if removed:
+        weight, face = _lay_over(weight, face, seen[9:], seen[6:9].clamp(0, 1))
     moves = float((old - new)[:, :2].abs().amax()) > 0
     return EditMaps(
         motion if moves else torch.zeros_like(motion),
@@ -198,6 +214,13 @@ def _maps(
         face,
         EXTENT,
     )
+
+
+def _lay_over(top: Tensor, face: Tensor, under: Tensor, below: Tensor) -> tuple[Tensor, Tensor]:
+    """One picture on another, weights `(1, N, N)` and pictures `(3, N, N)` of both, as one."""
+    under = (1 - top) * under
+    weight = top + under
+    return weight, (top * face + under * below) / weight.clamp(min=1e-6)
 
 
 def end_motion(motion: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...finder.dense_landmarks import DenseLandmarks
 from ...finder.landmarks_net import POINTS
 from ...threads import check_interrupt
-from ..capabilities import Capabilities, FaceNet
+from ..capabilities import Capabilities, FaceNet, Removal
 from .doubts import find_doubts
 from .editor import EXTENT, edit_maps, face_mask
 from .eigenfaces import Eigenfaces
@@ -275,6 +275,14 @@ class FaceShapeAppearanceNet(FaceNet):
             rows.copy_((F.avg_pool2d(self.quick_decode(codes), 2) - origin).flatten(1))
         return weight.T
 
-    def edit(self, photos: Tensor, before: Tensor, after: Tensor, *, draft: bool = False) -> Tensor:
+    def edit(
+        self,
+        photos: Tensor,
+        before: Tensor,
+        after: Tensor,
+        removals: Sequence[Removal] = (),
+        *,
+        draft: bool = False,
+    ) -> Tensor:
         """What edits do to photos `(B, 3, S, S)`, see `editor.edit_maps`."""
-        return edit_maps(self, photos, before, after, draft=draft)
+        return edit_maps(self, photos, before, after, removals, draft=draft)
