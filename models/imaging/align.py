@@ -21,6 +21,7 @@ from ..geometry.similarity import (
     transform_scale,
 )
 from ..geometry.templates import AlignmentTemplate
+from .maps import sample_grid
 
 MAX_BLOCK_ROWS = 512  # source rows averaged at a time, so that a photo is never whole in float32
 
@@ -109,9 +110,7 @@ def warp_affine(
     if inverse.dim() == 2:
         inverse = inverse.expand(image.shape[0], 2, 3)
     grid = sampling_grid(inverse, size, (image.shape[-2], image.shape[-1]))
-    return F.grid_sample(
-        image, grid.to(image.dtype), mode=mode, padding_mode="border", align_corners=False
-    )
+    return sample_grid(image, grid.to(image.dtype), mode)
 
 
 def sampling_grid(inverse: Tensor, size: tuple[int, int], source: tuple[int, int]) -> Tensor:
@@ -120,12 +119,11 @@ def sampling_grid(inverse: Tensor, size: tuple[int, int], source: tuple[int, int
     `inverse` (B, 2, 3) maps target pixels to source pixels; `source` is the source's (H, W).
     """
     extent = torch.tensor([source[1], source[0]], dtype=torch.float64, device=inverse.device)
-    step_x = (2.0 * inverse[:, :, 0] / extent).reshape(-1, 1, 1, 2)
-    step_y = (2.0 * inverse[:, :, 1] / extent).reshape(-1, 1, 1, 2)
-    origin = ((2.0 * inverse[:, :, 2] + 1.0) / extent - 1.0).reshape(-1, 1, 1, 2)
-    ys = torch.arange(size[0], dtype=torch.float64, device=inverse.device).reshape(1, -1, 1, 1)
-    xs = torch.arange(size[1], dtype=torch.float64, device=inverse.device).reshape(1, 1, -1, 1)
-    return (origin + ys * step_y) + xs * step_x
+    step_x, step_y = (2.0 * inverse[:, :, axis] / extent for axis in (0, 1))
+    origin = (2.0 * inverse[:, :, 2] + 1.0) / extent - 1.0
+    ys, xs = (torch.arange(side, dtype=torch.float64, device=inverse.device) for side in size)
+    rows = origin[:, None] + ys[:, None] * step_y[:, None]
+    return rows[:, :, None] + (xs[:, None] * step_x[:, None])[:, None]
 
 
 def align(photo: Tensor, landmarks: Tensor, template: AlignmentTemplate) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_SMALL = 256  # sides up to which a blur is faster as a matrix product
+_SMALL = 512  # sides up to which a blur may be a matrix product, which it is
+_WORTH = 16  # where no side has more pixels than so many times those of the kernel
 _FINE = 512  # maps are raised to about this side by cubic splines, then read bilinearly
 
 
@@ -17,15 +18,18 @@ def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
     """Separable Gaussian blur of `(C, H, W)` with the border repeated; sigma in pixels."""
     if sigma <= 0:
         return maps.clone()
-    if max(maps.shape[-2:]) <= _SMALL:
-        down, across = (_blur_matrix(side, sigma).to(maps) for side in maps.shape[-2:])
+    kernel, sides = _blur_kernel(sigma), maps.shape[-2:]
+    if max(sides) <= min(_SMALL, _WORTH * len(kernel)):
+        down, across = (_blur_matrix(side, sigma).to(maps) for side in sides)
         return down @ maps @ across.T
-    kernel = _blur_kernel(sigma).to(maps)
-    radius = len(kernel) // 2
-    out = F.pad(maps[:, None], (radius, radius, 0, 0), mode="replicate")
-    out = F.conv2d(out, kernel.view(1, 1, 1, -1))
-    out = F.pad(out, (0, 0, radius, radius), mode="replicate")
-    return F.conv2d(out, kernel.view(1, 1, -1, 1))[:, 0]
+    reach = len(kernel) // 2
+    for axis, around in ((-1, (reach, reach, 0, 0)), (-2, (0, 0, reach, reach))):
+        padded = F.pad(maps[None], around, mode="replicate")[0]
+        first, *others = kernel.tolist()
+        maps = padded.narrow(axis, 0, maps.shape[axis]) * first
+        for start, weight in enumerate(others, 1):
+            maps.add_(padded.narrow(axis, start, maps.shape[axis]), alpha=weight)
+    return maps
 
 
 def _blur_kernel(sigma: float) -> Tensor:
@@ -81,6 +85,20 @@ def sample_maps(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
     grid = torch.empty(*x.shape, 2, dtype=maps.dtype, device=maps.device)
     for axis, fractions in enumerate((x, y)):
         torch.sub(fractions * 2, 1, out=grid[..., axis])
-    return F.grid_sample(
-        maps[None], grid[None], mode="bilinear", padding_mode="zeros", align_corners=False
-    )[0]
+    return sample_grid(maps[None], grid[None], padding_mode="zeros")[0]
+
+
+def sample_grid(
+    pictures: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "border"
+) -> Tensor:
+    """`F.grid_sample` of `(B, C, H, W)` at `(B, h, w, 2)`, corners not aligned, in all threads.
+
+    On a CPU only pictures of a batch are worked on at once; so the rows of one are made such.
+    """
+    parts = math.gcd(grid.shape[1], torch.get_num_threads())
+    one = len(grid) == 1 and not grid.is_cuda
+    if one and parts > 1:
+        pictures = pictures.expand(parts, -1, -1, -1)
+        grid = grid.unflatten(1, (parts, -1))[0]
+    read = F.grid_sample(pictures, grid, mode=mode, padding_mode=padding_mode, align_corners=False)
+    return read.transpose(0, 1).flatten(1, 2)[None] if one and parts > 1 else read

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..geometry.similarity import invert_transform
 from ..imaging.edit_maps import EditMaps
 from ..imaging.light import LEAST_LIGHT, apply_log_odds, light_of
-from ..imaging.maps import resize, sample_maps
+from ..imaging.maps import resize, sample_grid, sample_maps
 from ..values import PhotoContext
 from .edit import FaceEdit, PhotoEdit
 from .mask import face_mask
@@ -67,15 +66,17 @@ def _draft_maps(square: PhotoContext, maps: EditMaps) -> Tensor:
     box = (0, 0, side, side)
     x, y = crop_fractions(widened, square.size * maps.extent, box, photo.device)
     covers = bool((maps.weight != 0).any())
-    stacked = maps.stacked() if covers else torch.cat([maps.motion, maps.change])
+    changes = bool((maps.change != 0).any())
+    stacked = maps.stacked() if covers else maps.stacked()[: 5 if changes else 2]
     values = sample_maps(stacked, x, y)
     to_photo = invert_transform(transform)[:, :2] * square.size
     motion = end_before_border(values[:2], square.photo, box, to_photo)
     shift = torch.einsum("ij,jhw->ihw", to_photo.to(motion), motion) * 2 / side
     axis = (torch.arange(side) + 0.5) * 2 / side - 1
     grid = torch.stack([axis + shift[0], axis[:, None] + shift[1]], -1)[None]
-    moved = F.grid_sample(photo[None], grid, padding_mode="border", align_corners=False)[0]
-    edited = apply_log_odds(moved, values[2:5])
+    edited = sample_grid(photo[None], grid)[0]
+    if len(values) > 2:
+        edited = apply_log_odds(edited, values[2:5])
     if covers:
         edited = edited + values[5:6] * (values[6:] - edited)
     return edited.permute(1, 2, 0).clamp(0, 1)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..geometry.similarity import invert_transform, transform_points, transform_scale
 from ..imaging.light import luminance
-from ..imaging.maps import gaussian_blur, prepare_maps, sample_maps
+from ..imaging.maps import gaussian_blur, prepare_maps, sample_grid, sample_maps
 from ..threads import check_interrupt
 from ..values import PhotoContext
 
@@ -211,12 +211,8 @@ def move_photo(photo: Tensor, box: Box, motion: Tensor, to_photo: Tensor) -> Ten
     grid = torch.empty(*dx.shape, 2, device=photo.device)
     for axis, place, shift, side in ((0, x, dx, east - west), (1, y, dy, south - north)):
         torch.add(place * (2 / side) - 1, shift, alpha=2 / side, out=grid[..., axis])
-    moved = F.grid_sample(
-        source[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False
-    )[0]
-    energy = F.grid_sample(
-        detail_energy(source)[None], grid[None], padding_mode="border", align_corners=False
-    )[0]
+    moved = sample_grid(source[None], grid[None], "bicubic")[0]
+    energy = sample_grid(detail_energy(source)[None], grid[None])[0]
     moved = restore_detail(moved, energy)
     # Cubic interpolation overshoots at edges; it must not leave the range of the pixels it read.
     low, high = source.aminmax()

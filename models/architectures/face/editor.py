@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...imaging.edit_maps import EditMaps
 from ...imaging.light import apply_log_odds, light_of, log_odds_change, luminance
-from ...imaging.maps import gaussian_blur
+from ...imaging.maps import gaussian_blur, sample_grid
 from ...threads import check_interrupt
 from ..capabilities import Removal
 from .mesh import grid_places, map_mesh, polygon_mask
@@ -199,7 +199,7 @@ def _maps(
     grid = (grid_places(side, EXTENT, new.device) + to_canon.permute(1, 2, 0)) * 2
     removed = bool((layers[9] > 0).any())
     used = 10 if removed else 6 if parted > 0 else 3
-    seen = F.grid_sample(layers[None, :used], grid[None], align_corners=False)[0]
+    seen = sample_grid(layers[None, :used], grid[None], padding_mode="zeros")[0]
     weight, face = torch.zeros_like(seen[:1]), torch.zeros_like(seen[:3])
     if parted > 0:
         inside = polygon_mask(new, INNER_LIPS, side, EXTENT)

@@ -69,17 +69,18 @@ def barycentric(places: Tensor, corners: Tensor) -> Tensor:
 
 
 def outline_weights(places: Tensor, points: Tensor, reach: float) -> Tensor:
-    """How much places `(M, 2)` beyond the face follow each point of its outline, `(M, 36)`.
+    """How much places `(M, 2)` beyond the face follow each point of its outline, `(36, M)`.
 
     Inverse distances (Shepard 1968), times exp(-(distance / reach)^2): hair and ears come along,
     and what is farther stays.
     """
-    far = torch.cdist(places, points[list(OVAL), :2]).square()
+    x, y = (places.mT[axis] - points[list(OVAL), axis, None] for axis in (0, 1))
+    far = x.square() + y.square()
+    fade = (-far.amin(0) / reach**2).exp()
+    fade = ((fade - LEAST_FADE) / (1 - LEAST_FADE)).clamp(min=0)
     near = (far + SHARPEST).rsqrt()
     weights = near * near * near
-    fade = (-far.amin(1) / reach**2).exp()
-    fade = ((fade - LEAST_FADE) / (1 - LEAST_FADE)).clamp(min=0)
-    return weights * (fade / weights.sum(1))[:, None]
+    return weights * (fade / weights.sum(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ class MeshMap:
         outside: `(O,)`, places beyond it and along its outline, of a grid half as fine.
         corners: `(I, 3)`, points of the triangle there.
         weights: `(I, 3)` of these.
-        outline: `(O, 36)`, weights of the outline's points.
+        outline: `(36, O)`, weights of the outline's points.
     """
 
     side: int
@@ -104,14 +105,13 @@ class MeshMap:
 
     def spread(self, values: Tensor) -> Tensor:
         """Values of points `(B, N, C)` at every place, `(B, C, side, side)`."""
-        count, _, channels = values.shape
-        coarse = values.new_zeros(count, (self.side // 2) ** 2, channels)
-        coarse = coarse.index_copy(1, self.outside, self.outline @ values[:, list(OVAL)])
-        coarse = coarse.mT.reshape(count, channels, self.side // 2, self.side // 2)
+        values = values.mT
+        coarse = values.new_zeros(*values.shape[:2], (self.side // 2) ** 2)
+        coarse = coarse.index_copy(2, self.outside, values[:, :, list(OVAL)] @ self.outline)
+        coarse = coarse.unflatten(2, (self.side // 2, self.side // 2))
         beyond = F.interpolate(coarse, (self.side,) * 2, mode="bilinear", align_corners=False)
-        within = (self.weights[..., None] * values[:, self.corners]).sum(2)
-        result = beyond.flatten(2).index_copy(2, self.inside, within.mT)
-        return result.view(count, channels, self.side, self.side)
+        a, b, c = (values[:, :, self.corners[:, n]] * self.weights[:, n] for n in range(3))
+        return beyond.flatten(2).index_copy(2, self.inside, a + b + c).view_as(beyond)
 
     def smooth(self, fields: Tensor, sigma: float) -> Tensor:
         """Fields `(C, side, side)` without the facets of the triangles.
@@ -155,9 +155,13 @@ def map_mesh(points: Tensor, triangles: Tensor, side: int, extent: float, reach:
 
 def polygon_mask(points: Tensor, contour: Sequence[int], side: int, extent: float) -> Tensor:
     """1 within a closed contour of points, smooth over a place of the grid: `(side, side)`."""
-    fine = 4 * side
-    corners = (points[list(contour), :2].detach().cpu().double() / extent + 0.5) * fine - 0.5
-    picture = Image.new("L", (fine, fine))
-    ImageDraw.Draw(picture).polygon([tuple(corner) for corner in corners.tolist()], fill=255)
-    mask = torch.from_numpy(np.array(picture)).to(points.device).float()[None, None] / 255
-    return F.avg_pool2d(mask, 4)[0, 0]
+    corners = ((points[list(contour), :2].detach().cpu().double() / extent + 0.5) * side).numpy()
+    # only the places about the contour are drawn, four times as fine
+    left, top = np.clip(corners.min(0).astype(int) - 1, 0, side - 1).tolist()
+    right, bottom = np.clip(corners.max(0).astype(int) + 2, (left + 1, top + 1), side).tolist()
+    picture = Image.new("L", (4 * (right - left), 4 * (bottom - top)))
+    corners = (corners - [left, top]) * 4 - 0.5
+    ImageDraw.Draw(picture).polygon(corners.flatten().tolist(), fill=255)
+    drawn = torch.from_numpy(np.array(picture)).to(points.device).float()[None] / 255
+    around = (left, side - right, top, side - bottom)
+    return F.pad(F.avg_pool2d(drawn, 4), around)[0]

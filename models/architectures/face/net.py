@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...finder.dense_landmarks import DenseLandmarks
 from ...finder.landmarks_net import POINTS
+from ...imaging.maps import sample_grid
 from ...threads import check_interrupt
 from ..capabilities import Capabilities, FaceNet, Removal
 from .doubts import find_doubts
@@ -197,9 +198,7 @@ class FaceShapeAppearanceNet(FaceNet):
         mesh = self._canonical[draft]
         shift = mesh.spread((points - self.canon)[..., :2])
         places = grid_places(mesh.side, 1.0, crops.device) + shift.permute(0, 2, 3, 1)
-        return F.grid_sample(
-            crops, places * 2, mode="bilinear", padding_mode="border", align_corners=False
-        )
+        return sample_grid(crops, places * 2)
 
     def base(self, appearance: Tensor) -> Tensor:
         """The weighted sum of the components, `(B, 3, S, S)`, soft."""
@@ -236,9 +235,7 @@ class FaceShapeAppearanceNet(FaceNet):
             # blurred, as the edges of triangles show where a turned head folds
             shift = mesh.smooth(mesh.spread((self.canon - own)[None, :, :2])[0], side / self.size)
             grid = (places + shift.permute(1, 2, 0)) * 2
-            moved.append(
-                F.grid_sample(texture[None], grid[None], padding_mode="border", align_corners=False)
-            )
+            moved.append(sample_grid(texture[None], grid[None]))
         return torch.cat(moved)
 
     def decode(self, codes: Tensor) -> Tensor:
