@@ -154,7 +154,8 @@ class FaceModel:
                 continue
             vector = direction.vector.to(after)
             had = reading.of(before) - reading.least
-            lost = (reading.of(before) - reading.of(after)).clamp(min=0)
+            lost = reading.of(before) - reading.of(after)
+            lost = lost * (lost > ROUNDING)
             sure = ((had - DOUBTFUL[0]) / (DOUBTFUL[1] - DOUBTFUL[0])).clamp(0, 1)
             removals.append(
                 Removal(direction, sure * (lost / had.clamp(min=DOUBTFUL[0])).clamp(max=1))
