@@ -84,6 +84,31 @@ await page.evaluate(async () => {
 });
 check(await restingPicture() === await expectedPicture(), "20 quick moves end with a stale picture");
 
+// A move touches the row that moves, and the node's text only once the sliders rest: Nodes 2.0 makes
+// all widgets of a node anew for a text, and its shadow for any change below a filter.
+const touched = await page.evaluate(async () => {
+  const { node, panel, set, values } = window.flt;
+  const strengths = node().widgets.find((one) => one.name === "strengths");
+  const before = strengths.value;
+  const rows = new Set();
+  const observer = new MutationObserver((records) => {
+    for (const { target } of records) rows.add(target.closest(".fls-row")?.dataset.name ?? "else");
+  });
+  const watched = { subtree: true, childList: true, attributes: true };
+  observer.observe(panel().querySelector(".fls-list"), watched);
+  for (let i = 1; i <= 5; i++) {
+    set("smile", i / 10);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  const early = strengths.value !== before;
+  await new Promise((done) => setTimeout(done, 400));
+  observer.disconnect();
+  const shadow = getComputedStyle(panel().closest(".lg-node") ?? panel()).filter;
+  return JSON.stringify({ rows: [...rows], early, smile: values().smile, shadow });
+});
+check(touched === '{"rows":["smile"],"early":false,"smile":0.5,"shadow":"none"}',
+  `what moves touch: ${touched}`);
+
 // How long a move takes: in the browser, and the answer of the server alone.
 report.figures = {
   move_ms: median(await measure("input")),
@@ -116,6 +141,16 @@ await run();
 const queued = await restingPicture();
 check(shown === queued, `the queued picture is another one: ${shown} and ${queued}`);
 await shot("4_ran_again");
+
+// A run that is queued while a slider moves is one of where it is.
+const posted = page.waitForRequest((request) => request.url().endsWith("/prompt") &&
+  request.method() === "POST");
+await page.evaluate(() => { window.flt.set("smile", 1.25); window.app.queuePrompt(0, 1); });
+const prompt = Object.values((await posted).postDataJSON().prompt);
+const { strengths } = prompt.find((one) => one.class_type === "FaceLatentsSliders").inputs;
+check(JSON.parse(strengths).smile === 1.25, `queued while a slider moves: ${strengths}`);
+await run();
+await page.evaluate(() => { window.flt.set("smile", 2, "change"); });
 
 // A wire for one slider, and a direction that is gone; then save, reload and run.
 await page.getByRole("button", { name: "Set beard by wire" }).click();

@@ -17,6 +17,7 @@ import { translate } from "./translate.js";
 import { addWire, chain, findWidget, isConnected, removeWire, wiredSliders } from "./wires.js";
 
 const WIDGET = { serialize: false, hideOnZoom: false, getMinHeight: () => 240 };
+const REST = 150; // ms without a move, after which the text widget is written
 const ownPresets = new OwnPresets(api);
 
 // Makes what changed a step of the host's undo, which looks by itself only when the mouse is let go:
@@ -43,6 +44,7 @@ export class Controller {
     this.ran = null; // what the last run of this node reported
     this.asked = false; // the server's history was looked through for it
     this.model = undefined; // name of the model whose directions are shown
+    this.unsaved = null; // values that the text widget does not hold yet
     this.panel = new SliderPanel({
       change: (values, settled) => this.write(values, settled),
       wire: (name, label) => this.toggleWire(name, label),
@@ -96,6 +98,7 @@ export class Controller {
   listen() {
     const { node } = this;
     this.strengths.callback = chain(this.strengths.callback, () => this.read(true));
+    this.strengths.beforeQueued = chain(this.strengths.beforeQueued, () => this.save());
     this.keepOthers.callback = chain(this.keepOthers.callback, () => {
       if (this.values() !== null) this.write(this.panel.toSave(), true);
     });
@@ -109,6 +112,7 @@ export class Controller {
       requestAnimationFrame(() => this.refresh());
     });
     node.onRemoved = chain(node.onRemoved, () => {
+      this.forget();
       this.preview.stop();
       this.before.stop();
       this.panel.stop();
@@ -116,8 +120,10 @@ export class Controller {
     });
   }
 
-  // Slider values as the text widget holds them; null for a text that cannot be read.
+  // Slider values, as the text widget holds them but while they move; null for a text that cannot
+  // be read.
   values() {
+    if (this.unsaved !== null) return this.unsaved;
     try {
       const held = JSON.parse(this.strengths.value || "{}");
       const isObject = held !== null && typeof held === "object" && !Array.isArray(held);
@@ -130,6 +136,7 @@ export class Controller {
 
   // From the text widget to the sliders.
   read(show) {
+    this.forget();
     const values = this.values();
     if (values === null) {
       this.panel.say(translate("The strengths have to be JSON like {example}.",
@@ -142,14 +149,27 @@ export class Controller {
     if (show) this.move(true);
   }
 
-  // From the sliders to the text widget.
+  // From the sliders to the text widget: not at every step of a drag, as Nodes 2.0 makes all widgets
+  // of the node anew for it, and drawing the graph takes its time.
   write(values, settled) {
-    this.strengths.value = JSON.stringify(values);
-    if (settled) { // not at every step of a drag: drawing the graph takes its time
+    this.forget();
+    this.unsaved = values;
+    if (settled) {
+      this.save();
       this.redraw();
       noteChange();
-    }
+    } else this.timer = setTimeout(() => this.save(), REST);
     this.move(settled);
+  }
+
+  save() {
+    if (this.unsaved !== null) this.strengths.value = JSON.stringify(this.unsaved);
+    this.forget();
+  }
+
+  forget() {
+    clearTimeout(this.timer);
+    this.unsaved = null;
   }
 
   redraw() {

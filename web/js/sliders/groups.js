@@ -86,6 +86,8 @@ export class Group {
   // How many sliders are not at zero: a folded group does not hide that.
   showMoved() {
     const moved = this.rows.filter((row) => row.value !== 0).length;
+    if (moved === this.shownMoved) return;
+    this.shownMoved = moved;
     this.moved.textContent = moved ? translate("{count} moved", { count: moved }) : "";
     this.reset.disabled = moved === 0;
   }

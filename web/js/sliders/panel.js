@@ -193,6 +193,7 @@ export class SliderPanel {
   }
 
   say(text) {
+    if (text === this.status.textContent) return;
     this.status.textContent = text;
     this.status.title = text;
   }

@@ -33,6 +33,7 @@ export class SliderRow {
     this.change = change;
     this.lock = lock;
     this.value = 0;
+    this.shown = ""; // what `show` was given last
     const id = `face-latents-slider-${++count}`;
     const hint = describe(direction, missing);
     this.element = make("div", `fls-row${missing ? " fls-missing" : ""}`, { title: hint });
@@ -92,7 +93,9 @@ export class SliderRow {
   }
 
   set(value, settled) {
-    if (!this.fixed) this.change(roundValue(value), settled);
+    if (this.fixed) return;
+    this.shown = ""; // the range or the number may show what is no value of it
+    this.change(roundValue(value), settled);
   }
 
   place(property, value) {
@@ -104,11 +107,15 @@ export class SliderRow {
 
   // fixed: the value comes by wire and cannot be dragged. locked: only the hand moves it.
   show(value, { hasWire, fixed, locked }) {
+    const shown = [value, hasWire, fixed, locked].join();
+    if (shown === this.shown) return; // what is written is laid out anew, changed or not
+    const typing = document.activeElement === this.number;
+    this.shown = typing ? "" : shown;
     this.value = value;
     this.fixed = fixed || this.missing;
     this.range.value = value;
     this.range.disabled = this.number.disabled = this.fixed;
-    if (document.activeElement !== this.number) this.number.value = Number(value.toFixed(2));
+    if (!typing) this.number.value = Number(value.toFixed(2));
     this.range.setAttribute("aria-valuetext", describeValue(this.direction, value));
     this.place("--fls-from", Math.min(value, 0));
     this.place("--fls-to", Math.max(value, 0));
