@@ -27,9 +27,9 @@ LONDON = (
 )
 LIMITS = (
     "Adults seen from the front, up to about 25 degrees; no children were in the data. Decodes are "
-    "softer than the photo. New glasses and beards are of one kind, and taking off those of a "
-    "photo leaves traces. Labels are impressions of annotators and networks (gender is binary, "
-    "age a guess); light and skin tone are not told apart."
+    "softer than the photo. New glasses and beards are of one kind; the skin under those of a "
+    "photo and the teeth of a closed mouth are guessed. Labels are impressions of annotators and "
+    "networks (gender is binary, age a guess); light and skin tone are not told apart."
 )
 FACES_FOR_RANGES = 48
 

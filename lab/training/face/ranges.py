@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ....models.architectures.face.net import POSES, FaceShapeAppearanceNet
+from ....models.architectures.face.net import FaceShapeAppearanceNet
 from ....models.architectures.face.points import OPENINGS
 from .geometry import within_hollows
 
-STEP, MOST = 0.25, 3.0  # strengths tried
+STEP = 0.25  # of the strengths tried
+MOST_MOVED, MOST_DRAWN = 3.0, 3.5  # strengths of what moves a face more than it draws, and less
 # Triangles of the mesh that keep less than this share of their area are folds or smears, those that
 # gain more than so many times theirs are smears too.
 LEAST_AREA, MOST_AREA = 0.2, 3.0
@@ -36,13 +37,14 @@ def natural_range(
 
 def _end(net: FaceShapeAppearanceNet, codes: Tensor, vector: Tensor) -> float:
     degrees = float((vector[:3] * net.shape.pose_std[:3]).abs().amax())
-    look = float(vector[POSES + len(net.shape.std) :].norm())
-    most = min(MOST, MOST_DEGREES / max(degrees, 1e-6), MOST_LOOK / max(look, 1e-6))
+    look, shape = (float(vector[net.parts[part]].norm()) for part in ("appearance", "shape"))
+    most = MOST_DRAWN if look > shape else MOST_MOVED
+    most = min(most, MOST_DEGREES / max(degrees, 1e-6), MOST_LOOK / max(look, 1e-6))
     # what a turned head hides folds on every real one
     before, mean = _areas(net, codes), _areas(net, torch.zeros_like(codes[:1]))
     seen = (before > SEEN * mean) & (vector[:3] == 0).all()
-    shape = net.parts["shape"]
-    frontal = net.shape.frontal(codes[:, shape])
+    numbers = net.parts["shape"]
+    frontal = net.shape.frontal(codes[:, numbers])
     strength = STEP
     while strength + STEP <= most:
         kept = _areas(net, codes + (strength + STEP) * vector) / before
@@ -50,7 +52,7 @@ def _end(net: FaceShapeAppearanceNet, codes: Tensor, vector: Tensor) -> float:
         if float(broken.sum()) > MOST_BROKEN * max(int(seen.sum()), 1):
             break
         strength += STEP
-        if _closes(frontal, net.shape.frontal((codes + strength * vector)[:, shape])):
+        if _closes(frontal, net.shape.frontal((codes + strength * vector)[:, numbers])):
             break
     return strength
 

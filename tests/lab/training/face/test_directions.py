@@ -18,7 +18,13 @@ from face_latents.lab.directions.measures import (
 from face_latents.lab.directions.recipes import RECIPES, Recipe
 from face_latents.lab.training.face.directions import DirectionFit, Observed
 from face_latents.lab.training.face.labels import LABELS
-from face_latents.lab.training.face.ranges import MOST, MOST_DEGREES, MOST_LOOK, natural_range
+from face_latents.lab.training.face.ranges import (
+    MOST_DEGREES,
+    MOST_DRAWN,
+    MOST_LOOK,
+    MOST_MOVED,
+    natural_range,
+)
 from face_latents.models.architectures.face.net import POSES
 from face_latents.models.architectures.face.shape import FaceShape
 from face_latents.models.face_model import Expressions, FaceModel
@@ -226,7 +232,9 @@ def test_ranges_end_where_faces_fold() -> None:
     net, codes = small_net(), random_codes(6, scale=0.3)
     mild, wild = torch.zeros(COUNT), torch.zeros(COUNT)
     mild[POSES], wild[POSES] = 0.1, 30.0
-    assert natural_range(net, codes, mild) == (-MOST, MOST)
+    assert natural_range(net, codes, mild) == (-MOST_MOVED, MOST_MOVED)
+    mild[SKIP] = 0.2
+    assert natural_range(net, codes, mild) == (-MOST_DRAWN, MOST_DRAWN)
     low, high = natural_range(net, codes, wild)
     assert -1 < low < 0 < high < 1
 
@@ -245,7 +253,7 @@ def test_ranges_end_where_eyes_are_closed(face_model: FaceModel) -> None:
     net, codes = face_model.module, face_model.sample(8, 0, 0.7)
     blink = face_model.directions["blink"].vector
     _, high = natural_range(net, codes, blink)
-    assert 0.5 < high < MOST
+    assert 0.5 < high < MOST_MOVED
     shape = face_model.capabilities.parts["shape"]
 
     def apart(strength: float) -> torch.Tensor:
