@@ -50,8 +50,8 @@ def apply_log_odds(values: Tensor, change: Tensor) -> Tensor:
     and nothing is sent out of range.
     """
     inside = values.clamp(0, 1)
-    lost = change.exp().sub_(1) * inside  # (g - 1) v
-    return (1 - inside).mul_(lost).div_(lost.add_(1)).add_(values)
+    lost = (change.exp() - 1) * inside  # (g - 1) v; trainings follow its gradient
+    return (1 - inside) * lost / (lost + 1) + values
 
 
 def light_of(change: Tensor, mask: Tensor, least: float = LEAST_LIGHT) -> Tensor:
