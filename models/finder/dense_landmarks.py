@@ -17,6 +17,7 @@ from ..files.tensors import load_tensors
 from ..geometry.similarity import similarity_transform
 from ..geometry.templates import WIDE
 from .landmarks_net import CROP_SIZE, POINTS, LandmarkNet, RefiningNet
+from .net import fold
 
 ARCHITECTURE = "dense_landmarks"
 FIVE = (468, 473, 1, 61, 291)  # iris centres, tip of the nose, corners of the mouth
@@ -118,4 +119,5 @@ def read_dense_landmarks(path: str | Path | None = None) -> DenseLandmarks:
             f"{path.name} does not say which of the {POINTS} points is which in a mirrored picture."
         )
     landmarks.mirrored = mirrored.flatten()
-    return landmarks.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    fold(landmarks)
+    return landmarks.to(memory_format=torch.channels_last).requires_grad_(False)

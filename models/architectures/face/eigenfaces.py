@@ -73,24 +73,30 @@ class Eigenfaces(nn.Module):
         self.basis *= scale
         self.solver = torch.block_diag(*blocks).float()
 
-    def linear_sum(self, coefficients: Tensor) -> Tensor:
-        """Coefficients `(B, K)` to crops `(B, 3, S, S)` float32, nominally in [0, 1]."""
+    def part(self, rows: slice, beside: int) -> tuple[Tensor, Tensor]:
+        """Mean and basis of some rows of the planes, without so many columns at both sides."""
+        basis = self.basis.unflatten(1, self.mean.shape)
+        return self.mean[:, rows, beside:], basis[:, :, rows, beside:].flatten(1)
+
+    def linear_sum(self, coefficients: Tensor, part: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Coefficients `(B, K)` to crops `(B, 3, S, S)` float32, nominally in [0, 1]; or a part."""
+        mean, basis = part or (self.mean, self.basis)
         ordered = coefficients.float()[:, self.order]
-        rows = (len(coefficients), *self.mean.shape)
-        even = (ordered[:, : self._split] @ self.basis[: self._split]).reshape(rows) + self.mean
-        odd = (ordered[:, self._split :] @ self.basis[self._split :]).reshape(rows)
+        rows = (len(coefficients), *mean.shape)
+        even = (ordered[:, : self._split] @ basis[: self._split]).reshape(rows) + mean
+        odd = (ordered[:, self._split :] @ basis[self._split :]).reshape(rows)
         even, odd = from_planes(even), from_planes(odd)
         return torch.cat([even + odd, (even - odd).flip(-1)], dim=-1)
 
-    def fit(self, crops: Tensor) -> Tensor:
-        """Crops `(B, 3, S, S)` in [0, 1] to coefficients `(B, K)` float32, by least squares."""
+    def fit(self, crops: Tensor, part: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Crops `(B, 3, S, S)` in [0, 1] to coefficients `(B, K)` float32, by least squares; or
+        what a part of them adds to these."""
+        mean, basis = part or (self.mean, self.basis)
         left, right = crops.float().chunk(2, dim=-1)
         right = right.flip(-1)
-        even = (to_planes((left + right) / 2) - self.mean).flatten(1)
+        even = (to_planes((left + right) / 2) - mean).flatten(1)
         odd = to_planes((left - right) / 2).flatten(1)
-        products = torch.cat(
-            [even @ self.basis[: self._split].T, odd @ self.basis[self._split :].T], dim=1
-        )
+        products = torch.cat([even @ basis[: self._split].T, odd @ basis[self._split :].T], dim=1)
         solved = products @ self.solver
         coefficients = torch.empty_like(solved)
         coefficients[:, self.order] = solved

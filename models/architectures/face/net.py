@@ -50,6 +50,7 @@ class FaceShapeAppearanceNet(FaceNet):
     triangles: Tensor
     face_mask: Tensor
     mouth_mask: Tensor
+    enlarge: Tensor
 
     def __init__(
         self,
@@ -68,9 +69,10 @@ class FaceShapeAppearanceNet(FaceNet):
         self.landmarks: DenseLandmarks | None = None
         self.register_buffer("canon", torch.zeros(POINTS, 3))
         self.register_buffer("triangles", torch.zeros(triangles, 3, dtype=torch.int16))
-        for name in ("face_mask", "mouth_mask"):
+        for name in ("face_mask", "mouth_mask", "enlarge"):
             self.register_buffer(name, torch.zeros(0), persistent=False)
         self._canonical: tuple[MeshMap, ...] = ()  # at the size, and at half of it
+        self._mouth = (slice(0, 0), slice(0, 0))  # rows and columns of `mouth_mask`
 
     @torch.no_grad()
     def prepare(self) -> None:
@@ -78,12 +80,16 @@ class FaceShapeAppearanceNet(FaceNet):
         self.appearance.prepare()
         self.painter.prepare(self.canon)
         self.face_mask = face_mask(self.canon, self.size)
-        self.mouth_mask = polygon_mask(self.canon, INNER_LIPS, self.size // 2, 1.0)
-        whole, half = (
+        half = self.size // 2
+        self.mouth_mask = polygon_mask(self.canon, INNER_LIPS, half, 1.0)
+        self._mouth = _even_box(self.mouth_mask)
+        # cubic interpolation of a picture is linear in it
+        small = torch.eye(half, device=self.canon.device)[None, None]
+        self.enlarge = F.interpolate(small, (self.size, half), mode="bicubic")[0, 0]
+        self._canonical = tuple(
             map_mesh(self.canon, self.triangles.long(), side, 1.0, REACH)
-            for side in (self.size, self.size // 2)
+            for side in (self.size, half)
         )
-        self._canonical = whole, half
 
     @property
     def code_shape(self) -> tuple[int, ...]:
@@ -182,15 +188,19 @@ class FaceShapeAppearanceNet(FaceNet):
             small: `(B, 3, S / 2, S / 2)` in [0, 1].
             shown: `(B,)` in [0, 1], how much of the inside is seen.
         """
-        hidden = (1 - shown)[:, None, None, None] * self.mouth_mask
-        if not bool((hidden > 0).any()):
-            return self.appearance.fit(small)
-        mean = self.appearance.linear_sum(torch.zeros_like(self.appearance.std)[None])
-        filled = small + hidden * (mean - small)
-        for _ in range(FILLINGS):
-            drawn = self.appearance.linear_sum(self.appearance.fit(filled))
-            filled = small + hidden * (drawn - small)
-        return self.appearance.fit(filled)
+        appearance = self.appearance.fit(small)
+        if not bool((shown < 1).any()):
+            return appearance
+        rows, columns = self._mouth
+        part = self.appearance.part(slice(rows.start // 2, rows.stop // 2), columns.start // 2)
+        seen = small[..., rows, columns]
+        hidden = (1 - shown)[:, None, None, None] * self.mouth_mask[rows, columns]
+        beside, appearance = appearance - self.appearance.fit(seen, part), 0 * appearance
+        for _ in range(FILLINGS + 1):
+            drawn = self.appearance.linear_sum(appearance, part)
+            filled = self.appearance.fit(seen + hidden * (drawn - seen), part)
+            appearance = beside + filled
+        return appearance
 
     def read_canonical(self, crops: Tensor, points: Tensor, *, draft: bool = False) -> Tensor:
         """What crops `(B, 3, S, S)` with these points show on the canonical face, same shape; in
@@ -202,8 +212,7 @@ class FaceShapeAppearanceNet(FaceNet):
 
     def base(self, appearance: Tensor) -> Tensor:
         """The weighted sum of the components, `(B, 3, S, S)`, soft."""
-        small = self.appearance.linear_sum(appearance)
-        return F.interpolate(small, size=(self.size,) * 2, mode="bicubic", align_corners=False)
+        return self.enlarge @ self.appearance.linear_sum(appearance) @ self.enlarge.T
 
     def texture(self, appearance: Tensor) -> Tensor:
         """The canonical face of appearances `(B, K)`, sharp: `(B, 3, S, S)`."""
@@ -217,12 +226,7 @@ class FaceShapeAppearanceNet(FaceNet):
             canonical: `(B, 3, S, S)`, or half as large.
             codes: `(B, K)`.
         """
-        shapes = mouth_shapes(self.shape.frontal(self.split(codes)[1]))
-        side = canonical.shape[-1]
-        if side == self.size:
-            return self.painter.paint(canonical, shapes)
-        whole = F.interpolate(canonical, size=(self.size,) * 2, mode="bilinear")
-        return F.interpolate(self.painter.paint(whole, shapes), size=(side,) * 2, mode="area")
+        return self.painter.paint(canonical, mouth_shapes(self.shape.frontal(self.split(codes)[1])))
 
     def warp(self, textures: Tensor, points: Tensor, side: int | None = None) -> Tensor:
         """Canonical pictures `(B, 3, S, S)` moved to these points, `(B, 3, side, side)`."""
@@ -283,3 +287,12 @@ class FaceShapeAppearanceNet(FaceNet):
     ) -> Tensor:
         """What edits do to photos `(B, 3, S, S)`, see `editor.edit_maps`."""
         return edit_maps(self, photos, before, after, removals, draft=draft)
+
+
+def _even_box(mask: Tensor) -> tuple[slice, slice]:
+    """Rows and columns, from even to even ones, around a mask; columns alike at both sides."""
+    (top, bottom), (left, right) = (
+        (int(line[0]), int(line[-1]) + 1) for line in (mask.amax(d).nonzero() for d in (1, 0))
+    )
+    left = min(left, len(mask) - right) // 2 * 2
+    return slice(top // 2 * 2, -(-bottom // 2) * 2), slice(left, len(mask) - left)
