@@ -38,9 +38,9 @@ def _face_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-score",
         type=float,
-        default=0.5,
+        default=0.4,
         metavar="P",
-        help="how sure the face finder must be, 0 to 1 (default 0.5)",
+        help="how sure the face finder must be, 0 to 1 (default 0.4)",
     )
 
 

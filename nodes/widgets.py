@@ -31,7 +31,7 @@ LATENT_BASIS = "LATENT_BASIS"
 
 MOST_FRAMES = 4096  # of an animation; its codes stay in memory
 MY_DIRECTION = "my direction"  # where no name was typed
-MIN_SCORE = 0.5  # of the face finder, see `models.finder`
+MIN_SCORE = 0.4  # of the face finder, see `models.finder`
 LARGEST_SEED = 0xFFFFFFFFFFFFFFFF  # ComfyUI's own
 
 

@@ -90,7 +90,7 @@ class FaceFinder:
     def find(
         self,
         photo: Tensor,
-        min_score: float = 0.5,
+        min_score: float = 0.4,
         max_faces: int = 64,
         min_face: float = SMALLEST_FACE,
     ) -> list[Face]:

@@ -184,7 +184,7 @@ def _run(node: Any, **inputs: object) -> Any:
 
 
 def _encode(pixels: Tensor, model: FaceModel, batch: str) -> FaceLatent:
-    choice = {"faces": "largest", "index": 0, "min_score": 0.5, "batch": batch}
+    choice = {"faces": "largest", "index": 0, "min_score": 0.4, "batch": batch}
     latent: FaceLatent = _run(EncodeFace, image=pixels, face_model=model, **choice)
     return latent
 
