@@ -236,7 +236,7 @@ def free_cached_memory() -> None:
 # --- progress and interrupt --------------------------------------------------------------------
 
 _progress: ContextVar[Progress | None] = ContextVar("progress", default=None)  # the innermost one
-_nodes_with_text: set[str] = set()
+_nodes_with_text: set[str | None] = set()
 
 
 def check_interrupt() -> None:
@@ -339,8 +339,11 @@ class Progress:
             return
         if self._outer is not None:
             self._outer._tell()
+        elif kind is not None:
+            show_text(f"{self._label}: stopped")
         else:
-            show_text(f"{self._label}: {'done' if kind is None else 'stopped'}")
+            show_text(f"{self._label}: done")
+            _nodes_with_text.discard(_running_node())  # web/js/progress_text.js takes it away
 
 
 def _pillow(picture: Tensor) -> Any:

@@ -242,6 +242,15 @@ def test_a_text_of_an_earlier_run_does_not_stay(texts):
     assert [text for text, _ in texts][1:] == ["Finding faces: 0 of 2", "Finding faces: done"]
 
 
+def test_what_was_done_is_not_said_again_by_a_quick_run(texts, monkeypatch):
+    with monkeypatch.context() as slow, host.Progress(1, "Reading") as progress:
+        slow.setattr(host, "TEXT_AFTER", 0.0)
+        progress.step()
+    with host.Progress(1, "Reading") as progress:
+        progress.step()
+    assert [text for text, _ in texts] == ["Reading: 1 of 1", "Reading: done"]
+
+
 def test_an_older_host_without_texts_is_none_the_worse(fake):
     with host.Progress(0, "Fitting"):
         host.show_text("anything")

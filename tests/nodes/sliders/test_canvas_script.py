@@ -291,6 +291,40 @@ def test_wires_of_the_pack_have_colours_and_those_of_a_palette_win(node):
     assert links["FACE_LATENT"] == sockets["FACE_LATENT"] != ""
 
 
+def test_words_of_what_is_done_leave_the_node_and_notes_stay(node):
+    code = f"""
+    import {{ app, extensions }} from "../../../scripts/app.js";
+    import {{ api }} from "../../../scripts/api.js";
+    {GRAPHS}
+    const heard = {{}};
+    api.addEventListener = (kind, act) => {{ heard[kind] = act; }};
+    await import("./progress_text.js");
+    for (const {{ setup }} of extensions) setup?.();
+    const said = (value) => [{{ name: "model", value: "x: done" }},
+      {{ name: "$$node-text-preview", value }}];
+    const other = {{ comfyClass: "Other", widgets: said("Sampling: done") }};
+    const ours = {{ comfyClass: "FaceLatentsEncode", widgets: said("Finding faces: done") }};
+    const removed = [];
+    for (const one of [ours, other, loader]) {{
+      one.removeWidget = (widget) => removed.push([one.comfyClass, widget.value]);
+    }}
+    app.rootGraph.nodes.push(ours, other);
+    for (const text of ["Loading: 1 of 2", "Photo 2 shows no face.", "Loading: stopped"]) {{
+      loader.widgets = said(text);
+      heard.executing({{ detail: null }});
+    }}
+    const before = [...removed];
+    removed.length = 0;
+    loader.widgets = said("Loading: done");
+    heard.executed({{ detail: null }});
+    result = [before, removed];
+    """
+    before, removed = node(code)
+    encoded = ["FaceLatentsEncode", "Finding faces: done"]
+    assert before == [encoded] * 3
+    assert removed == [encoded, ["FaceLatentsLoadModel", "Loading: done"]]
+
+
 @pytest.mark.parametrize(
     ("language", "said", "label"),
     [

@@ -5,7 +5,7 @@ import { app } from "../../../../scripts/app.js";
 
 const OUTSIDE = "-10"; // the host's id for what feeds a subgraph's inputs
 
-function allGraphs() {
+export function allGraphs() {
   const root = app.rootGraph ?? app.graph;
   return [root, ...(root.subgraphs?.values() ?? [])];
 }
