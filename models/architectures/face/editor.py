@@ -9,7 +9,7 @@ painted, see `mouth.py`, and laid over.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +40,25 @@ DARKER = 0.8  # log-odds by which brightness falls where none of the tint is lef
 PARTED = 0.012  # sides of the crop by which lips have to part for the inside to be drawn
 STRETCHED = 1.6  # times that a mouth's own inside may be stretched
 PATCHES = 28  # a side, whose colours are compared
+KEPT = 4  # faces of one edit up to which what was seen of them is kept: 2 MB each
 COLOURFUL = (0.006, 0.012)  # distance of colours from a single tone: none, and all of it
+
+
+class Look(NamedTuple):
+    """What edits need of photos before them, `(B, ...)`.
+
+    Attributes:
+        photos, codes: of what it is.
+        own: the photos on the canonical face.
+        colours: their `colourfulness`.
+        drawn: drawings of the codes.
+    """
+
+    photos: Tensor
+    codes: Tensor
+    own: Tensor
+    colours: Tensor
+    drawn: Tensor
 
 
 def edit_maps(
@@ -72,12 +90,12 @@ def edit_maps(
     drawn = bool((appearances[0] != appearances[1]).any())
     opened, removed = bool((parted > 0).any()), any(bool(r.share.any()) for r in removals)
     if drawn or opened or removed:  # else nothing of a drawing is seen
-        own = net.read_canonical(photos, old, draft=draft)
-        colours = colourfulness(own)
+        *_, own, colours, unedited = _look(net, photos, before, old, draft)
         change = picture = bare = torch.zeros_like(own)
         cover = torch.zeros_like(own[:, :1])
         if drawn:
-            change = appearance_change(net, own, colours, *_draw(net, appearances, draft))
+            edited = net.draw(appearances[1], draft=draft)
+            change = appearance_change(net, own, colours, unedited, edited)
         if opened:
             picture = tone_of(own, colours, net.paint_mouth(own, after))
         if removed:
@@ -99,13 +117,26 @@ def edit_maps(
     return torch.cat([stacked[:, :2], stacked[:, 2:5] + lit[:, None], stacked[:, 5:]], 1)
 
 
-def _draw(
-    net: FaceShapeAppearanceNet, appearances: Sequence[Tensor], draft: bool
-) -> Sequence[Tensor]:
-    """The canonical faces `(B, 3, S, S)` of appearances; drafts are soft and half as large."""
-    if draft:
-        return net.appearance.linear_sum(torch.cat([*appearances])).chunk(len(appearances))
-    return [net.texture(appearance) for appearance in appearances]
+def _look(
+    net: FaceShapeAppearanceNet, photos: Tensor, codes: Tensor, points: Tensor, draft: bool
+) -> Look:
+    """What edits need of photos before them; that of the last few photos is kept, as one photo is
+    edited many times."""
+    kept = None if torch.is_grad_enabled() else net.looks.get(draft)
+    if (
+        kept is not None
+        and kept.photos.device == photos.device
+        and torch.equal(kept.photos, photos)
+        and torch.equal(kept.codes, codes)
+    ):
+        return kept
+    own = net.read_canonical(photos, points, draft=draft)
+    drawn = net.draw(net.split(codes)[2], draft=draft)
+    # a copy: the caller's tensors may change
+    look = Look(photos.clone(), codes.clone(), own, colourfulness(own), drawn)
+    if len(photos) <= KEPT and not torch.is_grad_enabled():
+        net.looks[draft] = look
+    return look
 
 
 def _parted(old: Tensor, new: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from ...imaging.maps import sample_grid
 from ...threads import check_interrupt
 from ..capabilities import Capabilities, FaceNet, Removal
 from .doubts import find_doubts
-from .editor import EXTENT, edit_maps, face_mask
+from .editor import EXTENT, Look, edit_maps, face_mask
 from .eigenfaces import Eigenfaces
 from .mesh import MeshMap, grid_places, map_mesh, polygon_mask
 from .mouth import MouthPainter, mouth_shapes
@@ -73,10 +73,12 @@ class FaceShapeAppearanceNet(FaceNet):
             self.register_buffer(name, torch.zeros(0), persistent=False)
         self._canonical: tuple[MeshMap, ...] = ()  # at the size, and at half of it
         self._mouth = (slice(0, 0), slice(0, 0))  # rows and columns of `mouth_mask`
+        self.looks: dict[bool, Look] = {}  # at photos edited last, by whether for a draft
 
     @torch.no_grad()
     def prepare(self) -> None:
         """Derive what encoding and editing need from the stored tensors."""
+        self.looks.clear()
         self.appearance.prepare()
         self.painter.prepare(self.canon)
         self.face_mask = face_mask(self.canon, self.size)
@@ -90,6 +92,13 @@ class FaceShapeAppearanceNet(FaceNet):
             map_mesh(self.canon, self.triangles.long(), side, 1.0, REACH)
             for side in (self.size, half)
         )
+
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> FaceShapeAppearanceNet:
+        self.looks.clear()  # another device, or other numbers
+        super()._apply(fn, recurse)
+        return self
 
     @property
     def code_shape(self) -> tuple[int, ...]:
@@ -218,6 +227,10 @@ class FaceShapeAppearanceNet(FaceNet):
         """The canonical face of appearances `(B, K)`, sharp: `(B, 3, S, S)`."""
         drawn: Tensor = self.renderer(self.base(appearance))
         return drawn
+
+    def draw(self, appearance: Tensor, *, draft: bool = False) -> Tensor:
+        """As `texture`; drafts are soft and half as large."""
+        return self.appearance.linear_sum(appearance) if draft else self.texture(appearance)
 
     def paint_mouth(self, canonical: Tensor, codes: Tensor) -> Tensor:
         """Canonical pictures whose mouths' insides are painted, for lips parted as those of codes.

@@ -63,22 +63,16 @@ def _uncover(
     net: FaceShapeAppearanceNet, own: Tensor, codes: Tensor, direction: Direction
 ) -> tuple[Tensor, Tensor]:
     """Drawings of faces without an attribute, and where it covers them, `(B, 1, S, S)`."""
-    side = own.shape[-1]
-    region = _region(net, direction, side)
+    draft = own.shape[-1] < net.size
+    region = _region(net, direction, own.shape[-1])
     small = F.interpolate(own, size=(net.appearance.size,) * 2, mode="area")
     codes = _without(codes, direction)
     hidden = torch.zeros_like(own[:, :1])
     for _ in range(ROUNDS):
-        drawn = _drawing(net, codes, side)
+        drawn = net.draw(net.split(codes)[2], draft=draft)
         hidden = torch.maximum(hidden, _covers(own, drawn, region))
         codes = _fit_rest(net, small, hidden, codes, direction)
-    return _drawing(net, codes, side), hidden
-
-
-def _drawing(net: FaceShapeAppearanceNet, codes: Tensor, side: int) -> Tensor:
-    """Canonical faces of codes, `(B, 3, side, side)`; soft, where that is half the size."""
-    look = net.split(codes)[2]
-    return net.texture(look) if side == net.size else net.appearance.linear_sum(look)
+    return net.draw(net.split(codes)[2], draft=draft), hidden
 
 
 def _region(net: FaceShapeAppearanceNet, direction: Direction, side: int) -> Tensor:

@@ -206,8 +206,9 @@ def test_light_falls_on_what_surrounds_a_face() -> None:
     net = small_net()
     photos, codes = torch.full((1, 3, SIZE, SIZE), 0.5), torch.zeros(1, COUNT)
     shape = (1, 3, SIZE // 2, SIZE // 2)
-    drawn = torch.cat([torch.full(shape, 0.5), torch.full(shape, 0.7)])  # before, and edited
-    net.appearance.linear_sum = lambda looks: drawn  # type: ignore[method-assign]
+    net.appearance.linear_sum = (  # type: ignore[method-assign]
+        lambda looks: torch.full(shape, 0.7 if looks.any() else 0.5)
+    )
     lit = changed(codes, COUNT - 1, COUNT)
     change = EditMaps.unstacked(net.edit(photos, codes, lit, draft=True)[0]).change[0]
     middle, side = DRAFT_GRID // 2, DRAFT_GRID
@@ -237,3 +238,23 @@ def test_what_darkens_takes_on_the_warmth_of_the_skin(net: FaceShapeAppearanceNe
     assert spread(skin * cold * 0.4) < 1e-5  # a grey beard
     assert spread(skin * cold) > 0.1
     assert spread(torch.ones_like(skin) * 0.9) > 0.1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("draft", [False, True])
+def test_what_was_seen_of_a_photo_serves_that_photo_alone(draft: bool) -> None:
+    photos, codes = torch.rand(2, 3, SIZE, SIZE), torch.zeros(2, COUNT)
+    after, net = changed(codes, COUNT - 1, COUNT), small_net()
+
+    def fresh(photo: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        return small_net().edit(photo, code, after[:1], draft=draft)
+
+    first, second = photos[:1].clone(), photos[1:]
+    other = changed(codes[:1], COUNT - 2, COUNT - 1)
+    for photo, code in ((first, codes[:1]), (second, codes[:1]), (second, other)):
+        for _ in range(2):
+            assert torch.equal(net.edit(photo, code, after[:1], draft=draft), fresh(photo, code))
+    second.mul_(0.5)  # the caller's own tensor
+    assert torch.equal(net.edit(second, other, after[:1], draft=draft), fresh(second, other))
+    assert net.looks
+    assert not net.double().looks
