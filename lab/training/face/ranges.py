@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from ....models.architectures.face.net import FaceShapeAppearanceNet
-from ....models.architectures.face.points import OPENINGS
-from .geometry import within_hollows
+from ....models.architectures.face.points import HOLLOWS, OPENINGS
 
 STEP = 0.25  # of the strengths tried
 MOST_MOVED, MOST_DRAWN = 3.0, 3.5  # strengths of what moves a face more than it draws, and less
@@ -73,8 +72,10 @@ def _closes(before: Tensor, after: Tensor) -> bool:
 
 
 def _areas(net: FaceShapeAppearanceNet, codes: Tensor) -> Tensor:
-    """Signed areas `(N, T)` of the mesh's triangles, without those inside of lips and lids."""
+    """Signed areas `(N, T)` of the mesh's triangles, without those along the edges of lips and lids
+    and inside of them, which are rolled in where these meet."""
     triangles = net.triangles.long()
-    corners = net.points(codes)[:, triangles[~within_hollows(triangles)], :2]
+    edges = torch.tensor([point for contour in HOLLOWS for point in contour])
+    corners = net.points(codes)[:, triangles[~torch.isin(triangles, edges).any(1)], :2]
     u, v = corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
     return u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]

@@ -262,3 +262,11 @@ def test_ranges_end_where_eyes_are_closed(face_model: FaceModel) -> None:
 
     assert apart(high) < 0.3
     assert apart(high - 0.5) > apart(high)
+
+
+def test_lips_that_meet_end_no_range(face_model: FaceModel) -> None:
+    net, codes = face_model.module, face_model.sample(8, 0, 0.7)
+    smile = face_model.directions["smile"].vector
+    assert natural_range(net, codes, smile) == (-MOST_MOVED, MOST_MOVED)
+    gaps = net.shape.frontal((codes - 2 * smile)[:, net.parts["shape"]])[:, [13, 14], 1]
+    assert (gaps[:, 1] - gaps[:, 0] < 1e-4).any()  # some of them met before
