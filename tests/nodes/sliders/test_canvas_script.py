@@ -291,6 +291,24 @@ def test_wires_of_the_pack_have_colours_and_those_of_a_palette_win(node):
     assert links["FACE_LATENT"] == sockets["FACE_LATENT"] != ""
 
 
+def test_template_cards_that_need_own_files_come_last(node):
+    names = sorted(path.stem for path in (JS.parents[1] / "workflows").glob("*.json"))
+    code = f"""
+    import {{ api }} from "../../../scripts/api.js";
+    const given = {json.dumps(names[::-1])};
+    const cards = {{ pack: given, other: ["b", "a"] }};
+    api.getWorkflowTemplates = async function () {{ return this === api && cards; }};
+    await import("./template_order.js");
+    result = await api.getWorkflowTemplates();
+    """
+    cards = node(code)
+    own = [name.startswith("With own") for name in cards["pack"]]
+    assert own == sorted(own)
+    assert any(own)
+    assert cards["pack"][0] == "Add a smile"
+    assert cards["other"] == ["b", "a"]
+
+
 def test_words_of_what_is_done_leave_the_node_and_notes_stay(node):
     code = f"""
     import {{ app, extensions }} from "../../../scripts/app.js";
