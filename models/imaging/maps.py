@@ -96,9 +96,9 @@ def sample_grid(
     On a CPU only pictures of a batch are worked on at once; so the rows of one are made such.
     """
     parts = math.gcd(grid.shape[1], torch.get_num_threads())
-    one = len(grid) == 1 and not grid.is_cuda
-    if one and parts > 1:
+    split = len(grid) == 1 and parts > 1 and grid.is_cpu
+    if split:
         pictures = pictures.expand(parts, -1, -1, -1)
         grid = grid.unflatten(1, (parts, -1))[0]
     read = F.grid_sample(pictures, grid, mode=mode, padding_mode=padding_mode, align_corners=False)
-    return read.transpose(0, 1).flatten(1, 2)[None] if one and parts > 1 else read
+    return read.transpose(0, 1).flatten(1, 2)[None] if split else read

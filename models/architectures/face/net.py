@@ -304,6 +304,8 @@ class FaceShapeAppearanceNet(FaceNet):
 
 def _even_box(mask: Tensor) -> tuple[slice, slice]:
     """Rows and columns, from even to even ones, around a mask; columns alike at both sides."""
+    if not bool(mask.any()):
+        return slice(0, 2), slice(0, len(mask))
     (top, bottom), (left, right) = (
         (int(line[0]), int(line[-1]) + 1) for line in (mask.amax(d).nonzero() for d in (1, 0))
     )

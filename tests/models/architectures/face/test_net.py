@@ -128,3 +128,13 @@ def test_the_bundled_model_reads_its_own_faces(face_model: FaceModel) -> None:
     # lips that would cross are kept apart, which no code says
     assert (found - codes)[:, :skip].abs().mean() < 0.1
     assert F.cosine_similarity(found[:, skip:], codes[:, skip:]).min() > 0.7
+
+
+def test_a_canonical_face_whose_mouth_is_not_seen_is_fitted() -> None:
+    net = small_net()
+    net.canon = net.canon + 3
+    net.prepare()
+    assert not net.mouth_mask.any()
+    small = torch.rand(1, 3, SIZE // 2, SIZE // 2)
+    hidden, seen = (net.fit_canonical(small, torch.full((1,), p)) for p in (0.0, 1.0))
+    torch.testing.assert_close(hidden, seen, atol=1e-3, rtol=1e-3)
