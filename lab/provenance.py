@@ -33,8 +33,9 @@ PAGES = {
         ("face", "landmarks", "finder", "judge"),
         "unseen faces of FairFace val; portraits and sharp faces with the teacher's landmarks",
         "0; faces are taken in the order of their table",
-        f"over faces, counted beside; {_SHARES}: 0.016 for 1,000 and 0.13 for 16. What differs by "
-        "less is not told apart, and best and worst of several rows are only the largest of these",
+        f"over faces, counted beside; {_SHARES}: 0.016 for 1,000, 0.063 for 64, 0.13 for 16. What "
+        "differs by less is not told apart, and best and worst of several rows are only the "
+        "largest of these",
     ),
     "codes": Provenance(
         _ALIGNED,
