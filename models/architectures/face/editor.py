@@ -19,6 +19,7 @@ from ...imaging.edit_maps import EditMaps
 from ...imaging.light import apply_log_odds, light_of, log_odds_change, luminance
 from ...imaging.maps import gaussian_blur, sample_grid
 from ...threads import check_interrupt
+from ...values import Direction
 from ..capabilities import Removal
 from .mesh import grid_places, map_mesh, polygon_mask
 from .points import INNER_LIPS, OVAL
@@ -52,6 +53,7 @@ class Look(NamedTuple):
         own: the photos on the canonical face.
         colours: their `colourfulness`.
         drawn: drawings of the codes.
+        bare: what `remove` found, by attribute.
     """
 
     photos: Tensor
@@ -59,6 +61,7 @@ class Look(NamedTuple):
     own: Tensor
     colours: Tensor
     drawn: Tensor
+    bare: dict[Direction, tuple[Tensor, Tensor]]
 
 
 def edit_maps(
@@ -90,7 +93,7 @@ def edit_maps(
     drawn = bool((appearances[0] != appearances[1]).any())
     opened, removed = bool((parted > 0).any()), any(bool(r.share.any()) for r in removals)
     if drawn or opened or removed:  # else nothing of a drawing is seen
-        *_, own, colours, unedited = _look(net, photos, before, old, draft)
+        *_, own, colours, unedited, found = _look(net, photos, before, old, draft)
         change = picture = bare = torch.zeros_like(own)
         cover = torch.zeros_like(own[:, :1])
         if drawn:
@@ -99,7 +102,7 @@ def edit_maps(
         if opened:
             picture = tone_of(own, colours, net.paint_mouth(own, after))
         if removed:
-            bare, cover = remove(net, own, before, removals)
+            bare, cover = remove(net, own, before, removals, found)
             bare = apply_log_odds(tone_of(own, colours, bare), change)
     mask = _mask_of(net, change.shape[-1])
     light = light_of(change.mean(1), mask)
@@ -133,7 +136,7 @@ def _look(
     own = net.read_canonical(photos, points, draft=draft)
     drawn = net.draw(net.split(codes)[2], draft=draft)
     # a copy: the caller's tensors may change
-    look = Look(photos.clone(), codes.clone(), own, colourfulness(own), drawn)
+    look = Look(photos.clone(), codes.clone(), own, colourfulness(own), drawn, {})
     if len(photos) <= KEPT and not torch.is_grad_enabled():
         net.looks[draft] = look
     return look

@@ -34,7 +34,11 @@ SPREAD, SOFT = 0.0134, 0.007  # sides by which covers are widened, and blurred
 
 
 def remove(
-    net: FaceShapeAppearanceNet, own: Tensor, codes: Tensor, removals: Sequence[Removal]
+    net: FaceShapeAppearanceNet,
+    own: Tensor,
+    codes: Tensor,
+    removals: Sequence[Removal],
+    found: dict[Direction, tuple[Tensor, Tensor]],
 ) -> tuple[Tensor, Tensor]:
     """What to lay over faces so that attributes are gone.
 
@@ -43,19 +47,22 @@ def remove(
         own: photos on the canonical face `(B, 3, S, S)`, or half as large: drawn soft.
         codes: `(B, K)` of them.
         removals: what is taken away.
+        found: by attribute, drawings of these faces without it and where it covers them; what is
+            missing is added.
 
     Returns:
         Pictures `(B, 3, S, S)`, and how much they cover `(B, 1, S, S)` in [0, 1].
     """
     pictures, cover = own, torch.zeros_like(own[:, :1])
     for removal in removals:
-        rows = removal.share.nonzero().flatten()
-        if not len(rows):
+        if not bool(removal.share.any()):
             continue
-        drawn, hidden = _uncover(net, pictures[rows], codes[rows], removal.direction)
-        hidden = hidden * removal.share[rows, None, None, None]
-        pictures = pictures.index_add(0, rows, hidden * (drawn - pictures[rows]))
-        cover = cover.index_add(0, rows, hidden * (1 - cover[rows]))
+        if removal.direction not in found:
+            found[removal.direction] = _uncover(net, own, codes, removal.direction)
+        drawn, hidden = found[removal.direction]
+        hidden = hidden * removal.share[:, None, None, None]
+        pictures = pictures + hidden * (drawn - pictures)
+        cover = cover + hidden * (1 - cover)
     return pictures, cover
 
 

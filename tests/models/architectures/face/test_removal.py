@@ -59,7 +59,7 @@ def test_rims_are_found_and_skin_drawn_there(face_model, net, worn, draft) -> No
         net.read_canonical(pictures, points, draft=draft)
         for pictures in (faces, glasses, rims.expand(-1, 3, -1, -1))
     )
-    pictures, cover = remove(net, own, codes, removals(face_model, 1.0))
+    pictures, cover = remove(net, own, codes, removals(face_model, 1.0), {})
     covered = (cover * rims[:, :1]).sum((1, 2, 3)) / rims[:, :1].sum((1, 2, 3))
     assert (covered > 0.75).all()
     before, after = (((p - truth).abs() * rims).sum((1, 2, 3)) for p in (own, pictures))
@@ -72,11 +72,13 @@ def test_rims_are_found_and_skin_drawn_there(face_model, net, worn, draft) -> No
 def test_a_share_of_it_goes(face_model, net, worn) -> None:
     _, glasses, _, codes = worn
     own = net.read_canonical(glasses, net.points(codes), draft=True)
-    whole, all_of_it = remove(net, own, codes, removals(face_model, 1.0))
-    half, some_of_it = remove(net, own, codes, removals(face_model, 0.5))
+    found = {}
+    whole, all_of_it = remove(net, own, codes, removals(face_model, 1.0), found)
+    assert list(found) == [face_model.directions["glasses"]]
+    half, some_of_it = remove(net, own, codes, removals(face_model, 0.5), found)
     torch.testing.assert_close(half - own, (whole - own) / 2)
     torch.testing.assert_close(some_of_it, all_of_it / 2)
-    same, none_of_it = remove(net, own, codes, removals(face_model, 0.0))
+    same, none_of_it = remove(net, own, codes, removals(face_model, 0.0), {})
     assert torch.equal(same, own)
     assert not none_of_it.any()
 
