@@ -116,7 +116,8 @@ def complete_basis(
     # Householder QR keeps each vector up to its sign where it already is perpendicular to those
     # before it, and is orthogonal to rounding however near to dependent the random ones are.
     q, r = torch.linalg.qr(torch.cat(parts).T)
-    added = (q * r.diagonal().sign()).T[count:]
+    # not `sign`, which is 0 where a random vector is exactly one of those before it
+    added = torch.where(r.diagonal() < 0, -q, q).T[count:]
     return torch.cat([vectors.detach(), unflatten_codes(added, vectors.shape[1:]).to(vectors)])
 
 

@@ -459,3 +459,9 @@ def test_means_of_prior_codes_are_sampling_noise_and_badly_conditioned() -> None
     ours = complete_basis(quasi_eigenvectors(groups[:10]), codes=gaussian(500, 100))
     assert conditioning(groups).condition > 50
     assert conditioning(ours).condition <= 1 + 1e-6
+
+
+def test_a_random_vector_that_is_exactly_one_of_the_others_is_made_another() -> None:
+    start = quasi_eigenvectors(gaussian(1, 12, seed=1494, dtype=torch.float64))  # drawn again
+    basis = complete_basis(start, 2, method="random", seed=1494)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(2, dtype=torch.float64))
