@@ -202,6 +202,10 @@ class Reading:
         flat = codes.flatten(1).to(torch.promote_types(codes.dtype, torch.float32))
         return flat @ self.weights.flatten().to(flat) + self.zero
 
+    def change(self, vectors: Tensor) -> Tensor:
+        """By how much values grow, `(B,)`, where vectors `(B, *shape)` are added to codes."""
+        return self.of(vectors) - self.zero
+
 
 @dataclass(frozen=True, eq=False)
 class Direction:
@@ -250,3 +254,10 @@ class Direction:
         require_safe_range(self.name, self.safe_range)
         if self.accuracy is not None and not math.isfinite(self.accuracy):
             raise FaceLatentsError(f"Direction '{self.name}' has accuracy {self.accuracy}.")
+
+    def move(self, codes: Tensor, amounts: Tensor) -> Tensor:
+        """Codes `(B, *space.shape)` along the vector, by amounts `(B,)` of the reading's unit."""
+        assert self.reading is not None
+        vector = self.vector.to(codes)
+        strengths = amounts / self.reading.change(vector[None])
+        return codes + strengths.view(-1, *[1] * vector.dim()) * vector

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -14,7 +14,7 @@ from ..architectures.capabilities import Capabilities, Removal
 from ..errors import FaceLatentsError
 from ..geometry.templates import AlignmentTemplate
 from ..space import LatentSpace, require_same_space
-from ..values import Direction
+from ..values import Direction, Reading
 from .expressions import Expressions
 
 # Readings of glasses and beards, above none, from which one is taken away: not, and wholly. Of
@@ -148,21 +148,23 @@ class FaceModel:
         """What edits take away of attributes of which there can be none, and codes `(B, *shape)`
         after the rest of the edit."""
         removals = []
-        for direction in self.directions.values():
-            reading = direction.reading
-            if reading is None or reading.least is None:
-                continue
-            vector = direction.vector.to(after)
-            had = reading.of(before) - reading.least
+        for direction, reading, least in self._limited():
+            had = reading.of(before) - least
             lost = reading.of(before) - reading.of(after)
             lost = lost * (lost > ROUNDING)
             sure = ((had - DOUBTFUL[0]) / (DOUBTFUL[1] - DOUBTFUL[0])).clamp(0, 1)
             removals.append(
                 Removal(direction, sure * (lost / had.clamp(min=DOUBTFUL[0])).clamp(max=1))
             )
-            back = lost / (reading.of(vector[None]) - reading.zero)
-            after = after + back.view(-1, *[1] * vector.dim()) * vector
+            after = direction.move(after, lost)
         return torch.where((after - before).abs() < ROUNDING, before, after), removals
+
+    def _limited(self) -> Iterator[tuple[Direction, Reading, float]]:
+        """Directions of which there is no less than none, their readings, and what none reads."""
+        for direction in self.directions.values():
+            reading = direction.reading
+            if reading is not None and reading.least is not None:
+                yield direction, reading, reading.least
 
     def possible(self, before: Tensor, after: Tensor) -> Tensor:
         """Codes after edits that take away no more of an attribute than there is.
@@ -177,15 +179,9 @@ class FaceModel:
             `(B, *space.shape)` float32 on the device of `after`.
         """
         before, after = before.float(), after.float()
-        for direction in self.directions.values():
-            reading = direction.reading
-            if reading is None or reading.least is None:
-                continue
-            vector = direction.vector.to(after)
-            gained = reading.of(vector[None]) - reading.zero
-            least = reading.of(before.to(after)).clamp(max=reading.least)
-            missing = (least - reading.of(after)).clamp(min=0) / gained
-            after = after + missing.view(-1, *[1] * vector.dim()) * vector
+        for direction, reading, none in self._limited():
+            least = reading.of(before.to(after)).clamp(max=none)
+            after = direction.move(after, (least - reading.of(after)).clamp(min=0))
         return after
 
     def to_decodable(self, codes: Tensor, space: LatentSpace) -> Tensor:

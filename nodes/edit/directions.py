@@ -180,7 +180,7 @@ def _scale_of(latent: FaceLatent, direction: Direction, vector: Tensor, unit: st
         before = latent_ops.coefficient(latent.samples, vector, mean_of(latent), latent_dims=dims)
         return _Scale(before, torch.ones_like(before), None)
     vectors = vector if vector.ndim > dims else vector.unsqueeze(0)
-    gained = reading.of(vectors) - reading.zero
+    gained = reading.change(vectors)
     if bool((gained.abs() < LEAST_GAIN).any()):
         raise FaceLatentsError(
             f"Set Attribute: moving along '{direction.name}' does not change what is measured in "

@@ -95,7 +95,7 @@ def _pose_change(model: FaceModel, codes: Tensor, source: Tensor) -> Tensor:
         reading, vector = direction.reading, direction.vector.to(codes)
         if direction.group != TURNS or reading is None:
             continue
-        gained = reading.of(vector[None]) - reading.zero
+        gained = reading.change(vector[None])
         steps = (reading.of(source) - reading.of(codes)) / gained
         change = change + steps.clamp(*direction.safe_range)[:, None].to(codes) * vector
         known = True

@@ -162,7 +162,7 @@ def _describe(direction: Direction) -> str:
         f"looks natural from {low:g} to {high:g}",
     ]
     if direction.reading is not None:
-        gained = direction.reading.of(direction.vector[None]) - direction.reading.zero
+        gained = direction.reading.change(direction.vector[None])
         lines.append(f"measured in {direction.reading.unit}: strength 1 adds {float(gained):.3g}")
     if direction.accuracy is not None:
         lines.append(f"held-out accuracy: {direction.accuracy:.3f}")

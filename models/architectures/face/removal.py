@@ -131,9 +131,7 @@ def _fit_rest(
 
 def _without(codes: Tensor, direction: Direction) -> Tensor:
     """Codes `(B, K)` that read as not having an attribute."""
-    reading, vector = direction.reading, direction.vector.to(codes)
+    reading = direction.reading
     assert reading is not None
     assert reading.least is not None
-    gained = reading.of(vector[None]) - reading.zero
-    excess = (reading.of(codes) - reading.least).clamp(min=0)
-    return codes - (excess / gained)[:, None] * vector
+    return direction.move(codes, (reading.least - reading.of(codes)).clamp(max=0))
