@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import latent_ops
 from ..models.charts import THEMES
+from ..models.finder.faces import MIN_SCORE
 from . import validate
 
 _ROOT = "face latents"
@@ -31,7 +32,6 @@ LATENT_BASIS = "LATENT_BASIS"
 
 MOST_FRAMES = 4096  # of an animation; its codes stay in memory
 MY_DIRECTION = "my direction"  # where no name was typed
-MIN_SCORE = 0.4  # of the face finder, see `models.finder`
 LARGEST_SEED = 0xFFFFFFFFFFFFFFFF  # ComfyUI's own
 
 

@@ -32,6 +32,7 @@ from .overlaps import suppress_overlaps
 from .pyramid import SMALLEST_FACE, Level, canvases, crop_from, photo_pyramid, turn_back
 from .quick import quick_form
 
+MIN_SCORE = 0.4  # how sure the finder has to be, unless told otherwise
 SIZE_MARGIN = 0.7  # finds below this share of the smallest face asked for are left out
 LEAST_CANDIDATE = 0.1  # detector scores below this are too many to look at
 SCORE_POWER = 0.6  # lifts the detector's score, which its focal loss keeps low
@@ -90,7 +91,7 @@ class FaceFinder:
     def find(
         self,
         photo: Tensor,
-        min_score: float = 0.4,
+        min_score: float = MIN_SCORE,
         max_faces: int = 64,
         min_face: float = SMALLEST_FACE,
     ) -> list[Face]:

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from ...models.errors import FaceLatentsError
 from ...models.face_model import FaceModel
+from ...models.finder.faces import MIN_SCORE
 from ...models.imaging.photos import IMAGE_SUFFIXES, list_pictures, load_image, name_others
 from .. import host
 from ..compute import encode_crops
 from ..files.names import safe_parts, stamp
 from ..model.cut import FaceChoice, cut_crop, place_faces
 from ..model.no_face import SMALL_FACE
-from ..widgets import MIN_SCORE
 
 MOST_PHOTOS = 5000  # in one folder
 LARGEST_FILE = 256 * 2**20  # bytes

@@ -15,7 +15,7 @@ from torch import Tensor
 from ....models.errors import FaceLatentsError
 from ....models.face_model import FaceModel, bundled_face_model_path, load_face_model
 from ....models.finder.checkpoint import load_finder
-from ....models.finder.faces import largest
+from ....models.finder.faces import MIN_SCORE, largest
 from ....models.geometry.similarity import (
     compose_transforms,
     invert_transform,
@@ -184,7 +184,7 @@ def _run(node: Any, **inputs: object) -> Any:
 
 
 def _encode(pixels: Tensor, model: FaceModel, batch: str) -> FaceLatent:
-    choice = {"faces": "largest", "index": 0, "min_score": 0.4, "batch": batch}
+    choice = {"faces": "largest", "index": 0, "min_score": MIN_SCORE, "batch": batch}
     latent: FaceLatent = _run(EncodeFace, image=pixels, face_model=model, **choice)
     return latent
 
